@@ -1,0 +1,222 @@
+"""Board types: ``boards/*.toml`` read into validated, frozen values."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline import resources
+from pipeline.errors import UsageError, printable
+
+_Identifier = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
+_Address = Annotated[int, Field(ge=0, lt=2**32)]
+_Bytes = Annotated[int, Field(gt=0, lt=2**32)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RegionKind(StrEnum):
+    """What a memory region is made of."""
+
+    RAM = "ram"
+    FLASH = "flash"
+
+
+class Region(_Frozen):
+    """A memory region. ``source`` names the document that the figure was read in."""
+
+    name: _Identifier
+    kind: RegionKind
+    base: _Address
+    bytes: _Bytes
+    source: str
+
+    @property
+    def end(self) -> int:
+        """First address behind the region."""
+        return self.base + self.bytes
+
+
+class Core(_Frozen):
+    """The processor core."""
+
+    cpu: Literal["cortex-m4", "cortex-m7"]
+    fpu: str
+    clock_hz: Annotated[int, Field(gt=0)]
+    source: str
+
+
+class Stack(_Frozen):
+    """What the linker sets aside for the stack."""
+
+    reserve_bytes: Annotated[int, Field(ge=512, multiple_of=16)]
+
+
+class Serial(_Frozen):
+    """The UART that the host sees as a serial port."""
+
+    uart: _Identifier
+    base: _Address
+    baud: Annotated[int, Field(ge=9600, le=4_000_000)]
+    pins: str
+    source: str
+
+
+class ClockSource(_Frozen):
+    """What the clock tree starts from."""
+
+    kind: Literal["hse-bypass", "hse-crystal", "internal"]
+    hz: Annotated[int, Field(gt=0)]
+    source: str
+
+
+class UsbId(_Frozen):
+    """USB vendor and product id of the board's probe."""
+
+    vid: Annotated[int, Field(ge=0, lt=2**16)]
+    pid: Annotated[int, Field(ge=0, lt=2**16)]
+
+
+class Build(_Frozen):
+    """PlatformIO environments: ``local`` needs no registry, ``registry`` is PlatformIO's own platform."""
+
+    local: _Identifier
+    registry: _Identifier
+
+
+class MmioWindow(_Frozen):
+    """A range of peripheral registers that the emulated board answers."""
+
+    base: _Address
+    bytes: _Bytes
+    name: str
+
+
+class ReadyBit(_Frozen):
+    """While the bits ``when`` of ``register`` are set, ``then_register`` (the same if absent) reads with ``then`` set."""
+
+    register_: Annotated[int, Field(alias="register", ge=0, lt=2**32)]
+    when: _Address
+    then: _Address
+    then_register: _Address | None = None
+    name: str
+
+
+class Emulator(_Frozen):
+    """How to emulate the board."""
+
+    engine: Literal["unicorn"]
+    cpu: Literal["cortex-m4", "cortex-m7"]
+    uart: Literal["stm32-usart-v2"]
+    mmio: tuple[MmioWindow, ...]
+    ready: tuple[ReadyBit, ...] = ()
+
+
+class Board(_Frozen):
+    """A board type."""
+
+    schema_version: Literal[1]
+    name: _Identifier
+    title: str
+    mcu: str
+    url: str
+    port: _Identifier
+    core: Core
+    memory: Annotated[tuple[Region, ...], Field(min_length=2)]
+    stack: Stack
+    serial: Serial
+    clock: ClockSource
+    usb: tuple[UsbId, ...] = ()
+    build: Build
+    emulator: Emulator | None = None
+
+    @model_validator(mode="after")
+    def _regions_are_sound(self) -> Board:
+        ordered = sorted(self.memory, key=lambda region: region.base)
+        for before, after in zip(ordered, ordered[1:], strict=False):
+            if before.end > after.base:
+                raise ValueError(f"memory regions {before.name} and {after.name} overlap")
+        ram = self.ram
+        if not ram or not self.flash:
+            raise ValueError("memory needs at least one ram and one flash region")
+        for before, after in zip(ram, ram[1:], strict=False):
+            if before.end != after.base:
+                raise ValueError(f"ram regions {before.name} and {after.name} are not contiguous")
+        return self
+
+    @property
+    def ram(self) -> tuple[Region, ...]:
+        """RAM regions by address; contiguous."""
+        return tuple(sorted((r for r in self.memory if r.kind is RegionKind.RAM), key=lambda r: r.base))
+
+    @property
+    def flash(self) -> tuple[Region, ...]:
+        """Flash regions by address."""
+        return tuple(sorted((r for r in self.memory if r.kind is RegionKind.FLASH), key=lambda r: r.base))
+
+    @property
+    def ram_bytes(self) -> int:
+        """All the RAM that the linker may use."""
+        return sum(region.bytes for region in self.ram)
+
+    @property
+    def flash_bytes(self) -> int:
+        """All the flash that the linker may use."""
+        return sum(region.bytes for region in self.flash)
+
+
+def read(path: Path) -> Board:
+    """Read and validate one board file.
+
+    Raises:
+        UsageError: ``board-file`` with file and field.
+    """
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+        return Board.model_validate(values)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            "board-file", f"{path.name}: not a TOML file", why=printable(error), next="Mend the file."
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        raise UsageError(
+            "board-file",
+            f"{path.name}: field {printable(field)}: {printable(first['msg'])}",
+            why=f"{error.error_count()} wrong field(s) in {path}",
+            next="Mend the field; boards/nucleo_f746zg.toml shows each of them.",
+        ) from error
+
+
+def names() -> tuple[str, ...]:
+    """Names of the known boards, sorted."""
+    return tuple(sorted(path.stem for path in resources.boards().glob("*.toml")))
+
+
+@cache
+def load(name: str) -> Board:
+    """A known board by its name.
+
+    Raises:
+        UsageError: ``unknown-board`` with the near names, or ``board-file``.
+    """
+    known = names()
+    if name not in known:
+        near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=3, cutoff=0.5)
+        raise UsageError(
+            "unknown-board",
+            f"unknown board {printable(name)!r}",
+            why=f"near names: {', '.join(near)}" if near else f"known boards: {', '.join(known)}",
+            next="See `danas-deploy boards list`.",
+        )
+    return read(resources.boards() / f"{name}.toml")

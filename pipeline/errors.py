@@ -1,0 +1,122 @@
+"""Every failure a user can meet, each with its exit code, a stable id and the next step.
+
+::
+
+    DanasError                     exit code 1 (a bug, when raised bare)
+    ├── UsageError            2    usage, configuration, data set or unsupported model
+    ├── NoBoardError          3    no board, an ambiguous one, or a busy one
+    ├── BuildError            4    the build or the compiler failed
+    ├── FlashError            5    the program did not get onto the device
+    ├── DeviceError           6    the device, the protocol or a wrong firmware
+    ├── GateError             7    a Check failed
+    ├── DoesNotFitError       8    does not fit, or nothing feasible
+    ├── EnvironmentProblem    9    disk, a missing extra or tool
+    └── InterruptedRun      130    Ctrl-C
+
+The id (``port-held``, ``wrong-board``, ``arena-too-small`` …) is what tests and scripts look at; the sentences
+may change. All text that comes from outside passes :func:`printable` before it goes into an error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: object, limit: int = 200) -> str:
+    """Make text from outside safe for a terminal line: control characters become ``?``, length is bounded.
+
+    >>> printable("a\\x1b[31mb")
+    'a?[31mb'
+    """
+    clean = _CONTROL.sub("?", str(text))
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+class DanasError(Exception):
+    """A failure with its reason and the next step.
+
+    Args:
+        id: Stable identifier in kebab case; tests and scripts match on it.
+        what: One line: what failed, naming the thing.
+        why: One line: the reason.
+        next: One line: what the user can do now.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, id: str, what: str, *, why: str = "", next: str = "") -> None:  # noqa: A002
+        super().__init__(what)
+        self.id = id
+        self.what = what
+        self.why = why
+        self.next = next
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The error as the ``--json`` output shows it."""
+        return {
+            "id": self.id,
+            "what": self.what,
+            "why": self.why,
+            "next": self.next,
+            "exit_code": self.exit_code,
+        }
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (f"[{self.id}] {self.what}", self.why, self.next) if part)
+
+
+class UsageError(DanasError):
+    """Wrong usage, configuration or data set, or a model that is not supported."""
+
+    exit_code = 2
+
+
+class NoBoardError(DanasError):
+    """No board, more than one without a choice, or one that somebody else holds."""
+
+    exit_code = 3
+
+
+class BuildError(DanasError):
+    """The firmware could not be built."""
+
+    exit_code = 4
+
+
+class FlashError(DanasError):
+    """The program did not get onto the device."""
+
+    exit_code = 5
+
+
+class DeviceError(DanasError):
+    """The device does not answer, answers garbage, reports a fault or runs another firmware."""
+
+    exit_code = 6
+
+
+class GateError(DanasError):
+    """Estimate and measurement, or device and host, disagree."""
+
+    exit_code = 7
+
+
+class DoesNotFitError(DanasError):
+    """The model does not fit the board, or no feasible design exists."""
+
+    exit_code = 8
+
+
+class EnvironmentProblem(DanasError):  # noqa: N818 - EnvironmentError is a builtin name
+    """The machine lacks something: disk space, an extra, a tool."""
+
+    exit_code = 9
+
+
+class InterruptedRun(DanasError):  # noqa: N818 - an interruption is no error of the program
+    """The user stopped the run; it can be resumed."""
+
+    exit_code = 130

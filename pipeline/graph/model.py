@@ -1,0 +1,197 @@
+"""The Graph: what a .tflite says, in typed, frozen values; nothing here knows how it was read or will be run.
+
+A Graph comes from a .tflite (:func:`pipeline.graph.reader.read`, with data) or from a Genotype's shapes alone
+(:func:`pipeline.graph.skeleton.from_genotype`, constants without data). Planner and estimator take both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DType(StrEnum):
+    """Element types that a supported model may contain."""
+
+    INT8 = "int8"
+    INT32 = "int32"
+    FLOAT32 = "float32"
+    UINT8 = "uint8"
+
+    @property
+    def size(self) -> int:
+        """Bytes an element."""
+        return 4 if self in (DType.INT32, DType.FLOAT32) else 1
+
+
+class OpCode(StrEnum):
+    """Operators with a kernel in the ``aot`` runtime, by their names in TensorFlow Lite's schema."""
+
+    CONV_2D = "CONV_2D"
+    DEPTHWISE_CONV_2D = "DEPTHWISE_CONV_2D"
+    FULLY_CONNECTED = "FULLY_CONNECTED"
+    ADD = "ADD"
+    AVERAGE_POOL_2D = "AVERAGE_POOL_2D"
+    MAX_POOL_2D = "MAX_POOL_2D"
+    MEAN = "MEAN"
+    PAD = "PAD"
+    RESHAPE = "RESHAPE"
+    SOFTMAX = "SOFTMAX"
+    QUANTIZE = "QUANTIZE"
+    DEQUANTIZE = "DEQUANTIZE"
+
+
+class Activation(StrEnum):
+    """Fused activations."""
+
+    NONE = "none"
+    RELU = "relu"
+    RELU6 = "relu6"
+
+
+class Padding(StrEnum):
+    """How a window meets the border."""
+
+    SAME = "same"
+    VALID = "valid"
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """real = scale · (q − zero_point); one pair, or one a channel along ``axis``."""
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int = 0
+
+    @property
+    def scale(self) -> float:
+        """The scale of a per-tensor quantization (float32 value widened to float)."""
+        return self.scales[0]
+
+    @property
+    def zero_point(self) -> int:
+        """The zero point of a per-tensor quantization."""
+        return self.zero_points[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor. ``constant`` is True for weights, biases and shapes; ``data`` is None for activations and in skeletons.
+
+    ``name`` comes from the model and is hostile until escaped.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    quantization: Quantization | None
+    constant: bool
+    data: NDArray[np.generic] | None = field(default=None, repr=False)
+
+    @property
+    def elements(self) -> int:
+        """Number of elements; a scalar has one."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensor's elements."""
+        return self.elements * self.dtype.size
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """Options of convolutions and pools. ``depth_multiplier`` is for DEPTHWISE_CONV_2D, ``filter`` for pools."""
+
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: Padding = Padding.SAME
+    activation: Activation = Activation.NONE
+    filter: tuple[int, int] = (1, 1)
+    depth_multiplier: int = 1
+
+
+@dataclass(frozen=True)
+class ActivationOptions:
+    """Options of ADD and FULLY_CONNECTED. ``keep_dims`` is FULLY_CONNECTED's keep_num_dims."""
+
+    activation: Activation = Activation.NONE
+    keep_dims: bool = False
+
+
+@dataclass(frozen=True)
+class MeanOptions:
+    """Options of MEAN; the axes are the second input's data, normalised to non-negative numbers."""
+
+    axes: tuple[int, ...]
+    keep_dims: bool = False
+
+
+@dataclass(frozen=True)
+class PadOptions:
+    """Options of PAD, from its second input: (before, after) for each dimension."""
+
+    paddings: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class SoftmaxOptions:
+    """Options of SOFTMAX."""
+
+    beta: float = 1.0
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """RESHAPE, QUANTIZE and DEQUANTIZE: shapes and quantizations of the tensors say all."""
+
+
+Options = WindowOptions | ActivationOptions | MeanOptions | PadOptions | SoftmaxOptions | NoOptions
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator; ``inputs`` holds tensor indices, None for an optional input that is absent."""
+
+    index: int
+    code: OpCode
+    version: int
+    inputs: tuple[int | None, ...]
+    outputs: tuple[int, ...]
+    options: Options
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """One subgraph in execution order. ``tensors[i].index == i``.
+
+    ``sha256`` is that of the .tflite file, empty for a skeleton; ``file_bytes`` its size, 0 for a skeleton.
+    """
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    sha256: str = ""
+    file_bytes: int = 0
+
+    @property
+    def input(self) -> Tensor:
+        """The only input."""
+        return self.tensors[self.inputs[0]]
+
+    @property
+    def output(self) -> Tensor:
+        """The only output."""
+        return self.tensors[self.outputs[0]]
+
+    @property
+    def codes(self) -> frozenset[OpCode]:
+        """The kinds of operators it contains."""
+        return frozenset(operator.code for operator in self.operators)
