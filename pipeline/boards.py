@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import tomllib
 from enum import StrEnum
 from functools import cache
@@ -141,13 +142,13 @@ class Board(_Frozen):
     @model_validator(mode="after")
     def _regions_are_sound(self) -> Board:
         ordered = sorted(self.memory, key=lambda region: region.base)
-        for before, after in zip(ordered, ordered[1:], strict=False):
+        for before, after in itertools.pairwise(ordered):
             if before.end > after.base:
                 raise ValueError(f"memory regions {before.name} and {after.name} overlap")
         ram = self.ram
         if not ram or not self.flash:
             raise ValueError("memory needs at least one ram and one flash region")
-        for before, after in zip(ram, ram[1:], strict=False):
+        for before, after in itertools.pairwise(ram):
             if before.end != after.base:
                 raise ValueError(f"ram regions {before.name} and {after.name} are not contiguous")
         return self

@@ -160,14 +160,10 @@ def architecture(genotype: Genotype) -> tuple[Block, ...]:
     blocks: list[Block] = []
     channels = STEM_CHANNELS
     counts = tuple(stage[2] for stage in STAGES[:FIXED_STAGES]) + genotype.depths
-    for number, ((expansion, outputs, _, stride), count) in enumerate(
-        zip(STAGES, counts, strict=True), start=1
-    ):
+    for number, ((expansion, outputs, _, stride), count) in enumerate(zip(STAGES, counts, strict=True), start=1):
         for index in range(count):
             expands = expansion != 1
             hidden = hidden_channels(channels, expansion, genotype.alpha) if expands else channels
-            blocks.append(
-                Block(number, index, channels, hidden, outputs, stride if index == 0 else 1, expands)
-            )
+            blocks.append(Block(number, index, channels, hidden, outputs, stride if index == 0 else 1, expands))
             channels = outputs
     return tuple(blocks)
