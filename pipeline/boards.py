@@ -102,7 +102,7 @@ class MmioWindow(_Frozen):
 
 
 class ReadyBit(_Frozen):
-    """While the bits ``when`` of ``register`` are set, ``then_register`` (the same if absent) reads with ``then`` set."""
+    """While ``register`` has the bits ``when`` set, ``then_register`` (the same if absent) reads with ``then`` set."""
 
     register_: Annotated[int, Field(alias="register", ge=0, lt=2**32)]
     when: _Address

@@ -1,0 +1,297 @@
+"""The run directory: a manifest, a journal of finished stages, and their artifacts with hashes.
+
+::
+
+    RUN/
+      manifest.json      settings, seed, versions of everything that computes
+      journal.jsonl      one line a finished stage: its key, its outputs with SHA-256, seconds
+      search/            study.db, supernets/, candidates.json
+      finalists/         the three best, each with model.tflite and its record
+      model.tflite       the winner, or the model given to `deploy`
+      estimate.json  firmware/  device/  measurement.json  verdict.json  report.json  junit.xml
+
+A stage's key is a hash over all it depends on. A stage whose last journal line has the same key, and whose outputs
+still have the hashes written there, is finished and is skipped; anything else is done again. So a run can be killed
+at any moment and taken up later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pipeline import __version__
+from pipeline.errors import EnvironmentProblem, NoBoardError, UsageError, printable
+from pipeline.settings import Settings
+
+_VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "optuna", "platformio", "unicorn", "pillow")
+
+
+class Manifest(BaseModel):
+    """Who made the run, when, from what settings and with which versions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    created: str
+    settings: Settings
+    versions: dict[str, str]
+
+
+class Record(BaseModel):
+    """A journal line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    key: str
+    outputs: dict[str, str]
+    seconds: float
+    at: str
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that takes part in a result; read from metadata, nothing is imported."""
+    found = {"danas-deploy": __version__, "python": platform.python_version(), "machine": platform.machine()}
+    for name in _VERSIONED:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 over the JSON form of the parts: the key of a stage."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomic(path: Path, data: bytes | str) -> Path:
+    """Write a file so that a crash leaves the old one or the new one, never half of one.
+
+    Raises:
+        EnvironmentProblem: ``disk-full``.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise disk_problem(error, path) from error
+    return path
+
+
+def disk_problem(error: OSError, path: Path) -> EnvironmentProblem:
+    """The error that a failed write means to the user."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return EnvironmentProblem(
+        "disk-full" if full else "not-writable",
+        f"cannot write {printable(path)}",
+        why=printable(error.strerror or error),
+        next="Free some space and resume the run." if full else "Choose another folder with --run.",
+    )
+
+
+class Run:
+    """An open run directory. Use :meth:`create` or :meth:`open`, and :meth:`locked` around work on it."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @property
+    def settings(self) -> Settings:
+        """What the user asked for."""
+        return self.manifest.settings
+
+    @classmethod
+    def create(cls, settings: Settings, folder: Path | None = None) -> Run:
+        """Make a new run directory; ``runs/DATE-BOARD`` where no folder is named.
+
+        Raises:
+            UsageError: ``run-exists``.
+            EnvironmentProblem: ``disk-full`` or ``not-writable``.
+        """
+        now = datetime.now(UTC)
+        if folder is None:
+            stem = f"{now:%Y%m%d-%H%M%S}-{settings.board}"
+            folder = Path("runs") / stem
+            number = 1
+            while folder.exists():
+                number += 1
+                folder = Path("runs") / f"{stem}-{number}"
+        if (folder / "manifest.json").exists() or (folder.exists() and any(folder.iterdir())):
+            raise UsageError(
+                "run-exists",
+                f"{printable(folder)} is not empty",
+                why="A new run starts in a folder of its own.",
+                next=f"Take it up with `danas-deploy resume {printable(folder)}`, or name another with --run.",
+            )
+        manifest = Manifest(created=now.isoformat(timespec="seconds"), settings=settings, versions=versions())
+        write_atomic(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+        return cls(folder.resolve(), manifest)
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Open an existing run directory.
+
+        Raises:
+            UsageError: ``no-such-run`` or ``bad-manifest``.
+        """
+        path = folder / "manifest.json"
+        try:
+            manifest = Manifest.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise UsageError(
+                "no-such-run",
+                f"{printable(folder)} is no run directory",
+                why=f"{printable(path)}: {printable(error.strerror or error)}",
+                next="Name a folder that search-and-flash, search or deploy has made (default: under runs/).",
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UsageError(
+                "bad-manifest",
+                f"{printable(path)}: {printable('.'.join(map(str, first['loc'])))}: {printable(first['msg'])}",
+                why="The manifest was written by another version, or changed by hand.",
+                next="Start a new run.",
+            ) from error
+        return cls(folder.resolve(), manifest)
+
+    def path(self, *parts: str) -> Path:
+        """A path inside the run directory."""
+        return self.folder.joinpath(*parts)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run, so that two processes never work on it at once.
+
+        Raises:
+            NoBoardError: ``run-busy``.
+        """
+        lock = FileLock(self.path(".lock"), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise NoBoardError(
+                "run-busy",
+                f"another process works on {printable(self.folder)}",
+                why="A run is worked on by one process at a time.",
+                next="Wait for it, or end it.",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def records(self) -> dict[str, Record]:
+        """The last journal line of each stage. A line that a crash cut short is no line."""
+        found: dict[str, Record] = {}
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.path("journal.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
+                with contextlib.suppress(ValidationError):
+                    record = Record.model_validate_json(line)
+                    found[record.stage] = record
+        return found
+
+    def finished(self, stage: str, key: str) -> bool:
+        """True when the stage was finished with this key and its outputs are as it left them."""
+        record = self.records().get(stage)
+        if record is None or record.key != key:
+            return False
+        return all(
+            self._inside(name) and self.path(name).is_file() and file_sha256(self.path(name)) == sha256
+            for name, sha256 in record.outputs.items()
+        )
+
+    def record(self, stage: str, key: str, outputs: tuple[Path, ...], started: float) -> None:
+        """Write a journal line for a stage that has just been finished; ``started`` is of ``time.monotonic()``."""
+        line = Record(
+            stage=stage,
+            key=key,
+            outputs={path.relative_to(self.folder).as_posix(): file_sha256(path) for path in outputs},
+            seconds=round(time.monotonic() - started, 3),
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        journal = self.path("journal.jsonl")
+        try:
+            with journal.open("a+b") as file:
+                # A crash may have left half a line: it must not swallow this one.
+                if file.seek(0, os.SEEK_END) and _last_byte(journal) != b"\n":
+                    file.write(b"\n")
+                file.write(line.model_dump_json().encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise disk_problem(error, journal) from error
+
+    def write_json(self, name: str, value: BaseModel | Mapping[str, Any]) -> Path:
+        """Write an artifact as JSON, atomically."""
+        text = (
+            value.model_dump_json(indent=2)
+            if isinstance(value, BaseModel)
+            else json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+        )
+        return write_atomic(self.path(name), text + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Read a JSON artifact.
+
+        Raises:
+            UsageError: ``missing-stage`` naming the stage's command.
+        """
+        try:
+            value = json.loads(self.path(name).read_bytes())
+        except (OSError, ValueError) as error:
+            raise missing(self, name) from error
+        if not isinstance(value, dict):
+            raise missing(self, name)
+        return value
+
+    @staticmethod
+    def _inside(name: str) -> bool:
+        return not re.search(r"(^/)|(^|/)\.\.(/|$)", name)
+
+
+def missing(run: Run, name: str) -> UsageError:
+    """The error for an artifact that an earlier stage should have left."""
+    return UsageError(
+        "missing-stage",
+        f"{printable(run.path(name))} is missing or unreadable",
+        why="An earlier stage has not been run, or its output was changed.",
+        next=f"`danas-deploy resume {printable(run.folder)}` does what is missing.",
+    )
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1)
