@@ -1,0 +1,63 @@
+"""The Report: every figure of a run with its source. JSON is its form; JUnit and terminal are views of it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pipeline.figures import Figure
+from pipeline.validate import Verdict
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSummary(_Frozen):
+    """The .tflite that was deployed. Names and hashes, never its contents."""
+
+    sha256: str
+    file_bytes: int
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    operators: int
+    macs: int
+
+
+class SearchSummary(_Frozen):
+    """What the search did, and its finalists, best first."""
+
+    data: dict[str, Any]
+    preset: str
+    limits: dict[str, int | None]
+    evaluations: int
+    finalists: tuple[dict[str, Any], ...]
+    genotype: str
+
+
+class Line(_Frozen):
+    """One quantity as it was estimated and as it was found."""
+
+    name: str
+    estimate: Figure
+    found: Figure
+
+
+class Report(_Frozen):
+    """A run's report, ``schema_version`` 1."""
+
+    schema_version: Literal[1] = 1
+    created: str
+    board: str
+    target: Literal["emulated", "device"]
+    build_id: str
+    versions: dict[str, str]
+    model: ModelSummary
+    search: SearchSummary | None
+    accuracy: dict[str, Figure]
+    ram: tuple[Line, ...]
+    flash: tuple[Line, ...]
+    timing: dict[str, Figure]
+    verdict: Verdict
+    passed: bool

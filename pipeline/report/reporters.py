@@ -1,0 +1,161 @@
+"""Views of a Report: JSON first; JUnit for CI, a table for the terminal. All escape what comes from outside."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ET
+from typing import Protocol
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.errors import printable
+from pipeline.figures import Figure
+from pipeline.report.model import Line, Report
+
+
+class Reporter(Protocol):
+    """Renders a Report as text."""
+
+    file_name: str
+
+    def render(self, report: Report) -> str:
+        """The whole document, ending in a line feed."""
+
+
+class JsonReporter:
+    """The report itself."""
+
+    file_name = "report.json"
+
+    def render(self, report: Report) -> str:
+        """The whole document, ending in a line feed."""
+        return report.model_dump_json(indent=2) + "\n"
+
+
+class JunitReporter:
+    """One test case a check, as CI servers read it."""
+
+    file_name = "junit.xml"
+
+    def render(self, report: Report) -> str:
+        """The whole document, ending in a line feed."""
+        verdict = report.verdict
+        suite = ET.Element(
+            "testsuite",
+            name=f"danas-deploy.{report.board}",
+            tests=str(len(verdict.checks)),
+            failures=str(len(verdict.failed)),
+            errors="0",
+            timestamp=report.created,
+        )
+        properties = ET.SubElement(suite, "properties")
+        for name, value in (
+            ("board", report.board),
+            ("target", report.target),
+            ("build_id", report.build_id),
+            ("model", report.model.sha256),
+            *((f"note.{number}", note) for number, note in enumerate(verdict.notes)),
+        ):
+            ET.SubElement(properties, "property", name=name, value=printable(value, 1000))
+        for check in verdict.checks:
+            case = ET.SubElement(suite, "testcase", classname=f"danas-deploy.{report.board}", name=check.id)
+            text = printable(
+                f"{check.title}: expected {check.expected} {check.unit} ({check.expected_source}, {check.tolerance}), "
+                f"found {check.measured} {check.unit} ({check.measured_source}). {check.detail}",
+                1000,
+            )
+            if check.passed:
+                ET.SubElement(case, "system-out").text = text
+            else:
+                ET.SubElement(case, "failure", message=text, type="Check").text = text
+        ET.indent(suite)
+        return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"
+
+
+class TerminalReporter:
+    """Tables as a person reads them."""
+
+    file_name = "report.txt"
+
+    def __init__(self, *, colour: bool = False, width: int = 110) -> None:
+        self._colour = colour
+        self._width = width
+
+    def render(self, report: Report) -> str:
+        """The whole document, ending in a line feed."""
+        buffer = io.StringIO()
+        console = Console(
+            file=buffer, width=self._width, force_terminal=self._colour, no_color=not self._colour, highlight=False
+        )
+        where = "emulated board, never measured as time or energy" if report.target == "emulated" else "device"
+        console.print(Text(f"{report.board} ({where})", style="bold"))
+        if report.search is not None:
+            limits = ", ".join(f"{name} ≤ {value:,}" for name, value in report.search.limits.items() if value)
+            console.print(f"Winner {report.search.genotype} of {report.search.evaluations} evaluations ({limits})")
+        console.print(
+            f"Model {report.model.sha256[:16]}, input {'×'.join(map(str, report.model.input_shape))}, "
+            f"{report.model.operators} operators, {report.model.macs:,} MAC, build {printable(report.build_id)}"
+        )
+        self._accuracy(console, report)
+        self._memory(console, "RAM", report.ram)
+        self._memory(console, "Flash", report.flash)
+        self._checks(console, report)
+        for name, figure in report.timing.items():
+            console.print(f"{name}: {_value(figure)} ({figure.source})")
+        for note in report.verdict.notes:
+            console.print(Text(f"Note: {printable(note, 400)}", style="yellow"))
+        style = "bold green" if report.passed else "bold red"
+        console.print(Text(f"Verdict: {'PASS' if report.passed else 'FAIL'}", style=style))
+        return buffer.getvalue()
+
+    @staticmethod
+    def _accuracy(console: Console, report: Report) -> None:
+        if not report.accuracy:
+            return
+        table = Table("Accuracy", "", "source", title_justify="left")
+        for name, figure in report.accuracy.items():
+            table.add_row(Text(printable(name)), _value(figure), str(figure.source))
+        console.print(table)
+
+    @staticmethod
+    def _memory(console: Console, title: str, lines: tuple[Line, ...]) -> None:
+        if not lines:
+            return
+        first = lines[0]
+        table = Table(title, f"estimate ({first.estimate.source})", f"found ({lines[-1].found.source})")
+        for line in lines:
+            table.add_row(Text(printable(line.name)), _value(line.estimate), _value(line.found))
+        console.print(table)
+
+    @staticmethod
+    def _checks(console: Console, report: Report) -> None:
+        table = Table("Check", "expected", "tolerance", "found", "source", "")
+        for check in report.verdict.checks:
+            table.add_row(
+                Text(check.title),
+                Text(_plain(check.expected, check.unit)),
+                check.tolerance,
+                Text(_plain(check.measured, check.unit)),
+                str(check.measured_source),
+                Text("pass", style="green") if check.passed else Text("FAIL", style="bold red"),
+            )
+        console.print(table)
+
+
+def _value(figure: Figure) -> str:
+    if figure.value is None:
+        return f"none: {printable(figure.reason)}"
+    return _plain(figure.value, figure.unit)
+
+
+def _plain(value: float | str, unit: str) -> str:
+    shown = (
+        printable(value, 40)
+        if isinstance(value, str)
+        else f"{value:,.1f}"
+        if isinstance(value, float)
+        else f"{value:,}"
+    )
+    return f"{shown} {unit}".strip()
