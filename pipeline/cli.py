@@ -1,0 +1,449 @@
+"""The commands: parse, call one function, print. Nothing heavy is imported before a command needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline import __version__
+
+if TYPE_CHECKING:
+    from pipeline.job import Job
+    from pipeline.settings import Settings, Target
+
+app = typer.Typer(
+    name="danas-deploy",
+    help="Data-aware architecture search, from images to a network proven on a microcontroller board.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+boards_app = typer.Typer(help="The known board types.", no_args_is_help=True)
+app.add_typer(boards_app, name="boards")
+
+BoardOption = Annotated[str, typer.Option("--board", "-b", help="Board type; see `boards list`.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")]
+RunOption = Annotated[
+    Path | None, typer.Option("--run", help="Run directory to make (default: runs/DATE-BOARD).", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of one-line errors.")]
+EmulateOption = Annotated[bool, typer.Option("--emulate", help="Run the same ELF on an emulated board.")]
+PortOption = Annotated[
+    str | None, typer.Option("--port", help="Serial port or pyserial URL of the board.", show_default=False)
+]
+SerialOption = Annotated[
+    str | None, typer.Option("--serial-number", help="USB serial number of the board's probe.", show_default=False)
+]
+DataOption = Annotated[str, typer.Option("--data", help="`sample`, or `folder:PATH`.")]
+GroupOption = Annotated[
+    str | None,
+    typer.Option("--group-by", help="Regular expression: images with the same match are never torn apart."),
+]
+PresetOption = Annotated[str, typer.Option("--preset", help="Search space and effort: `quick` or `full`.")]
+EvaluationsOption = Annotated[
+    int | None, typer.Option("--evaluations", min=1, help="Stop after N candidates.", show_default="from the preset")
+]
+TimeOption = Annotated[
+    str | None, typer.Option("--time", help="Stop the search after this long: 10m, 1h30m.", show_default=False)
+]
+SamplerOption = Annotated[str, typer.Option("--sampler", help="`evolution` or `random`.")]
+RamOption = Annotated[
+    str | None, typer.Option("--ram", help="RAM limit below the board's: 256k.", show_default="the board's")
+]
+FlashOption = Annotated[
+    str | None, typer.Option("--flash", help="Flash limit below the board's: 1M.", show_default="the board's")
+]
+MacsOption = Annotated[
+    str | None, typer.Option("--macs", help="Most MACs an inference: 6M.", show_default="from the preset")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+ImagesOption = Annotated[
+    int | None, typer.Option("--images", min=1, help="Inputs that go through the device.", show_default="100")
+]
+EnvironmentOption = Annotated[
+    str | None,
+    typer.Option("--environment", help="PlatformIO environment.", show_default="the board's local one"),
+]
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"danas-deploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Data-aware architecture search, from images to a network proven on a microcontroller board."""
+
+
+@app.command("search-and-flash")
+def search_and_flash(
+    board: BoardOption,
+    data: DataOption = "sample",
+    group_by: GroupOption = None,
+    preset: PresetOption = "quick",
+    evaluations: EvaluationsOption = None,
+    time: TimeOption = None,
+    sampler: SamplerOption = "evolution",
+    ram: RamOption = None,
+    flash: FlashOption = None,
+    macs: MacsOption = None,
+    seed: SeedOption = 0,
+    images: ImagesOption = None,
+    emulate: EmulateOption = False,
+    port: PortOption = None,
+    serial_number: SerialOption = None,
+    environment: EnvironmentOption = None,
+    run: RunOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """The main job: search, quantize, render, build, flash, measure, validate, report."""
+    settings = _search_settings(
+        board, data, group_by, preset, evaluations, time, sampler, ram, flash, macs, seed, images, environment,
+        _target(emulate, port, serial_number),
+    )  # fmt: skip
+    job = _new_job(settings, run, quiet)
+    _finish(job, as_json)
+
+
+@app.command()
+def deploy(
+    model: Annotated[Path, typer.Argument(help="An int8 .tflite.")],
+    board: BoardOption,
+    inputs: Annotated[
+        Path | None,
+        typer.Option("--inputs", help=".npy with inputs [N, …] as the model takes them.", show_default="random"),
+    ] = None,
+    ram: RamOption = None,
+    flash: FlashOption = None,
+    seed: SeedOption = 0,
+    images: ImagesOption = None,
+    emulate: EmulateOption = False,
+    port: PortOption = None,
+    serial_number: SerialOption = None,
+    environment: EnvironmentOption = None,
+    run: RunOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Take any int8 .tflite from estimate to verdict on a board."""
+    settings = _deploy_settings(
+        model, board, ram, flash, _target(emulate, port, serial_number), inputs, seed, images, environment
+    )
+    job = _new_job(settings, run, quiet)
+    _finish(job, as_json)
+
+
+@app.command()
+def resume(
+    run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
+) -> None:
+    """Take up a run that was interrupted; what is finished is not done again."""
+    _finish(_open_job(run, quiet), as_json)
+
+
+@app.command()
+def search(
+    board: BoardOption,
+    data: DataOption = "sample",
+    group_by: GroupOption = None,
+    preset: PresetOption = "quick",
+    evaluations: EvaluationsOption = None,
+    time: TimeOption = None,
+    sampler: SamplerOption = "evolution",
+    ram: RamOption = None,
+    flash: FlashOption = None,
+    macs: MacsOption = None,
+    seed: SeedOption = 0,
+    images: ImagesOption = None,
+    emulate: EmulateOption = False,
+    port: PortOption = None,
+    serial_number: SerialOption = None,
+    environment: EnvironmentOption = None,
+    run: RunOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Search only: makes a run directory with the best candidates. No board is needed."""
+    settings = _search_settings(
+        board, data, group_by, preset, evaluations, time, sampler, ram, flash, macs, seed, images, environment,
+        _target(emulate, port, serial_number),
+    )  # fmt: skip
+    job = _new_job(settings, run, quiet, needs_board=False)
+    _stage(job, "search", as_json)
+
+
+def _stage_command(name: str, text: str) -> None:
+    def command(
+        run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
+    ) -> None:
+        _stage(_open_job(run, quiet), name, as_json)
+
+    command.__doc__ = text
+    app.command(name)(command)
+
+
+_stage_command("quantize", "Slice, fine-tune and convert the best candidates of RUN to int8; choose the winner.")
+
+
+def _model_or_run_command(name: str, text: str) -> None:
+    def command(
+        source: Annotated[Path, typer.Argument(metavar="RUN|MODEL", help="Run directory, or an int8 .tflite.")],
+        board: Annotated[
+            str | None, typer.Option("--board", "-b", help="Board type, for a .tflite.", show_default=False)
+        ] = None,
+        ram: RamOption = None,
+        flash: FlashOption = None,
+        environment: EnvironmentOption = None,
+        run: RunOption = None,
+        as_json: JsonOption = False,
+        quiet: QuietOption = False,
+        debug: DebugOption = False,
+    ) -> None:
+        from pipeline.errors import UsageError, printable
+
+        if source.is_dir():
+            job = _open_job(source, quiet)
+        elif board is None:
+            raise UsageError(
+                "no-board-given",
+                f"{printable(source)} is no run directory",
+                why="For a model file the board must be named.",
+                next="Add --board NAME; see `danas-deploy boards list`.",
+            )
+        else:
+            settings = _deploy_settings(source, board, ram, flash, _target(False, None, None), environment=environment)
+            job = _new_job(settings, run, quiet, needs_board=False)
+        _stage(job, name, as_json)
+
+    command.__doc__ = text
+    app.command(name)(command)
+
+
+_model_or_run_command("estimate", "RAM and flash of a model, before anything is built.")
+_model_or_run_command("render", "Write the C++ sources of the firmware.")
+_model_or_run_command("build", "Build the firmware with PlatformIO.")
+
+
+def _device_command(name: str, text: str) -> None:
+    def command(
+        run: RunArgument,
+        emulate: EmulateOption = False,
+        port: PortOption = None,
+        serial_number: SerialOption = None,
+        as_json: JsonOption = False,
+        quiet: QuietOption = False,
+        debug: DebugOption = False,
+    ) -> None:
+        job = _open_job(run, quiet)
+        if emulate or port or serial_number:
+            job.target = _target(emulate, port, serial_number)
+        _stage(job, name, as_json)
+
+    command.__doc__ = text
+    app.command(name)(command)
+
+
+_device_command("flash", "Put the built firmware onto the board and see that it answers.")
+_device_command("measure", "Send inputs through the board; read outputs, memory and cycles.")
+_stage_command("validate", "Compare estimate and measurement, device and host; exit code 7 when a check fails.")
+_stage_command("report", "Write report.json and junit.xml, and print the tables.")
+
+
+@boards_app.command("list")
+def boards_list(as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """Names and figures of the known boards."""
+    from pipeline import boards
+
+    known = [boards.load(name) for name in boards.names()]
+    if as_json:
+        _print_json([_board_row(board) for board in known])
+        return
+    for board in known:
+        row = _board_row(board)
+        typer.echo(
+            f"{board.name:<20} {board.title}: {board.mcu}, {row['core']} at {board.core.clock_hz // 10**6} MHz, "
+            f"{row['ram_bytes'] // 1024} KiB RAM, {row['flash_bytes'] // 1024} KiB flash"
+            + (", can be emulated" if board.emulator else "")
+        )
+
+
+@boards_app.command("show")
+def boards_show(
+    name: Annotated[str, typer.Argument(metavar="BOARD")], as_json: JsonOption = False, debug: DebugOption = False
+) -> None:
+    """All facts about one board, with their sources."""
+    from pipeline import boards, resources
+
+    board = boards.load(name)
+    if as_json:
+        _print_json(board.model_dump(mode="json"))
+    else:
+        typer.echo((resources.boards() / f"{board.name}.toml").read_text(encoding="utf-8").rstrip())
+
+
+def _board_row(board: Any) -> dict[str, Any]:
+    return {
+        "name": board.name,
+        "title": board.title,
+        "mcu": board.mcu,
+        "core": board.core.cpu,
+        "clock_hz": board.core.clock_hz,
+        "ram_bytes": board.ram_bytes,
+        "flash_bytes": board.flash_bytes,
+        "emulated": board.emulator is not None,
+    }
+
+
+def _target(emulate: bool, port: str | None, serial_number: str | None) -> Target:
+    from pipeline.errors import UsageError
+    from pipeline.settings import Target
+
+    if emulate and (port or serial_number):
+        raise UsageError(
+            "emulate-and-port",
+            "--emulate together with --port or --serial-number",
+            why="The emulated board has a port of its own.",
+            next="Leave one of them out.",
+        )
+    return Target(emulate=emulate, port=port, serial_number=serial_number)
+
+
+def _search_settings(
+    board: str,
+    data: str,
+    group_by: str | None,
+    preset: str,
+    evaluations: int | None,
+    time: str | None,
+    sampler: str,
+    ram: str | None,
+    flash: str | None,
+    macs: str | None,
+    seed: int,
+    images: int | None,
+    environment: str | None,
+    target: Target,
+) -> Settings:
+    from pipeline.settings import Kind, parse_count, parse_duration, parse_size
+
+    return _settings(
+        kind=Kind.SEARCH,
+        board=board,
+        target=target,
+        seed=seed,
+        images=images,
+        environment=environment,
+        data=data,
+        group_by=group_by,
+        preset=preset,
+        evaluations=evaluations,
+        time_s=parse_duration(time) if time else None,
+        sampler=sampler,
+        ram=parse_size(ram) if ram else None,
+        flash=parse_size(flash) if flash else None,
+        macs=parse_count(macs) if macs else None,
+    )
+
+
+def _deploy_settings(
+    model: Path,
+    board: str,
+    ram: str | None,
+    flash: str | None,
+    target: Target,
+    inputs: Path | None = None,
+    seed: int = 0,
+    images: int | None = None,
+    environment: str | None = None,
+) -> Settings:
+    from pipeline.settings import Kind, parse_size
+
+    return _settings(
+        kind=Kind.DEPLOY,
+        board=board,
+        target=target,
+        seed=seed,
+        images=images,
+        environment=environment,
+        model=str(model.resolve()),
+        inputs=str(inputs.resolve()) if inputs else None,
+        ram=parse_size(ram) if ram else None,
+        flash=parse_size(flash) if flash else None,
+    )
+
+
+def _settings(**values: Any) -> Settings:
+    from pydantic import ValidationError
+
+    from pipeline.errors import UsageError, printable
+    from pipeline.settings import Settings
+
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            "bad-option",
+            f"--{'-'.join(map(str, first['loc']))} {printable(first['input'])}: {printable(first['msg'])}",
+            why="The option does not take this value.",
+            next="See `danas-deploy search-and-flash --help`.",
+        ) from error
+
+
+def _new_job(settings: Settings, folder: Path | None, quiet: bool, *, needs_board: bool = True) -> Job:
+    from pipeline.job import Job
+    from pipeline.progress import display
+
+    return Job.start(settings, folder, display(quiet=quiet), needs_board=needs_board)
+
+
+def _open_job(folder: Path, quiet: bool) -> Job:
+    from pipeline.job import Job
+    from pipeline.progress import display
+    from pipeline.runs import Run
+
+    return Job(Run.open(folder), display(quiet=quiet))
+
+
+def _finish(job: Job, as_json: bool) -> None:
+    from pipeline.report.reporters import TerminalReporter
+
+    report = job.all()
+    if as_json:
+        _print_json({"run": str(job.run.folder), "report": report.model_dump(mode="json")})
+    else:
+        typer.echo(TerminalReporter(colour=sys.stdout.isatty()).render(report), nl=False)
+        typer.echo(f"Run: {job.run.folder}")
+    report.verdict.raise_if_failed()
+
+
+def _stage(job: Job, name: str, as_json: bool) -> None:
+    result = job.one(name)
+    if as_json:
+        _print_json({"run": str(job.run.folder), name: result.data})
+    else:
+        typer.echo(result.text.rstrip())
+        typer.echo(f"Run: {job.run.folder}")
+    if result.verdict is not None:
+        result.verdict.raise_if_failed()
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
