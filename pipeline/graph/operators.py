@@ -1,0 +1,374 @@
+"""One operator of a file, checked against what LiteRT's reference kernels accept, as the Graph's Operator.
+
+A model that passes here has a defined result, and LiteRT runs it too: shapes agree, weights are constant, options
+are ones that the kernels know, and no scale is such that LiteRT's own preparation would stop the process.
+
+Source: tensorflow/lite/kernels (conv.cc, depthwise_conv.cc, fully_connected.cc, add.cc, pooling.cc, reduce.cc, pad.cc,
+reshape.cc, softmax.cc, quantize.cc, dequantize.cc), functions Prepare.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from ai_edge_litert import schema_py_generated as schema
+
+from pipeline.errors import UsageError, printable
+from pipeline.graph.flatfile import FileOperator
+from pipeline.graph.model import (
+    Activation,
+    ActivationOptions,
+    DType,
+    MeanOptions,
+    NoOptions,
+    OpCode,
+    Operator,
+    Options,
+    Padding,
+    PadOptions,
+    SoftmaxOptions,
+    Tensor,
+    WindowOptions,
+)
+from pipeline.graph.writer import ACTIVATIONS, PADDINGS
+
+_ACTIVATIONS = {value: activation for activation, value in ACTIVATIONS.items()}
+_PADDINGS = {value: padding for padding, value in PADDINGS.items()}
+_ACTIVATION_NAMES = {v: name for name, v in vars(schema.ActivationFunctionType).items() if isinstance(v, int)}
+#: Input and output of pools and PAD have one quantization; LiteRT allows scales this far apart.
+_SCALE_TOLERANCE = 1e-6
+_MAX_WINDOW = 1 << 16
+#: ADD scales its operands up by this power of two (add.cc); SOFTMAX its input by that one, and keeps 5 integer bits.
+_ADD_SHIFT = 20
+_SOFTMAX_BITS = 31 - 5
+
+
+@dataclass(frozen=True)
+class _Given:
+    """An operator under examination."""
+
+    tensors: tuple[Tensor, ...]
+    index: int
+    code: OpCode
+    raw: FileOperator
+
+    def refuse(self, why: str, tensor: Tensor | None = None, *, id: str = "unsupported-options") -> NoReturn:  # noqa: A002
+        shown = tensor or self.tensors[self.raw.outputs[0]]
+        raise UsageError(
+            id,
+            f"operator {self.index}, {self.code} version {self.raw.version}, "
+            f"tensor {shown.index} {printable(shown.name, 80)!r}: {why}",
+            next="Change the network, or convert the model again to full int8.",
+        )
+
+    def input(self, position: int) -> Tensor | None:
+        """The tensor at an input position; None where it is absent."""
+        if position >= len(self.raw.inputs) or self.raw.inputs[position] < 0:
+            return None
+        return self.tensors[self.raw.inputs[position]]
+
+    def activation(self, position: int = 0) -> Tensor:
+        """The activation at an input position."""
+        tensor = self.input(position)
+        if tensor is None:
+            self.refuse(f"input {position} is absent")
+        if tensor.constant:
+            self.refuse(f"input {position} is a constant", tensor)
+        return tensor
+
+    def constant(self, position: int, dtype: DType, rank: int) -> Tensor:
+        """The constant at an input position."""
+        tensor = self.input(position)
+        if tensor is None:
+            self.refuse(f"input {position} is absent")
+        if not tensor.constant:
+            self.refuse(f"input {position} is computed at run time; it must be a constant", tensor)
+        if tensor.dtype is not dtype or len(tensor.shape) != rank:
+            self.refuse(
+                f"input {position} is {tensor.dtype} of shape {tensor.shape}; {dtype} of rank {rank} is supported",
+                tensor,
+                id="unsupported-tensor",
+            )
+        return tensor
+
+    @property
+    def output(self) -> Tensor:
+        return self.tensors[self.raw.outputs[0]]
+
+    def counts(self, least: int, most: int) -> None:
+        """Check the number of inputs, and that there is one output."""
+        if not least <= len(self.raw.inputs) <= most or len(self.raw.outputs) != 1:
+            self.refuse(f"{len(self.raw.inputs)} inputs and {len(self.raw.outputs)} outputs")
+
+    def shape(self, expected: Sequence[int]) -> None:
+        """Check the output's shape."""
+        if self.output.shape != tuple(expected):
+            self.refuse(
+                f"its shape is {self.output.shape}; {tuple(expected)} follows from its inputs", id="not-a-tflite"
+            )
+
+    def image(self, tensor: Tensor) -> tuple[int, int, int]:
+        """(height, width, channels) of a tensor that must be one image."""
+        if len(tensor.shape) != 4 or tensor.shape[0] != 1:
+            self.refuse(f"shape {tensor.shape}; (1, height, width, channels) is supported", tensor, id="dynamic-shape")
+        return tensor.shape[1], tensor.shape[2], tensor.shape[3]
+
+    def number(self, field: str, default: int = 1) -> int:
+        return int(self.raw.options.get(field, default))
+
+    def fused(self) -> Activation:
+        """The fused activation."""
+        value = self.number("FusedActivationFunction", 0)
+        if value not in _ACTIVATIONS:
+            self.refuse(f"fused activation {_ACTIVATION_NAMES.get(value, value)} is not supported")
+        return _ACTIVATIONS[value]
+
+    def same_quantization(self, given: Tensor) -> None:
+        """Input and output must have one quantization; the kernel copies numbers without rescaling them."""
+        before, after = given.quantization, self.output.quantization
+        if before is None or after is None:
+            return
+        if abs(before.scale - after.scale) > _SCALE_TOLERANCE or before.zero_point != after.zero_point:
+            self.refuse("its quantization differs from its input's", id="unsupported-tensor")
+
+
+def operator(tensors: tuple[Tensor, ...], index: int, code: OpCode, raw: FileOperator) -> Operator:
+    """The Graph's Operator.
+
+    Raises:
+        UsageError: ``unsupported-options``, ``unsupported-tensor``, ``dynamic-shape`` or ``not-a-tflite``.
+    """
+    if not raw.inputs or not raw.outputs:
+        raise UsageError(
+            "not-a-tflite",
+            f"operator {index}, {code} version {raw.version}, has no inputs or no outputs",
+            next="Convert the model again.",
+        )
+    options = _RULES[code](_Given(tensors, index, code, raw))
+    inputs = tuple(None if i < 0 else i for i in raw.inputs)
+    return Operator(index, code, raw.version, inputs, raw.outputs, options)
+
+
+def _window(given: _Given, filter_size: tuple[int, int]) -> WindowOptions:
+    """Stride, padding, dilation and activation; checks the output's height and width against the input's."""
+    stride = given.number("StrideH"), given.number("StrideW")
+    dilation = given.number("DilationHFactor"), given.number("DilationWFactor")
+    padding = _PADDINGS.get(given.number("Padding", 0))
+    if padding is None or not all(0 < size < _MAX_WINDOW for size in (*stride, *filter_size)):
+        given.refuse(f"padding {given.number('Padding', 0)}, stride {stride}, filter {filter_size}")
+    if dilation != (1, 1):
+        given.refuse(f"dilation {dilation} is not supported")
+    height, width, _ = given.image(given.activation())
+    expected = [
+        output_size(size, window, step, padding)
+        for size, window, step in zip((height, width), filter_size, stride, strict=True)
+    ]
+    given.shape((1, *expected, given.image(given.output)[2]))
+    return WindowOptions(stride, dilation, padding, given.fused(), filter_size)
+
+
+def output_size(size: int, window: int, stride: int, padding: Padding) -> int:
+    """Length of a window's output along one axis."""
+    return -(-size // stride) if padding is Padding.SAME else -(-(size - window + 1) // stride)
+
+
+def _weights(given: _Given, rank: int, channel_axis: int) -> Tensor:
+    weights = given.constant(1, DType.INT8, rank)
+    quantization = weights.quantization
+    if quantization is not None:
+        if any(quantization.zero_points):
+            given.refuse("weights with a zero point other than 0", weights, id="unsupported-tensor")
+        if len(quantization.scales) > 1 and quantization.axis != channel_axis:
+            given.refuse(f"weights quantized along dimension {quantization.axis}", weights, id="unsupported-tensor")
+    return weights
+
+
+def _bias(given: _Given, channels: int) -> None:
+    if given.input(2) is None:
+        return
+    bias = given.constant(2, DType.INT32, 1)
+    if bias.shape != (channels,):
+        given.refuse(f"{bias.elements} biases for {channels} channels", bias, id="not-a-tflite")
+
+
+def _conv(given: _Given) -> Options:
+    given.counts(2, 3)
+    _, _, channels = given.image(given.activation())
+    weights = _weights(given, 4, 0)
+    outputs, height, width, depth = weights.shape
+    if depth != channels:
+        given.refuse(f"grouped convolution: {depth} of {channels} channels", weights)
+    if given.image(given.output)[2] != outputs:
+        given.refuse(f"{outputs} filters for shape {given.output.shape}", id="not-a-tflite")
+    _bias(given, outputs)
+    _rescaling(given, weights)
+    return _without_filter(_window(given, (height, width)), 1)
+
+
+def _depthwise(given: _Given) -> Options:
+    given.counts(2, 3)
+    _, _, channels = given.image(given.activation())
+    weights = _weights(given, 4, 3)
+    batch, height, width, outputs = weights.shape
+    if batch != 1 or outputs % channels or given.image(given.output)[2] != outputs:
+        given.refuse(f"weights of shape {weights.shape} for {channels} channels", weights, id="not-a-tflite")
+    _bias(given, outputs)
+    _rescaling(given, weights)
+    # The multiplier in the options may be absent or wrong; LiteRT takes the shapes' word.
+    return _without_filter(_window(given, (height, width)), outputs // channels)
+
+
+def _without_filter(options: WindowOptions, multiplier: int) -> WindowOptions:
+    """A convolution's window is its weights' shape, so its options do not repeat it."""
+    return WindowOptions(
+        options.stride, options.dilation, options.padding, options.activation, depth_multiplier=multiplier
+    )
+
+
+def _fully_connected(given: _Given) -> Options:
+    given.counts(2, 3)
+    source = given.activation()
+    weights = _weights(given, 2, 0)
+    units, depth = weights.shape
+    if given.number("WeightsFormat", 0) != schema.FullyConnectedOptionsWeightsFormat.DEFAULT:
+        given.refuse("shuffled weights are not supported", weights)
+    if source.elements % depth:
+        given.refuse(f"{source.elements} inputs for weights of shape {weights.shape}", weights, id="not-a-tflite")
+    keep_dims = bool(given.raw.options.get("KeepNumDims", False))
+    if keep_dims and source.shape[-1] != depth:
+        given.refuse(f"inputs of shape {source.shape} for weights of shape {weights.shape}", weights, id="not-a-tflite")
+    given.shape((*source.shape[:-1], units) if keep_dims else (source.elements // depth, units))
+    _bias(given, units)
+    _rescaling(given, weights)
+    return ActivationOptions(given.fused(), keep_dims)
+
+
+def _rescaling(given: _Given, weights: Tensor) -> None:
+    """The factor from accumulator to output must be one that a 31-bit multiplier and a shift can say."""
+    before, after = given.activation().quantization, given.output.quantization
+    if before is None or after is None or weights.quantization is None:
+        return
+    if not before.scale * max(weights.quantization.scales) / after.scale < 2.0**30:
+        given.refuse("the scales of input and weights are far above the output's", id="unsupported-tensor")
+
+
+def _add(given: _Given) -> Options:
+    given.counts(2, 2)
+    first, second = given.activation(0), given.activation(1)
+    if first.shape != second.shape:
+        given.refuse(f"operands of shapes {first.shape} and {second.shape}; equal shapes are supported", second)
+    given.shape(first.shape)
+    scales = [t.quantization.scale for t in (first, second, given.output) if t.quantization]
+    if len(scales) == 3 and not 2 * max(scales[:2]) / (scales[2] * 2.0**_ADD_SHIFT) < 1:
+        given.refuse("its scale is far below its operands'", id="unsupported-tensor")
+    return ActivationOptions(given.fused())
+
+
+def _pool(given: _Given) -> Options:
+    given.counts(1, 1)
+    source = given.activation()
+    options = _window(given, (given.number("FilterHeight", 0), given.number("FilterWidth", 0)))
+    if given.image(source)[2] != given.image(given.output)[2]:
+        given.refuse(f"shape {given.output.shape} from {source.shape}", id="not-a-tflite")
+    given.same_quantization(source)
+    return options
+
+
+def _mean(given: _Given) -> Options:
+    given.counts(2, 2)
+    source = given.activation()
+    axes_tensor = given.input(1)
+    axes_tensor = given.constant(1, DType.INT32, len(axes_tensor.shape) if axes_tensor is not None else 1)
+    rank = len(source.shape)
+    stated = [] if axes_tensor.data is None else [int(axis) for axis in axes_tensor.data.reshape(-1)]
+    if any(not -rank <= axis < rank for axis in stated):
+        given.refuse(f"axes {stated} of rank {rank}", axes_tensor, id="not-a-tflite")
+    axes = tuple(sorted({axis % rank for axis in stated}))
+    if rank != 4 or axes != (1, 2):
+        given.refuse(f"mean over axes {axes} of shape {source.shape}; over height and width (1, 2) is supported")
+    keep_dims = bool(given.raw.options.get("KeepDims", False))
+    batch, _, _, channels = source.shape
+    given.image(source)
+    given.shape((batch, 1, 1, channels) if keep_dims else (batch, channels))
+    return MeanOptions(axes, keep_dims)
+
+
+def _pad(given: _Given) -> Options:
+    given.counts(2, 2)
+    source = given.activation()
+    table = given.constant(1, DType.INT32, 2)
+    if table.shape != (len(source.shape), 2) or table.data is None:
+        given.refuse(f"paddings of shape {table.shape} for shape {source.shape}", table, id="not-a-tflite")
+    paddings = tuple((int(before), int(after)) for before, after in table.data)
+    if any(not 0 <= size < _MAX_WINDOW for pair in paddings for size in pair):
+        given.refuse(f"paddings {paddings}", table)
+    if paddings[0] != (0, 0):
+        given.refuse("padding of the batch dimension is not supported", table)
+    given.shape([size + sum(pair) for size, pair in zip(source.shape, paddings, strict=True)])
+    given.same_quantization(source)
+    return PadOptions(paddings)
+
+
+def _reshape(given: _Given) -> Options:
+    given.counts(1, 2)
+    source = given.activation()
+    wanted = given.input(1)
+    if wanted is not None:
+        given.constant(1, DType.INT32, len(wanted.shape))
+    if source.elements != given.output.elements:
+        given.refuse(f"shape {given.output.shape} from {source.shape}", id="not-a-tflite")
+    return NoOptions()
+
+
+def _softmax(given: _Given) -> Options:
+    given.counts(1, 1)
+    source = given.activation()
+    given.shape(source.shape)
+    beta = float(given.raw.options.get("Beta", 0.0))
+    before, after = source.quantization, given.output.quantization
+    if before is not None and after is not None:
+        if after.zero_point != -128 or not math.isclose(after.scale, 1 / 256, rel_tol=1e-3):
+            given.refuse("its quantization is not scale 1/256, zero point -128", id="unsupported-tensor")
+        factor = beta * before.scale * 2.0**_SOFTMAX_BITS
+        if not (math.isfinite(factor) and factor > 1):
+            given.refuse(f"beta {beta} with an input scale of {before.scale:g}")
+    return SoftmaxOptions(beta)
+
+
+def _cast(given: _Given) -> Options:
+    given.counts(1, 1)
+    source = given.activation()
+    given.shape(source.shape)
+    pair = (source.dtype, given.output.dtype)
+    if pair not in _CASTS[given.code]:
+        given.refuse(f"{pair[0]} to {pair[1]} is not supported", id="unsupported-tensor")
+    return NoOptions()
+
+
+_CASTS = {
+    OpCode.QUANTIZE: {
+        (DType.FLOAT32, DType.INT8),
+        (DType.UINT8, DType.INT8),
+        (DType.INT8, DType.UINT8),
+        (DType.INT8, DType.INT8),
+    },
+    OpCode.DEQUANTIZE: {(DType.INT8, DType.FLOAT32)},
+}
+
+_RULES: dict[OpCode, Callable[[_Given], Options]] = {
+    OpCode.CONV_2D: _conv,
+    OpCode.DEPTHWISE_CONV_2D: _depthwise,
+    OpCode.FULLY_CONNECTED: _fully_connected,
+    OpCode.ADD: _add,
+    OpCode.AVERAGE_POOL_2D: _pool,
+    OpCode.MAX_POOL_2D: _pool,
+    OpCode.MEAN: _mean,
+    OpCode.PAD: _pad,
+    OpCode.RESHAPE: _reshape,
+    OpCode.SOFTMAX: _softmax,
+    OpCode.QUANTIZE: _cast,
+    OpCode.DEQUANTIZE: _cast,
+}

@@ -1,0 +1,105 @@
+"""A Genotype's Graph from its shapes alone: no TensorFlow, no weights, a fraction of a millisecond.
+
+It has the operators, their order and options, and the tensors' shapes and types that TensorFlow 2.21's full-int8
+conversion of the Keras network gives. What only weights decide is missing: constants have no data, quantizations no
+scales; and where a trained bias is zero in every channel the converter leaves it out, while the skeleton has it.
+"""
+
+from __future__ import annotations
+
+from pipeline.genotype import STEM_CHANNELS, Genotype, architecture
+from pipeline.graph.model import (
+    Activation,
+    ActivationOptions,
+    DType,
+    Graph,
+    MeanOptions,
+    OpCode,
+    Operator,
+    Options,
+    Padding,
+    SoftmaxOptions,
+    Tensor,
+    WindowOptions,
+)
+
+#: Operator versions as the converter writes them for these options.
+_VERSIONS = {
+    OpCode.CONV_2D: 3,
+    OpCode.DEPTHWISE_CONV_2D: 3,
+    OpCode.ADD: 2,
+    OpCode.MEAN: 2,
+    OpCode.FULLY_CONNECTED: 4,
+    OpCode.SOFTMAX: 2,
+}
+_NO_OPTIONS = ActivationOptions()
+
+
+class _Builder:
+    """Collects tensors and operators; each method takes and gives indices of activations."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self.operators: list[Operator] = []
+
+    def activation(self, shape: tuple[int, ...]) -> int:
+        return self._tensor(shape, DType.INT8, constant=False)
+
+    def constant(self, shape: tuple[int, ...], dtype: DType = DType.INT8) -> int:
+        return self._tensor(shape, dtype, constant=True)
+
+    def _tensor(self, shape: tuple[int, ...], dtype: DType, *, constant: bool) -> int:
+        index = len(self.tensors)
+        self.tensors.append(Tensor(index, f"t{index}", shape, dtype, None, constant))
+        return index
+
+    def operator(self, code: OpCode, inputs: tuple[int, ...], shape: tuple[int, ...], options: Options) -> int:
+        output = self.activation(shape)
+        self.operators.append(Operator(len(self.operators), code, _VERSIONS[code], inputs, (output,), options))
+        return output
+
+    def convolution(self, source: int, channels: int, kernel: int, stride: int, activation: Activation) -> int:
+        _, height, width, depth = self.tensors[source].shape
+        weights = self.constant((channels, kernel, kernel, depth))
+        bias = self.constant((channels,), DType.INT32)
+        shape = (1, -(-height // stride), -(-width // stride), channels)
+        options = WindowOptions((stride, stride), padding=Padding.SAME, activation=activation)
+        return self.operator(OpCode.CONV_2D, (source, weights, bias), shape, options)
+
+    def depthwise(self, source: int, stride: int) -> int:
+        _, height, width, channels = self.tensors[source].shape
+        weights = self.constant((1, 3, 3, channels))
+        bias = self.constant((channels,), DType.INT32)
+        shape = (1, -(-height // stride), -(-width // stride), channels)
+        options = WindowOptions((stride, stride), padding=Padding.SAME, activation=Activation.RELU6)
+        return self.operator(OpCode.DEPTHWISE_CONV_2D, (source, weights, bias), shape, options)
+
+    def add(self, first: int, second: int) -> int:
+        return self.operator(OpCode.ADD, (first, second), self.tensors[first].shape, _NO_OPTIONS)
+
+
+def from_genotype(genotype: Genotype, classes: int) -> Graph:
+    """The Graph of the network that a Genotype stands for.
+
+    Args:
+        genotype: Data configuration, depths and width.
+        classes: Outputs of the dense head, at least 1.
+    """
+    build = _Builder()
+    source = build.activation((1, *genotype.data.shape))
+    given = source
+    source = build.convolution(source, STEM_CHANNELS, 3, 2, Activation.RELU6)
+    for block in architecture(genotype):
+        inner = source
+        if block.expands:
+            inner = build.convolution(inner, block.hidden, 1, 1, Activation.RELU6)
+        inner = build.depthwise(inner, block.stride)
+        inner = build.convolution(inner, block.outputs, 1, 1, Activation.NONE)
+        source = build.add(source, inner) if block.residual else inner
+    channels = build.tensors[source].shape[3]
+    axes = build.constant((2,), DType.INT32)
+    source = build.operator(OpCode.MEAN, (source, axes), (1, channels), MeanOptions((1, 2)))
+    weights, bias = build.constant((classes, channels)), build.constant((classes,), DType.INT32)
+    source = build.operator(OpCode.FULLY_CONNECTED, (source, weights, bias), (1, classes), _NO_OPTIONS)
+    source = build.operator(OpCode.SOFTMAX, (source,), (1, classes), SoftmaxOptions())
+    return Graph(tuple(build.tensors), tuple(build.operators), (given,), (source,))
