@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
-from pipeline.estimate import Limits
+from pipeline.estimate.model import Limits
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(b|k|kb|kib|m|mb|mib)?$", re.IGNORECASE)
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+)s?)?$", re.IGNORECASE)

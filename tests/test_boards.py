@@ -1,0 +1,63 @@
+"""Board files: the ones we ship are sound, wrong ones are named by file and field."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import boards, resources
+from pipeline.errors import UsageError
+
+
+@pytest.mark.parametrize("name", boards.names())
+def test_every_shipped_board_is_sound(name: str) -> None:
+    board = boards.load(name)
+    assert board.name == name
+    assert board.stack.reserve_bytes < board.ram_bytes
+    assert all(region.source for region in board.memory)
+
+
+def test_the_nucleo_has_what_its_documents_say() -> None:
+    board = boards.load("nucleo_f746zg")
+    assert (board.ram_bytes, board.flash_bytes) == (320 * 1024, 1024 * 1024)
+    assert board.ram[0].base == 0x2000_0000
+    assert board.core.clock_hz == 216_000_000
+    assert (board.usb[0].vid, board.usb[0].pid) == (0x0483, 0x374B)
+
+
+def test_an_unknown_board_gets_the_near_names() -> None:
+    with pytest.raises(UsageError) as caught:
+        boards.load("nucleo-f746")
+    assert caught.value.id == "unknown-board"
+    assert "nucleo_f746zg" in caught.value.why
+
+
+@pytest.mark.parametrize("name", ["../nucleo_f746zg", "\x1b[2J", "", "nucleo_f746zg.toml"])
+def test_a_board_name_is_no_path(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        boards.load(name)
+    assert caught.value.id == "unknown-board"
+    assert "\x1b" not in caught.value.what
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("clock_hz = 216_000_000", "clock_hz = 0", "core.clock_hz"),
+        ('mcu = "STM32F746ZGT6"', 'mcu = "STM32F746ZGT6"\nspeed = 3', "speed"),
+        ("schema_version = 1", "schema_version = 9", "schema_version"),
+        ("base = 0x2001_0000", "base = 0x2000_8000", "overlap"),
+        ("base = 0x2004_C000", "base = 0x2005_0000", "contiguous"),
+        ("reserve_bytes = 2_048", "reserve_bytes = 100", "stack.reserve_bytes"),
+        ("[core]", "[core", "not a TOML file"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) -> None:
+    text = (resources.boards() / "nucleo_f746zg.toml").read_text()
+    assert old in text
+    path = tmp_path / "broken.toml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UsageError) as caught:
+        boards.read(path)
+    assert caught.value.id == "board-file"
+    assert "broken.toml" in caught.value.what
+    assert field in caught.value.what
