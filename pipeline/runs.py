@@ -18,14 +18,12 @@ at any moment and taken up later.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -36,7 +34,8 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import __version__
-from pipeline.errors import EnvironmentProblem, NoBoardError, UsageError, printable
+from pipeline.errors import NoBoardError, UsageError, printable
+from pipeline.files import disk_problem, file_sha256, write_atomic
 from pipeline.settings import Settings
 
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "optuna", "platformio", "unicorn", "pillow")
@@ -77,47 +76,6 @@ def versions() -> dict[str, str]:
 def digest(*parts: object) -> str:
     """SHA-256 over the JSON form of the parts: the key of a stage."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomic(path: Path, data: bytes | str) -> Path:
-    """Write a file so that a crash leaves the old one or the new one, never half of one.
-
-    Raises:
-        EnvironmentProblem: ``disk-full``.
-    """
-    raw = data.encode() if isinstance(data, str) else data
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise disk_problem(error, path) from error
-    return path
-
-
-def disk_problem(error: OSError, path: Path) -> EnvironmentProblem:
-    """The error that a failed write means to the user."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return EnvironmentProblem(
-        "disk-full" if full else "not-writable",
-        f"cannot write {printable(path)}",
-        why=printable(error.strerror or error),
-        next="Free some space and resume the run." if full else "Choose another folder with --run.",
-    )
 
 
 class Run:

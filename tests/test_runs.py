@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DanasError, EnvironmentProblem, NoBoardError, UsageError
-from pipeline.runs import Run, digest, write_atomic
+from pipeline.files import write_atomic
+from pipeline.runs import Run, digest
 from pipeline.settings import Kind, Settings
 
 SETTINGS = Settings(kind=Kind.SEARCH, board="nucleo_f746zg", seed=7)

@@ -1,0 +1,94 @@
+"""What the stages share: the run, the board, the limits, the images; each opened when it is first needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import boards
+from pipeline.boards import Board
+from pipeline.progress import Display
+from pipeline.runs import Run
+from pipeline.settings import Settings, Target
+
+if TYPE_CHECKING:
+    from pipeline.datasets import DatasetSource
+    from pipeline.estimate.model import Estimate, Limits, MemoryPlan
+    from pipeline.graph.model import Graph
+    from pipeline.validate import Verdict
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage command prints: ``data`` with --json, else ``text``; a verdict decides the exit code."""
+
+    data: Any
+    text: str
+    verdict: Verdict | None = None
+
+
+class Context:
+    """A run and what its stages need. ``target`` may be set to use another device than the run's own."""
+
+    def __init__(self, run: Run, display: Display) -> None:
+        self.run = run
+        self.display = display
+        self.target: Target = run.settings.target
+
+    @property
+    def settings(self) -> Settings:
+        """What the user asked for."""
+        return self.run.settings
+
+    @cached_property
+    def board(self) -> Board:
+        """The board type."""
+        return boards.load(self.settings.board)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What a design may need."""
+        return self.settings.limits(self.board)
+
+    @cached_property
+    def source(self) -> DatasetSource:
+        """The images."""
+        from pipeline.datasets import open_source
+
+        return open_source(self.settings.data, seed=self.settings.seed, group_by=self.settings.group_by)
+
+    @property
+    def model(self) -> Path:
+        """The .tflite that is deployed: the winner, or the one given to `deploy`."""
+        return self.run.path("model.tflite")
+
+    @property
+    def firmware(self) -> Path:
+        """Folder of the rendered sources and the build."""
+        return self.run.path("firmware")
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The model, read and checked."""
+        from pipeline.graph.reader import read
+        from pipeline.runs import missing
+
+        if not self.model.is_file():
+            raise missing(self.run, "model.tflite")
+        return read(self.model)
+
+    @cached_property
+    def plan(self) -> MemoryPlan:
+        """The memory plan that the firmware will run."""
+        from pipeline.estimate import plan
+
+        return plan(self.graph)
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """What the program will need."""
+        from pipeline.estimate import estimate
+
+        return estimate(self.graph, self.board)

@@ -1,0 +1,203 @@
+"""Stages search and quantize: from images to the winner's .tflite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import UsageError
+from pipeline.files import file_sha256, write_atomic
+from pipeline.job.context import Context, StageResult
+from pipeline.progress import Step
+from pipeline.runs import digest, missing
+from pipeline.settings import Kind
+
+if TYPE_CHECKING:
+    from pipeline.genotype import Genotype
+    from pipeline.search import Candidate, Progress, SearchConfig
+
+#: Best candidates that are quantized.
+FINALISTS = 3
+
+_SEARCH_SETTINGS = ("data", "group_by", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed")
+
+
+def demand_search(context: Context) -> None:
+    """Refuse search and quantize on a run that started from a model."""
+    if context.settings.kind is not Kind.SEARCH:
+        raise UsageError(
+            "not-a-search-run",
+            "this run started from a model, there is nothing to search",
+            why="It was made by `deploy`, or by `estimate`, `render` or `build` on a file.",
+            next="Start a search with `danas-deploy search --board BOARD`.",
+        )
+
+
+def search_key(context: Context) -> str:
+    """Depends on the settings, the images and the versions that compute."""
+    demand_search(context)
+    wanted = context.settings.model_dump(include=set(_SEARCH_SETTINGS))
+    return digest(wanted, context.source.fingerprint, context.limits.model_dump(), context.run.manifest.versions)
+
+
+def search(context: Context, step: Step) -> tuple[Path, ...]:
+    """Search, or go on with a search that was stopped; leaves the feasible candidates, best first."""
+    from pipeline import search as engine
+    from pipeline.estimate import estimate
+    from pipeline.graph.skeleton import from_genotype
+
+    classes = len(context.source.class_names)
+
+    def estimated(genotype: Genotype) -> Any:
+        return estimate(from_genotype(genotype, classes), context.board)
+
+    result = engine.run(
+        config(context),
+        context.source,
+        folder=context.run.path("search"),
+        estimate=estimated,
+        progress=lambda progress: _show(step, progress),
+    )
+    best = result.candidates[0] if result.candidates else None
+    step.result(f"{result.evaluations} evaluations" + (f", best {_brief(best)}" if best else ""))
+    path = write_atomic(
+        context.run.path("search", "candidates.json"),
+        json.dumps(
+            {
+                "schema_version": 1,
+                "evaluations": result.evaluations,
+                "stopped": result.stopped,
+                "supernets": list(result.supernets),
+                "data": context.source.describe(),
+                "candidates": [candidate.as_dict() for candidate in result.candidates],
+            },
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n",
+    )
+    return (path,)
+
+
+def config(context: Context) -> SearchConfig:
+    """The preset with the user's budgets and limits."""
+    from pipeline import search as engine
+
+    settings = context.settings
+    preset = engine.quick if settings.preset == "quick" else engine.full
+    made = preset(context.limits, seed=settings.seed)
+    # A time budget alone means just that; without any the preset's number of evaluations holds.
+    evaluations = settings.evaluations or (None if settings.time_s else made.evaluations)
+    return engine.with_options(made, evaluations=evaluations, seconds=settings.time_s, sampler=settings.sampler)
+
+
+def _show(step: Step, progress: Progress) -> None:
+    best = f"best {_brief(progress.best)}, " if progress.best else ""
+    doing = progress.subject
+    if progress.steps:
+        doing = f"supernet {progress.subject} step {progress.step}/{progress.steps}"
+        if progress.loss is not None and progress.accuracy is not None:
+            doing += f" loss {progress.loss:.3f} accuracy {progress.accuracy:.3f}"
+    left = f", {progress.left / 60:.1f} min left" if progress.left is not None else ""
+    step.update(f"{best}{doing}{left}", done=progress.evaluations, total=progress.evaluations_of)
+
+
+def _brief(candidate: Candidate) -> str:
+    return f"{candidate.genotype.id} {candidate.scores.accuracy:.1%}"
+
+
+def candidates(context: Context) -> tuple[tuple[Candidate, ...], dict[str, Any]]:
+    """What the search left: candidates, best first, and the whole file."""
+    from pipeline.search import Candidate
+
+    demand_search(context)
+    found = context.run.read_json("search/candidates.json")
+    try:
+        return tuple(Candidate.from_dict(values) for values in found["candidates"]), found
+    except (KeyError, ValueError) as error:
+        raise missing(context.run, "search/candidates.json") from error
+
+
+def search_result(context: Context) -> StageResult:
+    """The best candidates, for the `search` command."""
+    best, found = candidates(context)
+    lines = [f"{found['evaluations']} evaluations, {len(best)} feasible candidates; the best:"]
+    lines += [
+        f"  {candidate.genotype.id:<22} {candidate.scores.accuracy:6.1%}  "
+        f"RAM {candidate.estimate.ram_bytes:>9,} B  flash {candidate.estimate.flash_bytes:>9,} B  "
+        f"{candidate.estimate.macs:>11,} MAC"
+        for candidate in best[:10]
+    ]
+    return StageResult(found, "\n".join(lines))
+
+
+def quantize_key(context: Context) -> str:
+    """Depends on the candidates that the search left."""
+    path = context.run.path("search", "candidates.json")
+    if not path.is_file():
+        raise missing(context.run, "search/candidates.json")
+    return digest(file_sha256(path), context.settings.seed, context.run.manifest.versions)
+
+
+def quantize(context: Context, step: Step) -> tuple[Path, ...]:
+    """The finalists become int8 models; the best of them on validation is the winner, and alone sees the test split."""
+    from pipeline import quantize as engine
+    from pipeline.datasets import Split
+
+    best, _ = candidates(context)
+    finalists = best[:FINALISTS]
+    made = []
+    for number, candidate in enumerate(finalists):
+        step.update(candidate.genotype.id, done=number, total=len(finalists))
+        made.append(
+            engine.quantize(
+                candidate,
+                context.source,
+                search=context.run.path("search"),
+                out=context.run.path("finalists", candidate.genotype.id),
+                config=config(context),
+            )
+        )
+    winner = min(made, key=lambda one: (-one.int8.accuracy, one.candidate.estimate.ram_bytes, one.candidate.genotype.id))
+    genotype = winner.candidate.genotype
+    test = None
+    if Split.TEST in context.source.splits:
+        test = engine.evaluate(winner.model, context.source.view(Split.TEST, genotype.data)).accuracy
+    write_atomic(context.model, winner.model.read_bytes())
+    step.result(f"winner {genotype.id}, int8 validation {winner.int8.accuracy:.1%}")
+    record = context.run.write_json(
+        "winner.json",
+        {
+            "schema_version": 1,
+            "genotype": genotype.id,
+            "class_names": list(context.source.class_names),
+            "finalists": [
+                {
+                    "genotype": one.candidate.genotype.id,
+                    "inherited_validation_accuracy": one.candidate.scores.accuracy,
+                    "float_validation_accuracy": one.float_.accuracy,
+                    "int8_validation_accuracy": one.int8.accuracy,
+                    "ram_bytes": one.candidate.estimate.ram_bytes,
+                    "flash_bytes": one.candidate.estimate.flash_bytes,
+                    "macs": one.candidate.estimate.macs,
+                }
+                for one in made
+            ],
+            "int8_test_accuracy": test,
+            "int8_test_reason": "" if test is not None else "the data source has no test split",
+        },
+    )
+    return (context.model, record)
+
+
+def quantize_result(context: Context) -> StageResult:
+    """The finalists, for the `quantize` command."""
+    winner = context.run.read_json("winner.json")
+    lines = [
+        f"  {one['genotype']:<22} float {one['float_validation_accuracy']:6.1%}  int8 {one['int8_validation_accuracy']:6.1%}"
+        for one in winner["finalists"]
+    ]
+    test = winner["int8_test_accuracy"]
+    shown = f"{test:.1%}" if test is not None else f"none: {winner['int8_test_reason']}"
+    return StageResult(winner, "\n".join(["Finalists on validation:", *lines, f"Winner {winner['genotype']}, int8 test {shown}"]))

@@ -1,0 +1,136 @@
+"""Stages estimate, render and build: from a .tflite to an ELF. Cheap, so they are done anew each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import DoesNotFitError, printable
+from pipeline.job.context import Context, StageResult
+from pipeline.progress import Step
+from pipeline.runs import missing
+
+
+def estimate(context: Context, step: Step) -> tuple[Path, ...]:
+    """RAM and flash before anything is built; a model beyond the limits ends here.
+
+    Raises:
+        DoesNotFitError: ``does-not-fit``.
+    """
+    figures, limits = context.estimate, context.limits
+    path = context.run.write_json(
+        "estimate.json",
+        {
+            "schema_version": 1,
+            "estimate": figures.model_dump(mode="json"),
+            "ram_bytes": figures.ram_bytes,
+            "flash_bytes": figures.flash_bytes,
+            "limits": limits.model_dump(mode="json"),
+            "peak_operator": context.plan.peak_operator,
+        },
+    )
+    step.result(f"RAM {figures.ram_bytes:,} B, flash {figures.flash_bytes:,} B, {figures.macs:,} MAC")
+    for what, needed, limit in (
+        ("RAM", figures.ram_bytes, limits.ram_bytes),
+        ("flash", figures.flash_bytes, limits.flash_bytes),
+    ):
+        if needed > limit:
+            raise DoesNotFitError(
+                "does-not-fit",
+                f"the model needs {needed:,} B of {what}, the limit is {limit:,} B",
+                why=f"By estimate; the peak is at operator {context.plan.peak_operator}.",
+                next=f"Take a smaller model or a bigger board, or raise --{what.lower()}.",
+            )
+    return (path,)
+
+
+def estimate_result(context: Context) -> StageResult:
+    """The items of the estimate."""
+    values = context.run.read_json("estimate.json")
+    figures = context.estimate
+    lines = []
+    for title, items, total, limit in (
+        ("RAM", figures.ram, figures.ram_bytes, context.limits.ram_bytes),
+        ("Flash", figures.flash, figures.flash_bytes, context.limits.flash_bytes),
+    ):
+        lines.append(f"{title} (analytic)")
+        lines += [f"  {printable(item.name):<28} {item.bytes:>10,} B" for item in items]
+        lines.append(f"  {'total':<28} {total:>10,} B of {limit:,}")
+    lines.append(f"{figures.macs:,} MAC an inference")
+    return StageResult(values, "\n".join(lines))
+
+
+def render(context: Context, step: Step) -> tuple[Path, ...]:
+    """Write the C++ sources; files whose text has not changed are left alone."""
+    from pipeline.firmware.render import render as write_sources
+
+    rendered = write_sources(context.graph, context.plan, context.board, into=context.firmware)
+    step.result(f"build {rendered.build_id}")
+    return (
+        context.run.write_json(
+            "firmware/rendered.json",
+            {
+                "schema_version": 1,
+                "folder": "firmware",
+                "build_id": rendered.build_id,
+                "model_hash": rendered.model_hash,
+            },
+        ),
+    )
+
+
+def render_result(context: Context) -> StageResult:
+    """Where the sources are."""
+    values = context.run.read_json("firmware/rendered.json")
+    sources = sorted(path.relative_to(context.firmware).as_posix() for path in context.firmware.glob("src/*"))
+    text = "\n".join([f"Sources of build {values['build_id']} in {context.firmware}:", *(f"  {one}" for one in sources)])
+    return StageResult(values | {"sources": sources}, text)
+
+
+def build(context: Context, step: Step) -> tuple[Path, ...]:
+    """Build with PlatformIO and read the ELF back."""
+    from pipeline.firmware import elf
+    from pipeline.firmware.build import build as run_platformio
+    from pipeline.firmware.render import Rendered
+
+    values = context.run.read_json("firmware/rendered.json")
+    rendered = Rendered(folder=context.firmware, build_id=values["build_id"], model_hash=values["model_hash"])
+    built = run_platformio(
+        rendered, context.board, environment=context.settings.environment, on_line=lambda line: step.update(line)
+    )
+    report = elf.read(built.elf)
+    step.result(f"{report.flash_bytes:,} B flash, {report.static_bytes + report.arena_bytes:,} B static and arena")
+    path = context.run.write_json(
+        "firmware/elf.json",
+        {
+            "schema_version": 1,
+            "elf": built.elf.relative_to(context.run.folder).as_posix(),
+            "build_id": built.build_id,
+            "flash_bytes": report.flash_bytes,
+            "static_bytes": report.static_bytes,
+            "arena_bytes": report.arena_bytes,
+        },
+    )
+    return (path, built.elf)
+
+
+def build_result(context: Context) -> StageResult:
+    """What the ELF holds."""
+    values = context.run.read_json("firmware/elf.json")
+    text = (
+        f"{context.run.path(values['elf'])}\n"
+        f"flash {values['flash_bytes']:,} B, static {values['static_bytes']:,} B, arena {values['arena_bytes']:,} B "
+        "(linked ELF)"
+    )
+    return StageResult(values, text)
+
+
+def elf_path(context: Context) -> Path:
+    """The built ELF.
+
+    Raises:
+        UsageError: ``missing-stage``.
+    """
+    path = context.run.path(context.run.read_json("firmware/elf.json")["elf"])
+    if not path.is_file():
+        raise missing(context.run, "firmware/elf.json")
+    return path

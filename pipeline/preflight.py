@@ -1,0 +1,89 @@
+"""Everything that can fail before work begins, checked before work begins: minutes of training are never lost."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from pipeline import boards
+from pipeline.boards import Board
+from pipeline.errors import EnvironmentProblem, UsageError, printable
+from pipeline.settings import Kind, Settings, Target
+
+#: Least free disk space for a run: supernets, build output and images.
+LEAST_FREE_BYTES = 300 * 2**20
+
+
+def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> None:
+    """Check board, device, tools, model and disk, the quickest first. Nothing heavy is imported.
+
+    Raises:
+        UsageError: ``unknown-board``, ``no-emulator``, ``no-such-model``.
+        NoBoardError: ``no-board``, ``ambiguous-board``, ``port-held`` …
+        EnvironmentProblem: ``missing-extra``, ``missing-compiler``, ``disk-full``.
+    """
+    board = boards.load(settings.board)
+    if needs_board:
+        device(board, settings.target)
+    if settings.kind is Kind.DEPLOY and not Path(settings.model or "").is_file():
+        raise UsageError(
+            "no-such-model",
+            f"{printable(settings.model)} is no file",
+            why="deploy takes an int8 .tflite.",
+            next="Check the path.",
+        )
+    compiler(settings.environment or board.build.local, board)
+    disk(folder or Path())
+
+
+def device(board: Board, target: Target) -> None:
+    """A board to run on: an emulator that can start, or a port that is there."""
+    if target.emulate:
+        if board.emulator is None:
+            raise UsageError(
+                "no-emulator",
+                f"{board.name} cannot be emulated",
+                why="Its board file has no [emulator] section.",
+                next="Attach the board and leave --emulate out.",
+            )
+        if importlib.util.find_spec("unicorn") is None:
+            raise EnvironmentProblem(
+                "missing-extra",
+                "the emulated board needs Unicorn",
+                why="The extra `emulator` is not installed.",
+                next="pip install 'danas-deploy[emulator]'",
+            )
+        return
+    from pipeline.device import discovery
+
+    discovery.find(board, port=target.port, serial_number=target.serial_number)
+
+
+def compiler(environment: str, board: Board) -> None:
+    """The local environment builds with the compiler on PATH; the registry's brings its own."""
+    if environment == board.build.local and shutil.which("arm-none-eabi-gcc") is None:
+        raise EnvironmentProblem(
+            "missing-compiler",
+            "arm-none-eabi-gcc is not on PATH",
+            why=f"The environment {environment} builds with the compiler of this machine.",
+            next=(
+                "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib, "
+                f"or use --environment {board.build.registry}, which downloads one."
+            ),
+        )
+
+
+def disk(folder: Path) -> None:
+    """Room for a run."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < LEAST_FREE_BYTES:
+        raise EnvironmentProblem(
+            "disk-full",
+            f"{printable(existing)} has {free // 2**20} MiB left",
+            why=f"A run needs {LEAST_FREE_BYTES // 2**20} MiB.",
+            next="Free some space, or name another folder with --run.",
+        )
