@@ -1,0 +1,263 @@
+"""A Measurement: what one device said about itself and about a set of inputs, every figure with its source."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from pipeline.device import emulated, replies
+from pipeline.device.protocol import Expected, Session
+from pipeline.errors import DeviceError
+from pipeline.figures import Figure, Source
+
+HexBytes = Annotated[
+    bytes,
+    BeforeValidator(lambda value: bytes.fromhex(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda value: value.hex(), return_type=str),
+]
+"""Bytes that JSON holds as hexadecimal digits."""
+
+_Crc = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeviceIdentity(_Frozen):
+    """Who the firmware said it is; see :class:`pipeline.device.replies.Identity`."""
+
+    protocol: int
+    board: str
+    build: str
+    model: str
+    runtime: str
+    clock_hz: int
+    input_bytes: int
+    output_bytes: int
+
+
+class MemoryFigures(_Frozen):
+    """RAM in bytes, as the firmware counts it.
+
+    Attributes:
+        arena: Size of the arena.
+        arena_used: Its watermark: the highest byte that an inference has changed, plus one.
+        static: .data and .bss outside the arena.
+        stack_reserve: What the linker sets aside.
+        stack_used: High-water mark of the painted stack.
+    """
+
+    arena: Figure
+    arena_used: Figure
+    static: Figure
+    stack_reserve: Figure
+    stack_used: Figure
+
+    @property
+    def ram(self) -> Figure:
+        """Measured RAM: the arena's watermark, static data and the stack's high-water mark."""
+        parts = (self.arena_used, self.static, self.stack_used)
+        return Figure(value=sum(int(part.value or 0) for part in parts), unit="B", source=self.static.source)
+
+
+class InputMeasurement(_Frozen):
+    """One inference.
+
+    Attributes:
+        input_crc32, output_crc32: As the device computed them.
+        output: Bytes of the output tensor.
+        cycles: Of the inference, on the processor's counter. On an emulated board these are executed instructions.
+    """
+
+    input_crc32: _Crc
+    output_crc32: _Crc
+    output: HexBytes
+    cycles: Figure
+
+
+class OperatorMeasurement(_Frozen):
+    """One operator of the last inference."""
+
+    index: int
+    code: str
+    cycles: Figure
+
+
+class EmulatorFigures(_Frozen):
+    """What the emulator itself saw, independent of what the firmware says.
+
+    Attributes:
+        path: Which counting code ran, ``native`` or ``python``.
+        instructions: All that were executed since reset.
+        lowest_store: Lowest address of the stack's range that was written.
+        stack_used: Bytes from there to the top of the stack.
+    """
+
+    path: Literal["native", "python"]
+    path_reason: str
+    instructions: Figure
+    lowest_store: Figure
+    stack_used: Figure
+
+
+class Measurement(_Frozen):
+    """All that was measured in one session.
+
+    ``ram`` and the cycles are only as good as their sources: nothing of an emulated board is a time.
+    """
+
+    schema_version: Literal[1] = 1
+    target: Literal["emulated", "device"]
+    identity: DeviceIdentity
+    clock: Figure
+    memory_before: MemoryFigures
+    memory_after: MemoryFigures
+    inputs: tuple[InputMeasurement, ...]
+    operators: tuple[OperatorMeasurement, ...]
+    emulator: EmulatorFigures | None = None
+
+    @property
+    def outputs(self) -> tuple[bytes, ...]:
+        """The output tensors, in the order of the inputs."""
+        return tuple(item.output for item in self.inputs)
+
+
+def measure(
+    session: Session,
+    *,
+    inputs: Iterable[bytes],
+    expected: Expected | None = None,
+    statistics: Callable[[], emulated.Statistics] | None = None,
+    total: int | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
+    done: Sequence[InputMeasurement] = (),
+    on_input: Callable[[InputMeasurement], None] | None = None,
+    run_timeout_s: float | None = None,
+) -> Measurement:
+    """Send each input through the device and read back everything there is to know.
+
+    Args:
+        session: With the device; connected here.
+        inputs: Bytes of the input tensor, all of them, those already done included.
+        expected: The firmware that must be on the device.
+        statistics: Of the emulated board; None on hardware. It decides the source of every figure.
+        total: Number of inputs, for the progress where ``inputs`` cannot tell.
+        progress: Called with the inputs done and their number after each.
+        done: Results of an earlier, interrupted measurement of the same firmware: these inputs are not sent again.
+        on_input: Called with each new result, so that a caller can keep it.
+        run_timeout_s: For one inference.
+
+    Raises:
+        DeviceError: ``wrong-board``, ``wrong-build``, ``wrong-model``, ``corrupt-transfer``, ``input-size`` and
+            those of :class:`~pipeline.device.protocol.Session`.
+    """
+    source = Source.MEASURED if statistics is None else Source.EMULATED
+    identity = session.connect()
+    if expected is not None:
+        session.verify(expected)
+    before = _memory(session.memory(), source)
+    if total is None and isinstance(inputs, Sequence):
+        total = len(inputs)
+    results = list(done)
+    ran = False
+    for index, data in enumerate(inputs):
+        if index < len(done):
+            continue
+        result = _one(session, data, index=index, identity=identity, source=source, run_timeout_s=run_timeout_s)
+        ran = True
+        results.append(result)
+        if on_input is not None:
+            on_input(result)
+        if progress is not None:
+            progress(index + 1, total)
+    after = _memory(session.memory(), source)
+    operators = session.ops() if ran else ()
+    return Measurement(
+        target="device" if statistics is None else "emulated",
+        identity=DeviceIdentity(**vars(identity)),
+        clock=Figure(value=identity.clock_hz, unit="Hz", source=source),
+        memory_before=before,
+        memory_after=after,
+        inputs=tuple(results),
+        operators=tuple(
+            OperatorMeasurement(
+                index=op.index, code=op.code, cycles=Figure(value=op.cycles, unit="cycles", source=source)
+            )
+            for op in operators
+        ),
+        emulator=None if statistics is None else _emulator(statistics()),
+    )
+
+
+def _one(
+    session: Session,
+    data: bytes,
+    *,
+    index: int,
+    identity: replies.Identity,
+    source: Source,
+    run_timeout_s: float | None,
+) -> InputMeasurement:
+    if len(data) != identity.input_bytes:
+        raise DeviceError(
+            "input-size",
+            f"input {index} has {len(data)} bytes, the device takes {identity.input_bytes}",
+            why="The input was made for another model.",
+            next="Flash the firmware of this model.",
+        )
+    session.load(data)
+    _compare(session.crc().input, data, f"input {index}")
+    cycles = session.run(timeout_s=run_timeout_s)
+    output = session.output(identity.output_bytes)
+    crc = session.crc()
+    _compare(crc.output, output, f"the output for input {index}")
+    return InputMeasurement(
+        input_crc32=crc.input,
+        output_crc32=crc.output,
+        output=output,
+        cycles=Figure(value=cycles, unit="cycles", source=source),
+    )
+
+
+def _compare(crc: int, data: bytes, what: str) -> None:
+    wanted = zlib.crc32(data)
+    if crc != wanted:
+        raise DeviceError(
+            "corrupt-transfer",
+            f"{what} was damaged on its way: CRC-32 {crc:08x} on the device, {wanted:08x} here",
+            why="Bytes changed on the line or in the device's memory.",
+            next="Check the cable; a lower baud rate may help.",
+        )
+
+
+def _memory(memory: replies.Memory, source: Source) -> MemoryFigures:
+    def figure(value: int) -> Figure:
+        return Figure(value=value, unit="B", source=source)
+
+    return MemoryFigures(
+        arena=figure(memory.arena_bytes),
+        arena_used=figure(memory.arena_used),
+        static=figure(memory.static_bytes),
+        stack_reserve=figure(memory.stack_reserve),
+        stack_used=figure(memory.stack_used),
+    )
+
+
+def _emulator(found: emulated.Statistics) -> EmulatorFigures:
+    source = Source.EMULATED
+    return EmulatorFigures(
+        path=found.path,
+        path_reason=found.path_reason,
+        instructions=Figure(value=found.instructions, unit="instructions", source=source),
+        lowest_store=Figure(
+            value=found.lowest_store,
+            unit="address",
+            source=source,
+            reason="" if found.lowest_store is not None else "no store to the stack was seen",
+        ),
+        stack_used=Figure(value=found.stack_used, unit="B", source=source),
+    )
