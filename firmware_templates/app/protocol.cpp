@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: MIT
+#include "protocol.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "crc32.h"
+#include "first_output.h"
+#include "identity.h"
+#include "port.h"
+#include "runtime.h"
+#include "stopwatch.h"
+#include "text.h"
+#include "transfer.h"
+
+namespace danas::app {
+
+namespace {
+
+constexpr size_t kCommandLength = 80;
+
+enum class Input : uint8_t {
+  kNone,     // nothing loaded, or an inference has overwritten it
+  kPartial,  // `db load` has begun
+  kLoaded,
+};
+
+// All there is to know between two commands.
+struct State {
+  bool ready = false;
+  Input input = Input::kNone;
+  bool has_output = false;
+  size_t received = 0;  // bytes of `db load` so far
+  uint32_t input_crc = 0;
+  Stopwatch clock;
+};
+
+State state;
+
+// ---- arguments ----
+
+// The words of a command, one after the other.
+class Words {
+ public:
+  explicit Words(const char* command) : rest_(command) {}
+
+  // True when the next word is `word`; then it is taken.
+  bool take(const char* word) {
+    skip_spaces();
+    const size_t length = std::strlen(word);
+    if (std::strncmp(rest_, word, length) != 0 || (rest_[length] != ' ' && rest_[length] != '\0')) {
+      return false;
+    }
+    rest_ += length;
+    return true;
+  }
+
+  bool at_end() {
+    skip_spaces();
+    return *rest_ == '\0';
+  }
+
+  // A decimal number of up to 9 digits.
+  bool number(uint32_t& value) {
+    skip_spaces();
+    value = 0;
+    size_t digits = 0;
+    for (; rest_[digits] >= '0' && rest_[digits] <= '9'; ++digits) {
+      if (digits == 9) {
+        return false;
+      }
+      value = value * 10 + static_cast<uint32_t>(rest_[digits] - '0');
+    }
+    if (digits == 0 || (rest_[digits] != ' ' && rest_[digits] != '\0')) {
+      return false;
+    }
+    rest_ += digits;
+    return true;
+  }
+
+  const char* rest() {
+    skip_spaces();
+    return rest_;
+  }
+
+ private:
+  void skip_spaces() {
+    while (*rest_ == ' ') {
+      ++rest_;
+    }
+  }
+
+  const char* rest_;
+};
+
+// -1 when it is no hexadecimal digit.
+int hex_value(char digit) {
+  if (digit >= '0' && digit <= '9') {
+    return digit - '0';
+  }
+  const char lower = static_cast<char>(digit | 0x20);
+  if (lower >= 'a' && lower <= 'f') {
+    return lower - 'a' + 10;
+  }
+  return -1;
+}
+
+void field(const char* name, uint64_t value) {
+  text(name);
+  decimal(value);
+}
+
+void close() {
+  text("]");
+  end_line();
+}
+
+void wrong_size(size_t bytes) {
+  field("e-[input takes ", bytes);
+  text(" bytes");
+  close();
+}
+
+void lap(uint64_t microseconds) {
+  field("m-lap-us-", microseconds);
+  end_line();
+}
+
+// ---- input and output ----
+
+uint8_t* input_bytes() { return static_cast<uint8_t*>(runtime::input().data); }
+
+void input_is_loaded() {
+  state.input = Input::kLoaded;
+  state.input_crc = crc32(input_bytes(), runtime::input().bytes);
+  text("m-load-done");
+  end_line();
+}
+
+// Says why not, where there is no input to work on.
+bool check_input() {
+  if (!state.ready) {
+    error("runtime not ready");
+    return false;
+  }
+  if (state.input != Input::kLoaded) {
+    error("no input");
+    return false;
+  }
+  return true;
+}
+
+bool check_output() {
+  if (!state.has_output) {
+    error("no output");
+  }
+  return state.has_output;
+}
+
+// One inference. The first one on a loaded input keeps its output; it also uses the input up.
+bool infer_once() {
+  const bool first = state.input == Input::kLoaded;
+  state.input = Input::kNone;
+  if (first) {
+    state.has_output = false;
+  }
+  if (!runtime::invoke()) {
+    error("inference failed");
+    return false;
+  }
+  if (first) {
+    const runtime::EdgeTensor output = runtime::output();
+    std::memcpy(first_output, output.data, output.bytes);
+    state.has_output = true;
+  }
+  return true;
+}
+
+void print_results() {
+  const runtime::EdgeTensor output = runtime::output();
+  const size_t element = output.type == runtime::ElementType::kFloat32 ? 4 : 1;
+  text("m-results-[");
+  for (size_t offset = 0; offset < output.bytes; offset += element) {
+    if (offset != 0) {
+      text(",");
+    }
+    float value;
+    if (output.type == runtime::ElementType::kFloat32) {
+      std::memcpy(&value, first_output + offset, sizeof value);
+    } else {
+      const int32_t quantized = output.type == runtime::ElementType::kInt8 ? static_cast<int8_t>(first_output[offset])
+                                                                           : first_output[offset];
+      value = output.scale * static_cast<float>(quantized - output.zero_point);
+    }
+    real(value);
+  }
+  close();
+}
+
+// ---- MLPerf Tiny's commands ----
+
+void name(Words) {
+  text("m-name-dut-[danas-deploy]");
+  end_line();
+}
+
+void profile(Words) {
+  text("m-profile-[ULPMark for tinyML Firmware V0.0.1]");
+  end_line();
+  text("m-model-[");
+  text(identity::model_id);
+  close();
+}
+
+void timestamp(Words) { lap(state.clock.microseconds()); }
+
+void db_hex(const char* digits) {
+  const size_t length = std::strlen(digits);
+  if (state.input != Input::kPartial) {
+    error("no db load");
+    return;
+  }
+  if (length == 0 || length % 2 != 0) {
+    error("hexadecimal digits come in pairs");
+    return;
+  }
+  for (size_t index = 0; index < length; ++index) {
+    if (hex_value(digits[index]) < 0) {
+      error("not hexadecimal");
+      return;
+    }
+  }
+  const size_t total = runtime::input().bytes;
+  if (length / 2 > total - state.received) {
+    error("too many bytes");
+    return;
+  }
+  uint8_t* to = input_bytes() + state.received;
+  for (size_t index = 0; index < length; index += 2) {
+    *to++ = static_cast<uint8_t>(hex_value(digits[index]) << 4 | hex_value(digits[index + 1]));
+  }
+  state.received += length / 2;
+  if (state.received == total) {
+    input_is_loaded();
+  }
+}
+
+void db(Words words) {
+  if (!state.ready) {
+    error("runtime not ready");
+    return;
+  }
+  const size_t bytes = runtime::input().bytes;
+  if (words.take("load")) {
+    uint32_t count = 0;
+    if (!words.number(count) || !words.at_end() || count != bytes) {
+      wrong_size(bytes);
+      return;
+    }
+    state.input = Input::kPartial;
+    state.received = 0;
+    field("m-[Expecting ", bytes);
+    text(" bytes");
+    close();
+  } else if (words.take("print")) {
+    if (check_input()) {
+      hex_lines("input", input_bytes(), bytes);
+    }
+  } else {
+    db_hex(words.rest());
+  }
+}
+
+void infer(Words words) {
+  uint32_t count = 0;
+  uint32_t warmups = 0;
+  if (!words.number(count) || count == 0 || !(words.at_end() || (words.number(warmups) && words.at_end()))) {
+    error("infer N W: N of 1 or more, W of 0 or more");
+    return;
+  }
+  if (!check_input()) {
+    return;
+  }
+  field("m-warmup-start-", warmups);
+  end_line();
+  for (uint32_t round = 0; round < warmups; ++round) {
+    if (!infer_once()) {
+      return;
+    }
+    (void)state.clock.microseconds();
+  }
+  text("m-warmup-done");
+  end_line();
+  field("m-infer-start-", count);
+  end_line();
+  // Both times are printed afterwards, so that the UART is idle while the clock runs.
+  const uint64_t before = state.clock.microseconds();
+  for (uint32_t round = 0; round < count; ++round) {
+    if (!infer_once()) {
+      return;
+    }
+    (void)state.clock.microseconds();
+  }
+  const uint64_t after = state.clock.microseconds();
+  lap(before);
+  lap(after);
+  text("m-infer-done");
+  end_line();
+  print_results();
+}
+
+void results(Words) {
+  if (check_output()) {
+    print_results();
+  }
+}
+
+// ---- our commands ----
+
+void id(Words) {
+  text("m-id-[protocol=1 board=");
+  text(identity::board);
+  text(" build=");
+  text(identity::build_id);
+  text(" model=");
+  text(identity::model_hash);
+  text(" runtime=");
+  text(runtime::name());
+  field(" clock=", port::clock_hz());
+  field(" input=", runtime::input().bytes);
+  field(" output=", runtime::output().bytes);
+  close();
+}
+
+void memory(Words) {
+  const runtime::MemoryReport arena = runtime::memory();
+  const port::RamReport ram = port::ram();
+  field("m-memory-[arena=", arena.arena_bytes);
+  field(" used=", arena.used_bytes);
+  field(" static=", ram.static_bytes);
+  field(" stack_reserve=", ram.stack_reserve);
+  field(" stack_used=", ram.stack_used);
+  close();
+}
+
+void load(Words words) {
+  if (!state.ready) {
+    error("runtime not ready");
+    return;
+  }
+  const size_t bytes = runtime::input().bytes;
+  uint32_t count = 0;
+  if (!words.number(count) || !words.at_end() || count != bytes) {
+    wrong_size(bytes);
+    return;
+  }
+  state.input = Input::kNone;
+  field("m-load-[piece=", kPiece);
+  close();
+  text("m-ready\r\n");
+  if (receive(input_bytes(), bytes)) {
+    input_is_loaded();
+  } else {
+    error("load timed out");
+  }
+}
+
+void run(Words) {
+  if (!check_input()) {
+    return;
+  }
+  const uint32_t before = port::cycles();
+  const bool ok = infer_once();
+  const uint32_t after = port::cycles();
+  if (ok) {
+    field("m-run-[cycles=", after - before);
+    close();
+  }
+}
+
+void crc(Words) {
+  text("m-crc-[input=");
+  hex32(state.input_crc);
+  text(" output=");
+  hex32(state.has_output ? crc32(first_output, runtime::output().bytes) : 0);
+  close();
+}
+
+void output(Words) {
+  if (check_output()) {
+    hex_lines("output", first_output, runtime::output().bytes);
+  }
+}
+
+void ops(Words) {
+  if (!check_output()) {
+    return;
+  }
+  for (size_t index = 0; index < runtime::operator_count(); ++index) {
+    const runtime::OperatorProfile entry = runtime::profile(index);
+    field("m-op-[", index);
+    text(" ");
+    text(entry.code);
+    field(" ", entry.cycles);
+    close();
+  }
+}
+
+void help(Words);
+
+struct Command {
+  const char* name;
+  const char* arguments;
+  void (*run)(Words);
+  bool takes_arguments;
+};
+
+constexpr Command kCommands[] = {
+    {"name", "", name, false},
+    {"profile", "", profile, false},
+    {"help", "", help, false},
+    {"timestamp", "", timestamp, false},
+    {"db", " load N | db HEX | db print", db, true},
+    {"infer", " N W", infer, true},
+    {"results", "", results, false},
+    {"id", "", id, false},
+    {"memory", "", memory, false},
+    {"load", " N", load, true},
+    {"run", "", run, false},
+    {"crc", "", crc, false},
+    {"output", "", output, false},
+    {"ops", "", ops, false},
+};
+
+void help(Words) {
+  for (const Command& command : kCommands) {
+    text("m-help-[");
+    text(command.name);
+    text(command.arguments);
+    close();
+  }
+}
+
+void execute(const char* line) {
+  Words words(line);
+  for (const Command& command : kCommands) {
+    if (words.take(command.name)) {
+      if (!command.takes_arguments && !words.at_end()) {
+        error("no arguments expected");
+      } else {
+        command.run(words);
+      }
+      return;
+    }
+  }
+  error("unknown command");
+}
+
+}  // namespace
+
+void serve(bool ready) {
+  static char line[kCommandLength + 1];
+  size_t length = 0;
+  state.ready = ready;
+  (void)state.clock.microseconds();
+  text("m-init-done\r\nm-ready\r\n");
+  for (;;) {
+    const int byte = port::get();
+    if (byte < 0) {
+      (void)state.clock.microseconds();
+      continue;
+    }
+    if (byte == '\r' || byte == '\n') {
+      continue;
+    }
+    if (byte != '%') {
+      // What is no printable character is kept as one: the command will be unknown, and is answered.
+      if (length < kCommandLength) {
+        line[length] = byte >= ' ' && byte <= '~' ? static_cast<char>(byte) : '?';
+      }
+      length += length <= kCommandLength ? 1 : 0;
+      continue;
+    }
+    if (length > kCommandLength) {
+      error("command too long");
+    } else {
+      line[length] = '\0';
+      execute(line);
+    }
+    length = 0;
+    text("m-ready\r\n");
+  }
+}
+
+}  // namespace danas::app

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""Extra script of every environment: what a bare-metal program needs beyond PlatformIO's build flags.
+
+It runs after the platform's own builder, so that it holds for the local platform and for stock ones alike:
+
+- the machine flags among ``build_flags`` and the ``custom_link_flags`` reach the linker;
+- the linker script rendered for the board is used, and a change of it links again;
+- a link map is written beside the ELF;
+- a probe's serial number in ``DANAS_PROBE_SERIAL`` is passed to OpenOCD (0.12 or later).
+"""
+
+import os
+import re
+
+from SCons.Script import DefaultEnvironment
+
+_MACHINE = ("-mcpu=", "-mthumb", "-mfpu=", "-mfloat-abi=")
+
+env = DefaultEnvironment()
+script = os.path.normpath(env.subst(env.GetProjectOption("custom_linker_script")))
+env.Append(
+    LINKFLAGS=[
+        *(flag for flag in env["CCFLAGS"] if isinstance(flag, str) and flag.startswith(_MACHINE)),
+        *env.GetProjectOption("custom_link_flags").split(),
+        "-T",
+        script,
+        "-Wl,-Map,${BUILD_DIR}/${PROGNAME}.map",
+    ],
+)
+if env.get("PIOMAINPROG"):  # absent with `-t nobuild`
+    env.Depends(env["PIOMAINPROG"], env.File(script))
+
+serial = os.environ.get("DANAS_PROBE_SERIAL", "")
+if serial:
+    # The number ends up in a Tcl command: nothing but letters and digits may get there.
+    if not re.fullmatch(r"[0-9A-Za-z]{4,64}", serial):
+        raise SystemExit("DANAS_PROBE_SERIAL: a probe's serial number has 4 to 64 letters and digits")
+    env.Prepend(UPLOADERFLAGS=["-c", f"adapter serial {serial}"])

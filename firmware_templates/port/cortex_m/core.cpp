@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#include "cortex_m/core.h"
+
+#include "cortex_m/linker.h"
+#include "cortex_m/registers.h"
+#include "port.h"
+
+namespace danas::cortex_m {
+
+using port::at;
+
+namespace {
+
+void barrier() { __asm volatile("dsb\n\tisb" ::: "memory"); }
+
+// A cache holds arbitrary lines after reset, so each is invalidated before the cache is enabled:
+// ARM, B2.2.7 (operations) and B4.8.1 (CCSIDR).
+void invalidate_data_cache() {
+  at(kCsselr) = 0;  // level 1, data
+  barrier();
+  const uint32_t size = at(kCcsidr);
+  const uint32_t last_set = (size >> 13) & 0x7FFF;
+  const uint32_t last_way = (size >> 3) & 0x3FF;
+  const uint32_t set_shift = (size & 7) + 4;  // log2 of the bytes in a line
+  const uint32_t way_shift = last_way == 0 ? 0 : static_cast<uint32_t>(__builtin_clz(last_way));
+  for (uint32_t set = 0; set <= last_set; ++set) {
+    for (uint32_t way = 0; way <= last_way; ++way) {
+      at(kDcisw) = (way << way_shift) | (set << set_shift);
+    }
+  }
+  barrier();
+}
+
+}  // namespace
+
+void enable_caches() {
+  at(kIciallu) = 0;
+  barrier();
+  at(kCcr) = at(kCcr) | kCcrInstructionCache;
+  invalidate_data_cache();
+  at(kCcr) = at(kCcr) | kCcrDataCache;
+  barrier();
+}
+
+void start_cycle_counter() {
+  at(kDemcr) = at(kDemcr) | kDemcrTraceEnable;
+  at(kDwtLar) = kLarKey;
+  at(kDwtCyccnt) = 0;
+  at(kDwtCtrl) = at(kDwtCtrl) | kDwtCtrlCycleCounter;
+}
+
+void enable_faults() {
+  at(kShcsr) = at(kShcsr) | kShcsrMemManage | kShcsrBusFault | kShcsrUsageFault;
+  at(kCcr) = at(kCcr) | kCcrDiv0Trap;
+  barrier();
+}
+
+}  // namespace danas::cortex_m
+
+namespace danas::port {
+
+uint32_t cycles() { return at(cortex_m::kDwtCyccnt); }
+
+RamReport ram() {
+  const uint32_t* unused = danas_stack_bottom;
+  while (unused < danas_stack_top && *unused == cortex_m::kStackPaint) {
+    ++unused;
+  }
+  const auto bytes = [](const uint32_t* from, const uint32_t* to) { return static_cast<size_t>(to - from) * 4; };
+  return RamReport{
+      bytes(danas_data_start, danas_data_end) + bytes(danas_bss_start, danas_bss_end),
+      bytes(danas_stack_bottom, danas_stack_top),
+      bytes(unused, danas_stack_top),
+  };
+}
+
+}  // namespace danas::port
