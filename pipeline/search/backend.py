@@ -1,0 +1,62 @@
+"""TensorFlow, imported late, quietly and deterministically.
+
+TensorFlow and its converter write to the process's own file descriptors 1 and 2, past Python's ``sys.stderr``;
+:func:`captured` takes that text away from the user's terminal and keeps it for an error message.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+
+@dataclass
+class Captured:
+    """What was written while output was captured; ``text`` is filled when the capture ends."""
+
+    text: str = ""
+
+
+@contextmanager
+def captured() -> Iterator[Captured]:
+    """Take everything that native code and Python write to descriptors 1 and 2 within the block."""
+    result = Captured()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as sink:
+        kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+        try:
+            for descriptor, _ in kept:
+                os.dup2(sink.fileno(), descriptor)
+            yield result
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for descriptor, copy in kept:
+                os.dup2(copy, descriptor)
+                os.close(copy)
+            sink.seek(0)
+            result.text = sink.read().decode(errors="replace")
+
+
+@cache
+def tensorflow() -> Any:
+    """The TensorFlow module, set up so that the same inputs give the same bits on the same machine."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    with captured(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow  # noqa: PLC0415 - heavy: only the commands that train pay for it
+
+        tensorflow.get_logger().setLevel("ERROR")
+        tensorflow.keras.utils.set_random_seed(0)
+        tensorflow.config.experimental.enable_op_determinism()
+        tensorflow.constant(0.0)  # the first operation initialises the runtime, which announces itself
+    return tensorflow

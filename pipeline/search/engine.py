@@ -1,0 +1,307 @@
+"""The search itself: propose, train what is missing, score, record, until the budget is spent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.datasets import DatasetSource, Split
+from pipeline.estimate.model import Estimate, Limits
+from pipeline.genotype import Genotype
+from pipeline.search import sampler, space, subnet, training
+from pipeline.search.batches import Batches
+from pipeline.search.candidate import Candidate
+from pipeline.search.feasibility import Feasibility
+from pipeline.search.fitness import Fitness, Scores
+from pipeline.search.network import Network
+from pipeline.search.progress import Budget, Listener, Phase, Progress
+from pipeline.search.study import Study
+from pipeline.search.supernets import Supernet, Supernets
+from pipeline.search.training import TrainingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSettings:
+    """How a candidate is scored.
+
+    Args:
+        calibration_images: Training images that batch-norm statistics are taken on.
+        validation_images: At most so many of the validation split, its first ones (a source mixes its classes).
+        fine_tuning_steps: Steps on the candidate's private copy before it is scored; 0 for none.
+        rate: Peak learning rate of these.
+    """
+
+    calibration_images: int = 512
+    validation_images: int = 2000
+    fine_tuning_steps: int = 0
+    rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.calibration_images < 1 or self.validation_images < 1 or self.fine_tuning_steps < 0 or self.rate <= 0:
+            raise ValueError("scoring needs images, a positive rate and no negative number of steps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Everything a search's result depends on, besides the images and the estimates.
+
+    Args:
+        space: What may be proposed.
+        limits: What a design may need.
+        training: How supernets are trained.
+        scoring: How candidates are scored.
+        evaluations: Budget of evaluated candidates; None for none.
+        seconds: Budget of time; None for none. At least one of the two.
+        seed: Seed of everything random.
+        sampler: ``evolution`` or ``random``.
+        soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
+        fitness: The weights of the fitness.
+    """
+
+    space: space.Space
+    limits: Limits
+    training: TrainingSettings
+    scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    evaluations: int | None = None
+    seconds: float | None = None
+    seed: int = 0
+    sampler: str = "evolution"
+    soft: bool = False
+    fitness: Fitness = field(default_factory=Fitness)
+
+    def __post_init__(self) -> None:
+        if self.evaluations is None and self.seconds is None:
+            raise ValueError("a search needs a budget: evaluations, seconds or both")
+        if (self.evaluations is not None and self.evaluations < 1) or (self.seconds is not None and self.seconds <= 0):
+            raise ValueError("a budget is positive")
+        if self.seed < 0:
+            raise ValueError("a seed is not negative")
+
+    def identity(self, source: DatasetSource) -> dict[str, Any]:
+        """What has to be the same for a search to go on with a folder; the budgets may change."""
+        return {
+            "space": {
+                "data": [data.id for data in self.space.data],
+                "depths": ["".join(map(str, depths)) for depths in self.space.depths],
+                "alphas": list(self.space.alphas),
+            },
+            "limits": self.limits.model_dump(),
+            "training": asdict(self.training),
+            "scoring": asdict(self.scoring),
+            "seed": self.seed,
+            "sampler": self.sampler,
+            "soft": self.soft,
+            "fitness": asdict(self.fitness),
+            "images": source.fingerprint,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        candidates: The feasible ones, best first.
+        evaluations: Candidates evaluated, by all processes that worked on the search.
+        supernets: Data configurations that candidates were drawn from.
+        stopped: ``evaluations``, ``time`` or ``exhausted`` (no genotype left).
+        seconds: Time of this process.
+    """
+
+    candidates: tuple[Candidate, ...]
+    evaluations: int
+    supernets: tuple[str, ...]
+    stopped: str
+    seconds: float
+
+    def finalists(self, count: int = 3) -> tuple[Candidate, ...]:
+        """The best feasible candidates."""
+        return self.candidates[:count]
+
+
+class _Search:
+    def __init__(
+        self, config: SearchConfig, source: DatasetSource, feasibility: Feasibility, study: Study, folder: Path
+    ) -> None:
+        self.config = config
+        self.source = source
+        self.feasibility = feasibility
+        self.study = study
+        self.classes = len(source.class_names)
+        self.supernets = Supernets(source, feasibility, config.training, seed=config.seed, folder=folder)
+
+    def score(self, supernet: Supernet, genotype: Genotype) -> Scores:
+        """Scores of a private copy; the same in whatever order candidates come."""
+        settings, data, seed = self.config.scoring, genotype.data, self.config.seed
+        train = self.supernets.view(Split.TRAIN, data)
+        weights = supernet.weights
+        if settings.fine_tuning_steps:
+            own = subnet.layers.cut(weights, genotype, self.classes)
+            batches = Batches(
+                train.images,
+                train.labels,
+                self.classes,
+                self.config.training.batch,
+                subnet.fine_tuning_seed(seed, genotype),
+            )
+            weights = training.fine_tune(
+                Network(genotype, self.classes, own),
+                batches,
+                genotype,
+                steps=settings.fine_tuning_steps,
+                peak=settings.rate,
+            )
+        calibration = subnet.calibration_images(train.images, settings.calibration_images, seed)
+        settled = subnet.settle(weights, genotype, self.classes, calibration)
+        validation = self.supernets.view(Split.VALIDATION, data)
+        count = settings.validation_images
+        return settled.scores(np.asarray(validation.images[:count]), validation.labels[:count])
+
+
+def run(
+    config: SearchConfig,
+    source: DatasetSource,
+    *,
+    folder: Path,
+    estimate: Callable[[Genotype], Estimate],
+    progress: Listener | None = None,
+) -> SearchResult:
+    """Search, or go on with a search that was stopped.
+
+    With a budget of evaluations alone, on one machine, a search that was killed at any moment and run again gives the
+    same candidates with the same scores, bit by bit, as one that was not. A time budget depends on the machine's pace;
+    if it ends while the very first supernet is in training, that one is scored as it is, so that there is a result.
+
+    Args:
+        config: What to search.
+        source: The images; only train and validation are looked at.
+        folder: The search's own folder; ``study.db`` and ``supernets/`` are kept in it.
+        estimate: Genotype -> Estimate, from shapes alone.
+        progress: Called often; must return quickly.
+
+    Raises:
+        DoesNotFitError: ``nothing-feasible``, before any training.
+        UsageError: ``other-search``: the folder belongs to a search with other settings; and what the source raises.
+        EnvironmentProblem: ``cannot-write``, ``study-file``.
+        KeyboardInterrupt: The user's; the folder is left resumable.
+    """
+    listener = progress if progress is not None else _ignore
+    feasibility = Feasibility(config.space, estimate, config.limits, soft=config.soft)
+    feasibility.demand()
+    study = Study(folder / "study.db", config.identity(source))
+    try:
+        return _loop(_Search(config, source, feasibility, study, folder), listener)
+    finally:
+        study.close()
+
+
+def _ignore(_: Progress) -> None:
+    pass
+
+
+def _loop(search: _Search, listener: Listener) -> SearchResult:
+    config, study, feasibility = search.config, search.study, search.feasibility
+    history = study.history()
+    before = len(history)
+    budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
+    proposer = sampler.make(config.sampler, feasibility, seed=config.seed)
+
+    def tell(phase: Phase, subject: str, step: training.Step | None = None) -> None:
+        listener(
+            Progress(
+                phase=phase,
+                subject=subject,
+                step=step.number if step else 0,
+                steps=config.training.steps if step else 0,
+                loss=step.loss if step else None,
+                accuracy=step.accuracy if step else None,
+                evaluations=len(history),
+                evaluations_of=config.evaluations,
+                best=min((c for c in history if c.feasible), key=lambda c: c.rank, default=None),
+                elapsed=budget.elapsed,
+                left=budget.left(len(history), len(history) - before),
+            )
+        )
+
+    stopped = "time"
+    while budget.allows(len(history)):
+        began = budget.elapsed
+        genotype = proposer.propose(history)
+        if genotype is None:
+            stopped = "exhausted"
+            break
+        study.begin(len(history), genotype)
+        supernet = search.supernets.get(
+            genotype.data,
+            report=lambda step, subject=genotype.data.id: tell(Phase.SUPERNET, subject, step),  # type: ignore[misc]
+            keep_going=lambda: budget.time_is_left,
+        )
+        if not supernet.complete and history:
+            break
+        tell(Phase.CANDIDATE, genotype.id)
+        scored = search.score(supernet, genotype)
+        figures = feasibility.estimate(genotype)
+        fitness = config.fitness(scored, figures, config.limits)
+        if not math.isfinite(fitness):
+            raise ArithmeticError(f"fitness of {genotype.id} is {fitness}")
+        candidate = Candidate(
+            proposal=len(history),
+            genotype=genotype,
+            scores=scored,
+            fitness=fitness,
+            feasible=feasibility.fits(genotype),
+            estimate=figures,
+        )
+        study.finish(candidate, seconds=budget.elapsed - began)
+        history.append(candidate)
+    if config.evaluations is not None and len(history) >= config.evaluations:
+        stopped = "evaluations"
+    tell(Phase.DONE, "")
+    return SearchResult(
+        candidates=tuple(sorted((c for c in history if c.feasible), key=lambda c: c.rank)),
+        evaluations=len(history),
+        supernets=tuple(sorted({c.genotype.data.id for c in history})),
+        stopped=stopped,
+        seconds=budget.elapsed,
+    )
+
+
+def quick(limits: Limits, *, evaluations: int | None = 24, seconds: float | None = None, seed: int = 0) -> SearchConfig:
+    """The demo's preset: minutes on two cores. At most 6 M MAC, unless the limits say less."""
+    macs = QUICK_MACS if limits.macs is None else min(limits.macs, QUICK_MACS)
+    return SearchConfig(
+        space=space.quick(),
+        limits=limits.model_copy(update={"macs": macs}),
+        training=TrainingSettings(steps=150, batch=64),
+        scoring=ScoringSettings(calibration_images=512, validation_images=1000),
+        evaluations=evaluations,
+        seconds=seconds,
+        seed=seed,
+    )
+
+
+#: Largest design of the quick preset, multiply-accumulate operations.
+QUICK_MACS = 6_000_000
+
+
+def full(limits: Limits, *, evaluations: int | None = 200, seconds: float | None = None, seed: int = 0) -> SearchConfig:
+    """The whole space, with supernets trained for hours; a candidate gets 100 steps on its private copy."""
+    return SearchConfig(
+        space=space.full(),
+        limits=limits,
+        training=TrainingSettings(steps=30_000, batch=128, rate=2e-3, checkpoint_every=200),
+        scoring=ScoringSettings(calibration_images=2048, validation_images=4000, fine_tuning_steps=100),
+        evaluations=evaluations,
+        seconds=seconds,
+        seed=seed,
+    )
+
+
+def with_budget(config: SearchConfig, *, evaluations: int | None, seconds: float | None) -> SearchConfig:
+    """The same search with another budget."""
+    return replace(config, evaluations=evaluations, seconds=seconds)

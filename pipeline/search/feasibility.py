@@ -1,0 +1,87 @@
+"""Which genotypes of a space are within the limits: figures from shapes alone, before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+from pipeline.errors import DoesNotFitError
+from pipeline.estimate.model import Estimate, Limits
+from pipeline.genotype import DataConfig, Genotype
+from pipeline.search.space import Space
+
+Estimator = Callable[[Genotype], Estimate]
+
+
+class Feasibility:
+    """Estimates of a space's genotypes against limits, each computed once.
+
+    Args:
+        space: Where the genotypes come from.
+        estimate: Genotype -> Estimate; asked only when needed, since a whole space has 37,520.
+        limits: What a design may need.
+        soft: Admit everything: limits then only lower the fitness. For comparison with the published method.
+    """
+
+    def __init__(self, space: Space, estimate: Estimator, limits: Limits, *, soft: bool = False) -> None:
+        self.space = space
+        self.limits = limits
+        self.soft = soft
+        self._estimate = estimate
+        self._known: dict[Genotype, Estimate] = {}
+        self._of: dict[DataConfig, tuple[Genotype, ...]] = {}
+
+    def estimate(self, genotype: Genotype) -> Estimate:
+        """The genotype's estimate."""
+        if genotype not in self._known:
+            self._known[genotype] = self._estimate(genotype)
+        return self._known[genotype]
+
+    def fits(self, genotype: Genotype) -> bool:
+        """Whether every figure is within its limit, also in soft mode."""
+        return self.limits.admits(self.estimate(genotype))
+
+    def admits(self, genotype: Genotype) -> bool:
+        """Whether the search may train the genotype."""
+        return self.soft or self.fits(genotype)
+
+    def of(self, data: DataConfig) -> tuple[Genotype, ...]:
+        """The admitted genotypes of a data configuration, in the space's order."""
+        if data not in self._of:
+            self._of[data] = tuple(genotype for genotype in self.space.of(data) if self.admits(genotype))
+        return self._of[data]
+
+    @cached_property
+    def data(self) -> tuple[DataConfig, ...]:
+        """The data configurations with at least one admitted genotype; stops looking at the first of each."""
+        return tuple(
+            data for data in self.space.data if any(self.admits(genotype) for genotype in self.space.of(data))
+        )
+
+    def demand(self) -> None:
+        """Make sure that something is feasible.
+
+        Raises:
+            DoesNotFitError: ``nothing-feasible``, with the smallest figures of the space beside the limits.
+        """
+        if self.data:
+            return
+        figures = [
+            ("RAM", "bytes", self.limits.ram_bytes, lambda estimate: estimate.ram_bytes),
+            ("flash", "bytes", self.limits.flash_bytes, lambda estimate: estimate.flash_bytes),
+            ("MAC", "operations", self.limits.macs, lambda estimate: estimate.macs),
+        ]
+        lines = []
+        for name, unit, limit, figure in figures:
+            if limit is None:
+                continue
+            least = min(self._known, key=lambda genotype: figure(self._known[genotype]))
+            needed = figure(self._known[least])
+            lines.append((needed / max(limit, 1), f"{name}: least {needed:,} {unit} ({least.id}), limit {limit:,}"))
+        lines.sort(reverse=True)
+        raise DoesNotFitError(
+            "nothing-feasible",
+            f"none of the {len(self.space):,} designs fits",
+            why="; ".join(line for _, line in lines),
+            next="Raise the limit named first, or choose a board with more memory.",
+        )

@@ -1,0 +1,145 @@
+"""Samplers: what to evaluate next. A proposal is a pure function of the seed and of what was evaluated so far.
+
+That makes a killed search resumable without saving any generator: the same history gives the same next proposal.
+
+Source of the genetic algorithm: arXiv 2502.12690 and its authors' public description (population 10, five tournaments
+of two a generation, five survivors, children 80 % by mutation and 20 % by crossover). Here no genotype is evaluated
+twice and an infeasible child is thrown away and drawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.genotype import Genotype
+from pipeline.search.candidate import Candidate
+from pipeline.search.feasibility import Feasibility
+
+_PROPOSE, _TOURNAMENT = 6, 7
+_TRIES = 200
+
+
+class Sampler(Protocol):
+    """Proposes the next genotype."""
+
+    name: str
+
+    def propose(self, history: Sequence[Candidate]) -> Genotype | None:
+        """The next genotype: feasible and not in the history; None when there is none left.
+
+        Args:
+            history: Everything evaluated so far, by proposal number.
+        """
+        ...
+
+
+def _random_untried(
+    feasibility: Feasibility, tried: set[Genotype], rng: np.random.Generator
+) -> Genotype | None:
+    """Any feasible genotype that was not tried, each data configuration equally likely."""
+    data = [feasibility.data[number] for number in rng.permutation(len(feasibility.data))]
+    for config in data:
+        of_it = list(feasibility.space.of(config))
+        for _ in range(_TRIES):
+            genotype = of_it[int(rng.integers(len(of_it)))]
+            if genotype not in tried and feasibility.admits(genotype):
+                return genotype
+        left = [genotype for genotype in feasibility.of(config) if genotype not in tried]
+        if left:
+            return left[int(rng.integers(len(left)))]
+    return None
+
+
+class RandomSampler:
+    """The control: feasible genotypes at random, without repetition."""
+
+    name = "random"
+
+    def __init__(self, feasibility: Feasibility, *, seed: int) -> None:
+        self._feasibility = feasibility
+        self._seed = seed
+
+    def propose(self, history: Sequence[Candidate]) -> Genotype | None:
+        """See :class:`Sampler`."""
+        rng = np.random.default_rng([self._seed, _PROPOSE, len(history)])
+        return _random_untried(self._feasibility, {candidate.genotype for candidate in history}, rng)
+
+
+class EvolutionSampler:
+    """The published tournament genetic algorithm.
+
+    Args:
+        feasibility: The space and its limits.
+        seed: Seed of every choice.
+        population: Size of the population, even; half of it survives a generation.
+        mutation: Share of children by mutation, the others by crossover.
+    """
+
+    name = "evolution"
+
+    def __init__(
+        self, feasibility: Feasibility, *, seed: int, population: int = 10, mutation: float = 0.8
+    ) -> None:
+        if population < 4 or population % 2:
+            raise ValueError("population is an even number, at least 4")
+        if not 0 <= mutation <= 1:
+            raise ValueError("mutation is within 0..1")
+        self._feasibility = feasibility
+        self._seed = seed
+        self._population = population
+        self._mutation = mutation
+
+    def survivors(self, history: Sequence[Candidate]) -> tuple[Candidate, ...]:
+        """The parents of the generation that the next proposal belongs to; empty while the population is filled."""
+        size, children = self._population, self._population // 2
+        if len(history) < size:
+            return ()
+        population = list(history[:size])
+        generation = 0
+        while True:
+            kept = self._tournaments(population, generation)
+            born = history[size + generation * children : size + (generation + 1) * children]
+            if len(born) < children:
+                return tuple(kept)
+            population = kept + list(born)
+            generation += 1
+
+    def _tournaments(self, population: list[Candidate], generation: int) -> list[Candidate]:
+        order = np.random.default_rng([self._seed, _TOURNAMENT, generation]).permutation(len(population))
+        pairs = zip(order[::2], order[1::2], strict=True)
+        return [min((population[one], population[other]), key=lambda c: c.rank) for one, other in pairs]
+
+    def propose(self, history: Sequence[Candidate]) -> Genotype | None:
+        """See :class:`Sampler`."""
+        rng = np.random.default_rng([self._seed, _PROPOSE, len(history)])
+        tried = {candidate.genotype for candidate in history}
+        parents = self.survivors(history)
+        for _ in range(_TRIES if parents else 0):
+            child = self._child(parents, rng)
+            if child not in tried and self._feasibility.admits(child):
+                return child
+        return _random_untried(self._feasibility, tried, rng)
+
+    def _child(self, parents: Sequence[Candidate], rng: np.random.Generator) -> Genotype:
+        one = parents[int(rng.integers(len(parents)))].genotype
+        if rng.random() < self._mutation:
+            return self._feasibility.space.mutate(one, rng)
+        other = parents[int(rng.integers(len(parents)))].genotype
+        return self._feasibility.space.crossover(one, other, rng)
+
+
+def make(name: str, feasibility: Feasibility, *, seed: int) -> Sampler:
+    """A sampler by its name, ``evolution`` or ``random``.
+
+    Raises:
+        ValueError: Another name.
+    """
+    kinds: dict[str, type[EvolutionSampler] | type[RandomSampler]] = {
+        kind.name: kind for kind in (EvolutionSampler, RandomSampler)
+    }
+    if name not in kinds:
+        raise ValueError(f"sampler {name!r} is none of {sorted(kinds)}")
+    return kinds[name](feasibility, seed=seed)

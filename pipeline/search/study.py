@@ -1,0 +1,130 @@
+"""The search's state: an Optuna study in the run directory.
+
+Each trial is one proposal: its parameters are the genotype's genes, its attributes carry the whole Candidate. A trial
+that a killed process left unfinished is marked failed, and its proposal is made again.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import EnvironmentProblem, UsageError, printable
+from pipeline.genotype import ALPHAS, MAX_DEPTHS, RESOLUTIONS, Colour, Genotype
+from pipeline.search.candidate import Candidate
+
+_NAME = "search"
+_CANDIDATE, _PROPOSAL, _SECONDS, _SETTINGS = "candidate", "proposal", "seconds", "settings"
+
+
+def _parameters(genotype: Genotype) -> dict[str, Any]:
+    return {
+        "resolution": genotype.data.resolution,
+        "colour": genotype.data.colour.value,
+        **{f"depth{stage}": depth for stage, depth in enumerate(genotype.depths, start=3)},
+        "alpha": genotype.alpha,
+    }
+
+
+class Study:
+    """A journal of evaluated candidates.
+
+    Args:
+        path: The SQLite file; made if there is none.
+        settings: What the candidates depend on; a file written under others is refused.
+
+    Raises:
+        UsageError: ``other-search``: the file belongs to a search with other settings.
+        EnvironmentProblem: ``study-file``: the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        import optuna  # noqa: PLC0415 - takes a second, and only a search pays for it
+        from sqlalchemy.engine import URL  # noqa: PLC0415
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._optuna = optuna
+        path.parent.mkdir(parents=True, exist_ok=True)
+        url = URL.create("sqlite", database=str(path.resolve())).render_as_string()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._storage = optuna.storages.RDBStorage(url)
+                self._study = optuna.create_study(
+                    study_name=_NAME, storage=self._storage, direction="maximize", load_if_exists=True
+                )
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, OSError) as error:
+            raise EnvironmentProblem(
+                "study-file",
+                f"cannot use {printable(path)}",
+                why=printable(error),
+                next="Give a new run directory, or restore the file.",
+            ) from error
+        wanted = json.loads(json.dumps(settings))
+        found = self._study.user_attrs.get(_SETTINGS)
+        if found is None:
+            self._study.set_user_attr(_SETTINGS, wanted)
+        elif found != wanted:
+            changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+            self.close()
+            raise UsageError(
+                "other-search",
+                f"{printable(path)} is of a search with other settings",
+                why=f"changed: {', '.join(printable(key) for key in changed)}",
+                next="Resume with the settings of then, or start a new run.",
+            )
+        self._fail_unfinished()
+        self._open: Any = None
+
+    def _fail_unfinished(self) -> None:
+        states = self._optuna.trial.TrialState
+        for trial in self._study.get_trials(deepcopy=False, states=(states.RUNNING, states.WAITING)):
+            if trial.state == states.WAITING:
+                # Only a trial under way may be ended; asking for the next one takes the waiting ones in turn.
+                self._study.tell(self._study.ask(), state=states.FAIL)
+            else:
+                self._study.tell(trial.number, state=states.FAIL)
+
+    def _complete(self) -> list[Any]:
+        states = self._optuna.trial.TrialState
+        return list(self._study.get_trials(deepcopy=False, states=(states.COMPLETE,)))
+
+    def history(self) -> list[Candidate]:
+        """Everything evaluated, by proposal number."""
+        found = [Candidate.from_dict(json.loads(trial.user_attrs[_CANDIDATE])) for trial in self._complete()]
+        return sorted(found, key=lambda candidate: candidate.proposal)
+
+    def seconds(self) -> float:
+        """Time that the completed evaluations took, over all the processes that worked on the study."""
+        return sum(float(trial.user_attrs[_SECONDS]) for trial in self._complete())
+
+    def begin(self, proposal: int, genotype: Genotype) -> None:
+        """Open a trial."""
+        distribution = self._optuna.distributions.CategoricalDistribution
+        distributions = {
+            "resolution": distribution(RESOLUTIONS),
+            "colour": distribution(tuple(colour.value for colour in Colour)),
+            **{f"depth{stage}": distribution(tuple(range(most + 1))) for stage, most in enumerate(MAX_DEPTHS, start=3)},
+            "alpha": distribution(ALPHAS),
+        }
+        self._study.enqueue_trial(_parameters(genotype), user_attrs={_PROPOSAL: proposal})
+        self._open = self._study.ask(distributions)
+
+    def finish(self, candidate: Candidate, *, seconds: float) -> None:
+        """Close the open trial with its candidate."""
+        self._open.set_user_attr(_CANDIDATE, json.dumps(candidate.as_dict()))
+        self._open.set_user_attr(_SECONDS, seconds)
+        self._study.tell(self._open, candidate.fitness)
+        self._open = None
+
+    def close(self) -> None:
+        """Mark a trial that is still open as failed and let go of the file."""
+        if getattr(self, "_open", None) is not None:
+            self._study.tell(self._open, state=self._optuna.trial.TrialState.FAIL)
+            self._open = None
+        self._storage.remove_session()
+        self._storage.engine.dispose()

@@ -1,0 +1,170 @@
+"""Supernet training (sandwich rule, in-place distillation) and private fine-tuning.
+
+Every step trains the largest subnet on the labels and, with its answers as soft targets, the smallest and two random
+ones (BigNAS, arXiv 2003.11142). The random ones are drawn from the *feasible* subnets: no step is spent on a network
+that could never be deployed. All randomness is a function of (seed, step), so that a checkpoint of weights, optimizer
+and step is enough to go on with exactly the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.genotype import Genotype
+from pipeline.search import checkpoint, layers
+from pipeline.search.batches import Batches
+from pipeline.search.network import Network
+
+_SUBNETS = 3
+_WARM_UP = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How a supernet is trained.
+
+    Args:
+        steps: Optimizer steps.
+        batch: Images a step.
+        rate: Peak learning rate of Adam; linear warm-up over 5 % of the steps, then cosine to zero.
+        distillation: Share of the largest subnet's answer in the targets of the others.
+        random_subnets: Random subnets a step beside the largest and the smallest.
+        checkpoint_every: Steps between checkpoints.
+    """
+
+    steps: int
+    batch: int = 64
+    rate: float = 3e-3
+    distillation: float = 0.5
+    random_subnets: int = 2
+    checkpoint_every: int = 50
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 2 or self.checkpoint_every < 1 or self.random_subnets < 0:
+            raise ValueError("steps and checkpoint_every are at least 1, batch at least 2")
+        if not (0 <= self.distillation <= 1 and self.rate > 0):
+            raise ValueError("distillation is within 0..1 and rate positive")
+
+
+def rate(step: int, steps: int, peak: float) -> float:
+    """Learning rate of a step: linear warm-up, then half a cosine down to zero."""
+    warm_up = max(1, round(steps * _WARM_UP))
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step saw of the largest subnet: its loss and its accuracy on the augmented batch."""
+
+    number: int
+    loss: float
+    accuracy: float
+
+
+def sandwich_step(
+    network: Network,
+    batches: Batches,
+    *,
+    largest: Genotype,
+    smallest: Genotype,
+    feasible: Sequence[Genotype],
+    settings: TrainingSettings,
+    seed: Sequence[int],
+) -> Step:
+    """One step of the sandwich rule."""
+    number = network.step
+    images, targets = batches(number)
+    loss, answer = network.accumulate(images, targets, largest)
+    soft = settings.distillation * answer + (1 - settings.distillation) * targets
+    rng = np.random.default_rng([*seed, _SUBNETS, number])
+    others = [smallest, *(feasible[int(rng.integers(len(feasible)))] for _ in range(settings.random_subnets))]
+    for genotype in others:
+        network.accumulate(images, soft, genotype)
+    network.apply(rate(number, settings.steps, settings.rate), of=1 + len(others))
+    correct = float(np.mean(answer.argmax(axis=1) == targets.argmax(axis=1)))
+    return Step(number + 1, loss, correct)
+
+
+def train_supernet(
+    network: Network,
+    batches: Batches,
+    *,
+    largest: Genotype,
+    smallest: Genotype,
+    feasible: Sequence[Genotype],
+    settings: TrainingSettings,
+    seed: Sequence[int],
+    file: Path,
+    meta: dict[str, Any],
+    report: Callable[[Step], None],
+    keep_going: Callable[[], bool],
+) -> bool:
+    """Train to the end, from the checkpoint ``file`` if it is of the same settings.
+
+    Args:
+        network: Freshly started weights.
+        batches: The training split.
+        largest: The envelope.
+        smallest: The smallest of the feasible ones.
+        feasible: What the random subnets are drawn from.
+        settings: See there.
+        seed: Words of the random seed.
+        file: Where checkpoints go.
+        meta: Everything else the weights depend on (envelope, data set fingerprint …).
+        report: Called after each step.
+        keep_going: Asked before each step; False (the time is up) saves what is done and ends.
+
+    Returns:
+        True if all the steps are done.
+    """
+    meta = {**meta, "settings": asdict(settings), "seed": list(seed)}
+    stored = checkpoint.load(file, meta)
+    if stored is not None:
+        network.restore(stored)
+    saved = network.step
+    while network.step < settings.steps and keep_going():
+        report(
+            sandwich_step(
+                network,
+                batches,
+                largest=largest,
+                smallest=smallest,
+                feasible=feasible,
+                settings=settings,
+                seed=seed,
+            )
+        )
+        if network.step % settings.checkpoint_every == 0 or network.step == settings.steps:
+            checkpoint.save(file, network.state(), meta)
+            saved = network.step
+    if network.step != saved:
+        checkpoint.save(file, network.state(), meta)
+    return network.step >= settings.steps
+
+
+def fine_tune(
+    network: Network,
+    batches: Batches,
+    genotype: Genotype,
+    *,
+    steps: int,
+    peak: float,
+    report: Callable[[Step], None] | None = None,
+) -> layers.Weights:
+    """Train one network alone for some steps, on the labels; the result is a copy of its weights."""
+    for number in range(steps):
+        images, targets = batches(number)
+        loss, answer = network.accumulate(images, targets, genotype)
+        network.apply(rate(number, steps, peak), of=1)
+        if report is not None:
+            correct = float(np.mean(answer.argmax(axis=1) == targets.argmax(axis=1)))
+            report(Step(number + 1, loss, correct))
+    return network.values()
