@@ -563,11 +563,10 @@ class Lowering:
             if made != (-(-size // stride) if same else (size - taps) // stride + 1) or made < 1:
                 raise self._mismatch(operator, output)
             pads.append(fixed_point.padding_before(size, taps, stride, made))
-        if source.shape[0] != output.shape[0]:
-            raise self._mismatch(operator, output)
+        if source.shape[0] != 1 or output.shape[0] != 1:
+            raise self._unsupported(operator, f"a batch of {source.shape[0]}", "Export the model with a batch of 1.")
         self._check_dimensions(operator, *source.shape, *output.shape, *kernel, *options.stride)
         return (
-            Field("batches", source.shape[0]),
             Field("input_height", source.shape[1]),
             Field("input_width", source.shape[2]),
             Field("input_channels", source.shape[3]),

@@ -11,13 +11,13 @@ Every object starts at a multiple of 4 (of 8 for ``factors``) and counts rounded
 =================== ===== =====================================================================================
 operator            param constant arrays
 =================== ===== =====================================================================================
-CONV_2D             52    weights (1 B an element), bias (4 B a channel, if any), multipliers (4 B a channel),
+CONV_2D             48    weights (1 B an element), bias (4 B a channel, if any), multipliers (4 B a channel),
                           shifts (1 B a channel)
-DEPTHWISE_CONV_2D   52    the same
+DEPTHWISE_CONV_2D   48    the same
 FULLY_CONNECTED     28    weights, bias, factors (8 B an output, or 8 B in all where the weights have one scale)
 ADD                 24    a constant operand (1 B an element)
-AVERAGE_POOL_2D     30    none
-MAX_POOL_2D         30    none
+AVERAGE_POOL_2D     28    none
+MAX_POOL_2D         28    none
 MEAN                20    none
 PAD                 26    none
 RESHAPE             4, 0  none; no parameters and no call where the plan shares the bytes
@@ -194,8 +194,8 @@ def _value_text(value: Value) -> CText:
 
 def _constant_context(array: NDArray[Any]) -> dict[str, Any]:
     name, alignment = _ARRAY_TYPES[array.dtype.name]
-    values = filters.c_double_array(array.tolist()) if name == "double" else filters.c_int_array(array)
-    return {"type": CText(name), "alignment": alignment, "size": array.size, "values": values}
+    elements = filters.c_double_array(array.tolist()) if name == "double" else filters.c_int_array(array)
+    return {"type": CText(name), "alignment": alignment, "size": array.size, "elements": elements}
 
 
 def _edge_context(tensor: Tensor, places: dict[int, int]) -> dict[str, Any]:

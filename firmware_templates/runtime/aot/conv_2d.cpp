@@ -52,49 +52,46 @@ void conv_2d(const Conv2dParams& params, const int8_t* input, int8_t* output) {
   const int32_t filter = window.kernel_height * kernel_row;  // weights of one output channel
   const int32_t zero_point = params.input_zero_point;
 
-  for (int32_t batch = 0; batch < window.batches; ++batch) {
-    for (int32_t y = 0; y < window.output_height; ++y) {
-      const int32_t top = y * window.stride_height - window.pad_top;
-      const Span rows = clip(top, window.kernel_height, window.input_height);
-      for (int32_t x = 0; x < window.output_width; ++x) {
-        const int32_t left = x * window.stride_width - window.pad_left;
-        const Span columns = clip(left, window.kernel_width, window.input_width);
-        // A row of the window is one run of bytes, in the image and in the weights alike.
-        const int32_t run = (columns.end - columns.begin) * channels;
-        const int8_t* patch = input + (top + rows.begin) * input_row + (left + columns.begin) * channels;
-        const int8_t* weights = params.weights + rows.begin * kernel_row + columns.begin * channels;
+  for (int32_t y = 0; y < window.output_height; ++y) {
+    const int32_t top = y * window.stride_height - window.pad_top;
+    const Span rows = clip(top, window.kernel_height, window.input_height);
+    for (int32_t x = 0; x < window.output_width; ++x) {
+      const int32_t left = x * window.stride_width - window.pad_left;
+      const Span columns = clip(left, window.kernel_width, window.input_width);
+      // A row of the window is one run of bytes, in the image and in the weights alike.
+      const int32_t run = (columns.end - columns.begin) * channels;
+      const int8_t* patch = input + (top + rows.begin) * input_row + (left + columns.begin) * channels;
+      const int8_t* weights = params.weights + rows.begin * kernel_row + columns.begin * channels;
 
-        int32_t channel = 0;
-        for (; channel + kBlock <= window.output_channels; channel += kBlock) {
-          int32_t acc[kBlock] = {0, 0, 0, 0};
-          if (params.bias != nullptr) {
-            for (int32_t i = 0; i < kBlock; ++i) acc[i] = params.bias[channel + i];
-          }
-          const int8_t* image = patch;
-          const int8_t* taps = weights;
-          for (int32_t row = rows.begin; row < rows.end; ++row) {
-            accumulate_block(image, taps, run, filter, zero_point, acc);
-            image += input_row;
-            taps += kernel_row;
-          }
-          for (int32_t i = 0; i < kBlock; ++i) *output++ = finish(params, channel + i, acc[i]);
-          weights += kBlock * filter;
+      int32_t channel = 0;
+      for (; channel + kBlock <= window.output_channels; channel += kBlock) {
+        int32_t acc[kBlock] = {0, 0, 0, 0};
+        if (params.bias != nullptr) {
+          for (int32_t i = 0; i < kBlock; ++i) acc[i] = params.bias[channel + i];
         }
-        for (; channel < window.output_channels; ++channel) {
-          int32_t acc = params.bias != nullptr ? params.bias[channel] : 0;
-          const int8_t* image = patch;
-          const int8_t* taps = weights;
-          for (int32_t row = rows.begin; row < rows.end; ++row) {
-            acc = accumulate(image, taps, run, zero_point, acc);
-            image += input_row;
-            taps += kernel_row;
-          }
-          *output++ = finish(params, channel, acc);
-          weights += filter;
+        const int8_t* image = patch;
+        const int8_t* taps = weights;
+        for (int32_t row = rows.begin; row < rows.end; ++row) {
+          accumulate_block(image, taps, run, filter, zero_point, acc);
+          image += input_row;
+          taps += kernel_row;
         }
+        for (int32_t i = 0; i < kBlock; ++i) *output++ = finish(params, channel + i, acc[i]);
+        weights += kBlock * filter;
+      }
+      for (; channel < window.output_channels; ++channel) {
+        int32_t acc = params.bias != nullptr ? params.bias[channel] : 0;
+        const int8_t* image = patch;
+        const int8_t* taps = weights;
+        for (int32_t row = rows.begin; row < rows.end; ++row) {
+          acc = accumulate(image, taps, run, zero_point, acc);
+          image += input_row;
+          taps += kernel_row;
+        }
+        *output++ = finish(params, channel, acc);
+        weights += filter;
       }
     }
-    input += window.input_height * input_row;
   }
 }
 

@@ -20,7 +20,7 @@ struct Conv2dParams {
   int16_t output_max;
 };
 
-// input [batch][row][column][channel] to output of the same form. They must not overlap.
+// input [row][column][channel] to output of the same form. They must not overlap.
 //
 //   output = clamp(zero point + rescale(bias + sum of weight * (input - input zero point)), min, max)
 //

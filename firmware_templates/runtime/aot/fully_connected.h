@@ -25,8 +25,7 @@ struct FullyConnectedParams {
 //   output = clamp(zero point + round(double(acc) * factor), min, max), ties away from zero
 //
 // The reference rescales this operator, and no other, in double precision, and so do we: an integer multiplier differs
-// by one now and then. It is a handful of products an inference, where the processor has no double precision in
-// libgcc's routines.
+// by one now and then. That is one product an output, in libgcc's routines where the processor has none for double.
 // Source: TensorFlow Lite, kernels/internal/reference/integer_ops/fully_connected.h, the forms that take scales.
 void fully_connected(const FullyConnectedParams& params, const int8_t* input, int8_t* output);
 

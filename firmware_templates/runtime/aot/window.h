@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What convolutions and pools have in common: a window that moves over an NHWC image.
+// What convolutions and pools have in common: a window that moves over an image [row][column][channel].
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,6 @@ namespace danas::aot {
 
 // Padding is that of the top and the left; what the window needs at the bottom and the right follows from the sizes.
 struct Window {
-  uint16_t batches;
   uint16_t input_height;
   uint16_t input_width;
   uint16_t input_channels;

@@ -1,0 +1,184 @@
+"""The rendered C++ on the host: many models in one program, under the address and undefined-behaviour sanitizers.
+
+What is compiled is what :func:`model_sources` renders, parameters included. Only three names are changed, so that
+many models fit one program: the two namespaces that each model defines, and the arena.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import resources
+from pipeline.estimate.model import MemoryPlan, Placement
+from pipeline.firmware.model_sources import ModelSources, model_sources, runtime_files
+from pipeline.graph.model import Graph
+
+COMPILER = shutil.which("g++")
+FLAGS = (
+    "-std=c++17",
+    "-O1",
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Werror",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-fsanitize-sections=.arena",
+    "-fno-exceptions",
+    "-fno-rtti",
+)
+#: Models in one translation unit.
+UNIT = 32
+
+_MAIN = """
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "runtime.h"
+
+struct Entry {
+  bool (*init)();
+  danas::runtime::EdgeTensor (*input)();
+  danas::runtime::EdgeTensor (*output)();
+  bool (*invoke)();
+  danas::runtime::MemoryReport (*memory)();
+  const uint8_t* arena;
+};
+
+#define MODEL(N)                                                                   \\
+  extern "C" uint8_t danas_arena_##N[];                                            \\
+  namespace model_##N {                                                            \\
+  bool init();                                                                     \\
+  danas::runtime::EdgeTensor input();                                              \\
+  danas::runtime::EdgeTensor output();                                             \\
+  bool invoke();                                                                   \\
+  danas::runtime::MemoryReport memory();                                           \\
+  }
+@DECLARATIONS@
+
+const Entry kEntries[] = {
+#define ENTRY(N) {model_##N::init, model_##N::input, model_##N::output, model_##N::invoke, model_##N::memory, \\
+                  danas_arena_##N},
+@ENTRIES@
+};
+
+namespace danas::port {
+uint32_t cycles() {
+  static uint32_t now = 0;
+  return now += 7;
+}
+}  // namespace danas::port
+
+// A request is the model's number and its input; an answer is the output, the arena's watermark and the arena.
+int main() {
+  uint32_t number;
+  while (std::fread(&number, sizeof number, 1, stdin) == 1) {
+    const Entry& entry = kEntries[number];
+    if (!entry.init()) return 2;
+    const danas::runtime::EdgeTensor input = entry.input();
+    if (std::fread(input.data, 1, input.bytes, stdin) != input.bytes) return 3;
+    if (!entry.invoke()) return 4;
+    const danas::runtime::EdgeTensor output = entry.output();
+    const danas::runtime::MemoryReport memory = entry.memory();
+    const uint32_t used = static_cast<uint32_t>(memory.used_bytes);
+    std::fwrite(output.data, 1, output.bytes, stdout);
+    std::fwrite(&used, sizeof used, 1, stdout);
+    std::fwrite(entry.arena, 1, memory.arena_bytes, stdout);
+  }
+  return 0;
+}
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one inference left."""
+
+    output: NDArray[np.generic]
+    used: int
+    arena: NDArray[np.uint8]
+
+
+class HostProgram:
+    """Models with their plans, compiled into one executable in ``folder``."""
+
+    def __init__(self, models: Sequence[tuple[Graph, MemoryPlan]], folder: Path, *, workers: int = 2) -> None:
+        self._models = list(models)
+        self._path = folder / "models"
+        sources = [model_sources(graph, plan) for graph, plan in self._models]
+        kernels = tuple(sorted({kernel for made in sources for kernel in made.kernels}))
+        for path in (*runtime_files(kernels), resources.firmware_templates() / "port" / "port.h"):
+            shutil.copy(path, folder)
+        units = [folder / f"{kernel}.cpp" for kernel in kernels]
+        for start in range(0, len(sources), UNIT):
+            unit = folder / f"unit_{start}.cpp"
+            unit.write_text("".join(_renamed(made, start + i) for i, made in enumerate(sources[start : start + UNIT])))
+            units.append(unit)
+        numbers = range(len(sources))
+        main = _MAIN.replace("@DECLARATIONS@", "\n".join(f"MODEL({number})" for number in numbers))
+        main = main.replace("@ENTRIES@", "\n".join(f"ENTRY({number})" for number in numbers))
+        (folder / "main.cpp").write_text(main)
+        units.append(folder / "main.cpp")
+        with ThreadPoolExecutor(workers) as pool:
+            objects = list(pool.map(_compile, units))
+        _run([str(COMPILER), *FLAGS, "-o", str(self._path), *map(str, objects)])
+
+    def run(self, requests: Sequence[tuple[int, NDArray[np.generic]]]) -> list[Answer]:
+        """Run (model number, input) one after another."""
+        sent = b"".join(struct.pack("<I", number) + values.tobytes() for number, values in requests)
+        done = subprocess.run([self._path], input=sent, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
+        answers, position = [], 0
+        for number, _ in requests:
+            graph, plan = self._models[number]
+            size = graph.output.nbytes
+            output = np.frombuffer(done.stdout, graph.output.dtype.value, graph.output.elements, position)
+            (used,) = struct.unpack_from("<I", done.stdout, position + size)
+            arena = np.frombuffer(done.stdout, np.uint8, plan.arena_bytes, position + size + 4)
+            answers.append(Answer(output.reshape(graph.output.shape), used, arena))
+            position += size + 4 + plan.arena_bytes
+        assert position == len(done.stdout)
+        return answers
+
+
+def spread_plan(graph: Graph) -> MemoryPlan:
+    """A plan in which no two activations share a byte, so that all of them are left after an inference."""
+    placements, offset, last = [], 0, len(graph.operators) - 1
+    for tensor in graph.tensors:
+        if not tensor.constant:
+            placements.append(Placement(tensor.index, offset, tensor.nbytes, 0, last))
+            offset += -(-tensor.nbytes // 16) * 16
+    return MemoryPlan(offset, tuple(placements), 0)
+
+
+def _renamed(made: ModelSources, number: int) -> str:
+    text = "".join(made.files[name] for name in ("constants.h", "constants.cpp", "model.cpp"))
+    for line in ("#pragma once\n", '#include "constants.h"\n'):
+        text = text.replace(line, "")
+    usings = "using namespace danas; using namespace danas::runtime;"
+    return (
+        text.replace("namespace danas::model {", f"namespace model_{number}::model {{")
+        .replace("namespace danas::runtime {", f"namespace model_{number} {{ {usings}")
+        .replace("danas_arena", f"danas_arena_{number}")
+    )
+
+
+def _compile(unit: Path) -> Path:
+    made = unit.with_suffix(".o")
+    _run([str(COMPILER), *FLAGS, f"-I{unit.parent}", "-c", str(unit), "-o", str(made)])
+    return made
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr[-4000:]}"

@@ -1,0 +1,372 @@
+"""Random models for the kernels' tests: one operator each, at the edges of what a .tflite may say; and a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.graph.model import (
+    Activation,
+    ActivationOptions,
+    DType,
+    Graph,
+    MeanOptions,
+    NoOptions,
+    OpCode,
+    Operator,
+    Options,
+    Padding,
+    PadOptions,
+    Quantization,
+    SoftmaxOptions,
+    Tensor,
+    WindowOptions,
+)
+
+EDGES = (-128, -127, -1, 0, 1, 127)
+
+
+def f32(value: float) -> float:
+    """The float32 nearest to the value."""
+    return float(np.float32(value))
+
+
+@dataclass
+class GraphBuilder:
+    """Builds a Graph tensor by tensor."""
+
+    tensors: list[Tensor] = field(default_factory=list)
+    operators: list[Operator] = field(default_factory=list)
+
+    def activation(
+        self, shape: Sequence[int], scale: float | None = 1.0, zero_point: int = 0, dtype: DType = DType.INT8
+    ) -> int:
+        quantization = None if scale is None else Quantization((f32(scale),), (zero_point,))
+        return self._add(Tensor(0, "", tuple(shape), dtype, quantization, constant=False))
+
+    def constant(
+        self, data: NDArray[Any], scales: Sequence[float] | None = None, *, axis: int = 0, zero_point: int = 0
+    ) -> int:
+        quantization = None
+        if scales is not None:
+            quantization = Quantization(tuple(map(f32, scales)), (zero_point,) * len(scales), axis)
+        return self._add(Tensor(0, "", data.shape, DType(data.dtype.name), quantization, constant=True, data=data))
+
+    def operator(self, code: OpCode, inputs: Sequence[int | None], output: int, options: Options) -> int:
+        self.operators.append(Operator(len(self.operators), code, 1, tuple(inputs), (output,), options))
+        return output
+
+    def finish(self, source: int, output: int) -> Graph:
+        return Graph(tuple(self.tensors), tuple(self.operators), (source,), (output,))
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        return self.tensors[tensor].shape
+
+    def scale(self, tensor: int) -> float:
+        quantization = self.tensors[tensor].quantization
+        assert quantization is not None
+        return quantization.scale
+
+    def _add(self, tensor: Tensor) -> int:
+        index = len(self.tensors)
+        made = Tensor(
+            index, f"t{index}", tensor.shape, tensor.dtype, tensor.quantization, tensor.constant, data=tensor.data
+        )
+        self.tensors.append(made)
+        return index
+
+
+def window_size(size: int, kernel: int, stride: int, padding: Padding) -> int:
+    return -(-size // stride) if padding is Padding.SAME else (size - kernel) // stride + 1
+
+
+def _zero_point(rng: np.random.Generator) -> int:
+    return int(rng.choice(EDGES)) if rng.random() < 0.5 else int(rng.integers(-128, 128))
+
+
+def _activation(rng: np.random.Generator) -> Activation:
+    return Activation(str(rng.choice([kind.value for kind in Activation])))
+
+
+def _output_scale(rng: np.random.Generator, spread: float) -> float:
+    """A scale at which values of this spread fill the output's range, saturate it, or hardly move it."""
+    return f32(spread / float(rng.choice([20.0, 60.0, 120.0, 1000.0, 3.0])))
+
+
+def _weights(
+    rng: np.random.Generator, shape: tuple[int, ...], channels: int, factor: float
+) -> tuple[NDArray[np.int8], list[float], NDArray[np.int32] | None]:
+    data = rng.integers(-128, 128, shape).astype(np.int8)
+    if rng.random() < 0.2:
+        data[...] = rng.choice([-128, 127])
+    scales = [factor * 10.0 ** rng.uniform(-3, 1) for _ in range(channels)]
+    if rng.random() < 0.3:
+        scales = [factor] * channels
+    if rng.random() < 0.15:
+        scales = scales[:1]
+    bias = None
+    if rng.random() < 0.8:
+        size = 10.0 ** rng.uniform(0, 6)
+        bias = (rng.normal(0, size, channels)).astype(np.int32)
+    return data, [f32(scale) for scale in scales], bias
+
+
+def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
+    """CONV_2D or DEPTHWISE_CONV_2D: any stride, kernel, padding, zero points, scales over decades."""
+    builder = GraphBuilder()
+    kernel = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
+    if rng.random() < 0.4:
+        kernel = (1, 1) if not depthwise else (3, 3)
+    stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+    padding = Padding(str(rng.choice(["same", "valid"])))
+    height, width = (int(rng.integers(low, low + 8)) for low in (kernel if padding is Padding.VALID else (1, 1)))
+    depth = int(rng.integers(1, 10))
+    multiplier = int(rng.choice([1, 1, 1, 2, 3]))
+    channels = depth * multiplier if depthwise else int(rng.integers(1, 12))
+    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    taps = kernel[0] * kernel[1] * (1 if depthwise else depth)
+    spread = builder.scale(x) * 74 * 74 * taps**0.5
+    shape = (1, *kernel, channels) if depthwise else (channels, *kernel, depth)
+    factor = 10.0 ** rng.uniform(-4, 0)
+    data, scales, bias = _weights(rng, shape, channels, factor)
+    w = builder.constant(data, scales, axis=3 if depthwise else 0)
+    inputs: list[int | None] = [x, w]
+    if bias is not None:
+        inputs.append(builder.constant(bias, [builder.scale(x) * scale for scale in scales]))
+    elif rng.random() < 0.5:
+        inputs.append(None)
+    out = tuple(window_size(size, k, s, padding) for size, k, s in zip((height, width), kernel, stride, strict=True))
+    y = builder.activation((1, *out, channels), _output_scale(rng, spread * factor), _zero_point(rng))
+    options = WindowOptions(
+        stride=(stride[0], stride[1]),
+        padding=padding,
+        activation=_activation(rng),
+        depth_multiplier=multiplier if depthwise else 1,
+    )
+    builder.operator(OpCode.DEPTHWISE_CONV_2D if depthwise else OpCode.CONV_2D, inputs, y, options)
+    return builder.finish(x, y)
+
+
+def depthwise(rng: np.random.Generator) -> Graph:
+    return convolution(rng, depthwise=True)
+
+
+def fully_connected(rng: np.random.Generator) -> Graph:
+    """FULLY_CONNECTED, one scale or one an output, on a vector or a small map."""
+    builder = GraphBuilder()
+    inputs, outputs = int(rng.integers(1, 80)), int(rng.integers(1, 20))
+    x = builder.activation((1, inputs), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    factor = 10.0 ** rng.uniform(-4, 0)
+    data, scales, bias = _weights(rng, (outputs, inputs), outputs, factor)
+    w = builder.constant(data, scales)
+    operands: list[int | None] = [x, w]
+    if bias is not None:
+        operands.append(builder.constant(bias, [builder.scale(x) * scale for scale in scales]))
+    spread = builder.scale(x) * 74 * 74 * inputs**0.5 * factor
+    y = builder.activation((1, outputs), _output_scale(rng, spread), _zero_point(rng))
+    builder.operator(OpCode.FULLY_CONNECTED, operands, y, ActivationOptions(activation=_activation(rng)))
+    return builder.finish(x, y)
+
+
+def add(rng: np.random.Generator) -> Graph:
+    """ADD of the input and a constant, or of the input and itself."""
+    builder = GraphBuilder()
+    shape = (1, int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.integers(1, 12)))
+    x = builder.activation(shape, 10.0 ** rng.uniform(-3, 2), _zero_point(rng))
+    other = x
+    if rng.random() < 0.9:
+        scale = builder.scale(x) * 10.0 ** rng.uniform(-2, 2)
+        data = rng.integers(-128, 128, shape).astype(np.int8)
+        other = builder.constant(data, [scale], zero_point=_zero_point(rng))
+    largest = max(builder.scale(x), builder.scale(other))
+    y = builder.activation(shape, largest * 10.0 ** rng.uniform(-1.5, 1.5), _zero_point(rng))
+    operands = [x, other] if rng.random() < 0.5 else [other, x]
+    builder.operator(OpCode.ADD, operands, y, ActivationOptions(activation=_activation(rng)))
+    return builder.finish(x, y)
+
+
+def pool(rng: np.random.Generator, code: OpCode = OpCode.AVERAGE_POOL_2D) -> Graph:
+    builder = GraphBuilder()
+    size = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
+    stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+    padding = Padding(str(rng.choice(["same", "valid"])))
+    height, width = (int(rng.integers(low, low + 8)) for low in (size if padding is Padding.VALID else (1, 1)))
+    depth = int(rng.integers(1, 10))
+    scale, zero_point = 10.0 ** rng.uniform(-3, 1), _zero_point(rng)
+    x = builder.activation((1, height, width, depth), scale, zero_point)
+    out = tuple(window_size(n, k, s, padding) for n, k, s in zip((height, width), size, stride, strict=True))
+    y = builder.activation((1, *out, depth), scale, zero_point)
+    options = WindowOptions(stride=stride, padding=padding, activation=_activation(rng), filter=size)
+    builder.operator(code, [x], y, options)
+    return builder.finish(x, y)
+
+
+def max_pool(rng: np.random.Generator) -> Graph:
+    return pool(rng, OpCode.MAX_POOL_2D)
+
+
+def mean(rng: np.random.Generator) -> Graph:
+    builder = GraphBuilder()
+    height, width, depth = int(rng.integers(1, 14)), int(rng.integers(1, 14)), int(rng.integers(1, 12))
+    keep = bool(rng.random() < 0.5)
+    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    axes: tuple[int, ...] = [(1, 2), (2, 1), (1, 2), (3,), (2,), (1, 2, 3)][int(rng.integers(0, 6))]
+    full = (1, height, width, depth)
+    kept = tuple(1 if axis in axes else size for axis, size in enumerate(full))
+    shape = kept if keep else tuple(size for axis, size in enumerate(full) if axis not in axes)
+    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.5, 1), _zero_point(rng))
+    axes_tensor = builder.constant(np.array(axes, np.int32))
+    builder.operator(OpCode.MEAN, [x, axes_tensor], y, MeanOptions(axes=axes, keep_dims=keep))
+    return builder.finish(x, y)
+
+
+def pad(rng: np.random.Generator) -> Graph:
+    builder = GraphBuilder()
+    rank = int(rng.integers(2, 5))
+    shape = (1, *(int(rng.integers(1, 6)) for _ in range(rank - 1)))
+    paddings = ((0, 0), *((int(rng.integers(0, 4)), int(rng.integers(0, 4))) for _ in range(rank - 1)))
+    zero_point = _zero_point(rng)
+    x = builder.activation(shape, 0.5, zero_point)
+    made = tuple(size + before + after for size, (before, after) in zip(shape, paddings, strict=True))
+    y = builder.activation(made, 0.5, zero_point)
+    table = builder.constant(np.array(paddings, np.int32))
+    builder.operator(OpCode.PAD, [x, table], y, PadOptions(paddings=paddings))
+    return builder.finish(x, y)
+
+
+def reshape(rng: np.random.Generator) -> Graph:
+    builder = GraphBuilder()
+    height, width, depth = (int(rng.integers(1, 6)) for _ in range(3))
+    x = builder.activation((1, height, width, depth), 0.5, 3)
+    shape = (1, height * width * depth)
+    y = builder.activation(shape, 0.5, 3)
+    builder.operator(OpCode.RESHAPE, [x, builder.constant(np.array(shape, np.int32))], y, NoOptions())
+    return builder.finish(x, y)
+
+
+def softmax(rng: np.random.Generator) -> Graph:
+    builder = GraphBuilder()
+    shape = (1, int(rng.choice([1, 2, 2, 3, 10, 100, 400])))
+    x = builder.activation(shape, 10.0 ** rng.uniform(-6, 1.5), _zero_point(rng))
+    y = builder.activation(shape, 1 / 256, -128)
+    beta = f32(float(rng.choice([1.0, 1.0, 0.3, 2.5])))
+    builder.operator(OpCode.SOFTMAX, [x], y, SoftmaxOptions(beta=beta))
+    return builder.finish(x, y)
+
+
+def quantize(rng: np.random.Generator) -> Graph:
+    """QUANTIZE: float to 8 bits, or between two 8-bit quantizations, signed and unsigned."""
+    builder = GraphBuilder()
+    shape = (1, int(rng.integers(1, 400)))
+    before = DType(str(rng.choice(["float32", "int8", "uint8"])))
+    after = DType(str(rng.choice(["int8", "uint8"])))
+    low = {DType.INT8: 0, DType.UINT8: 128, DType.FLOAT32: 0}
+    scale = 10.0 ** rng.uniform(-3, 1)
+    source_zero = 0 if before is DType.FLOAT32 else _zero_point(rng) + low[before]
+    x = builder.activation(shape, None if before is DType.FLOAT32 else scale, source_zero, before)
+    other = scale * 10.0 ** rng.uniform(-1, 1)
+    output_zero = _zero_point(rng) + low[after]
+    if rng.random() < 0.3 and before is not DType.FLOAT32:  # the same quantization, once shifted by 128
+        other, output_zero = scale, source_zero - low[before] + low[after]
+    y = builder.activation(shape, other, output_zero, after)
+    builder.operator(OpCode.QUANTIZE, [x], y, NoOptions())
+    return builder.finish(x, y)
+
+
+def dequantize(rng: np.random.Generator) -> Graph:
+    builder = GraphBuilder()
+    shape = (1, int(rng.integers(1, 400)))
+    unsigned = bool(rng.random() < 0.5)
+    zero_point = _zero_point(rng) + (128 if unsigned else 0)
+    x = builder.activation(shape, 10.0 ** rng.uniform(-6, 3), zero_point, DType.UINT8 if unsigned else DType.INT8)
+    y = builder.activation(shape, None, dtype=DType.FLOAT32)
+    builder.operator(OpCode.DEQUANTIZE, [x], y, NoOptions())
+    return builder.finish(x, y)
+
+
+#: Generator and its cases in the slow part; the quick part takes about a tenth.
+KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
+    "conv_2d": (convolution, 48),
+    "depthwise_conv_2d": (depthwise, 36),
+    "fully_connected": (fully_connected, 28),
+    "add": (add, 24),
+    "average_pool_2d": (pool, 14),
+    "max_pool_2d": (max_pool, 8),
+    "mean": (mean, 14),
+    "pad": (pad, 6),
+    "reshape": (reshape, 2),
+    "softmax": (softmax, 16),
+    "quantize": (quantize, 14),
+    "dequantize": (dequantize, 4),
+}
+
+
+def random_input(rng: np.random.Generator, tensor: Tensor, kind: int = 0) -> NDArray[Any]:
+    """An input; kind 0 random, 1 all lowest, 2 all highest, 3 one value or its neighbours."""
+    if tensor.dtype is DType.FLOAT32:
+        values = rng.normal(0, 10.0 ** rng.uniform(-2, 3), tensor.shape).astype(np.float32)
+        halves = np.arange(tensor.elements, dtype=np.float32).reshape(tensor.shape) / 2 - 60
+        return values if kind == 0 else halves.astype(np.float32)
+    low, high = (0, 255) if tensor.dtype is DType.UINT8 else (-128, 127)
+    dtype = np.dtype(tensor.dtype.value)
+    if kind in (1, 2):
+        return np.full(tensor.shape, low if kind == 1 else high, dtype)
+    if kind == 3:
+        start = int(rng.integers(low, high - 1))
+        return rng.integers(start, start + 3, tensor.shape).astype(dtype)
+    return rng.integers(low, high + 1, tensor.shape).astype(dtype)
+
+
+def mobilenet(rng: np.random.Generator, *, size: int = 24, depth: int = 3) -> Graph:
+    """A small MobileNetV2: stem, inverted residuals with and without a skip, head, mean, dense, softmax."""
+    builder = GraphBuilder()
+
+    def conv(
+        x: int, channels: int, kernel: int, stride: int, activation: Activation, *, depthwise: bool = False
+    ) -> int:
+        source = builder.shape(x)
+        taps = kernel * kernel * (1 if depthwise else source[3])
+        shape = (1, kernel, kernel, source[3]) if depthwise else (channels, kernel, kernel, source[3])
+        data = np.clip(rng.normal(0, 50, shape), -127, 127).astype(np.int8)
+        scales = [0.02 / taps**0.5 * 10.0 ** rng.uniform(-0.5, 0.5) for _ in range(channels)]
+        w = builder.constant(data, scales, axis=3 if depthwise else 0)
+        bias_scales = [builder.scale(x) * f32(scale) for scale in scales]
+        b = builder.constant((rng.normal(0, 0.3, channels) / bias_scales).astype(np.int32), bias_scales)
+        out = tuple(-(-n // stride) for n in source[1:3])
+        bounded = activation is Activation.RELU6
+        y = builder.activation((1, *out, channels), 6 / 255 if bounded else 0.05, -128 if bounded else -3)
+        options = WindowOptions(stride=(stride, stride), activation=activation)
+        return builder.operator(OpCode.DEPTHWISE_CONV_2D if depthwise else OpCode.CONV_2D, [x, w, b], y, options)
+
+    def block(x: int, expand: int, channels: int, stride: int) -> int:
+        wide = expand * builder.shape(x)[3]
+        y = conv(x, wide, 1, 1, Activation.RELU6)
+        y = conv(y, wide, 3, stride, Activation.RELU6, depthwise=True)
+        y = conv(y, channels, 1, 1, Activation.NONE)
+        if stride == 1 and channels == builder.shape(x)[3]:
+            total = builder.activation(builder.shape(x), 0.07, 5)
+            y = builder.operator(OpCode.ADD, [x, y], total, ActivationOptions())
+        return y
+
+    image = builder.activation((1, size, size, depth), 1 / 255, -128)
+    x = conv(image, 8, 3, 2, Activation.RELU6)
+    x = block(x, 1, 8, 1)
+    x = block(x, 3, 12, 2)
+    x = block(x, 3, 12, 1)
+    x = block(x, 3, 16, 2)
+    x = conv(x, 40, 1, 1, Activation.RELU6)
+    pooled = builder.activation((1, 40), 6 / 255, -128)
+    x = builder.operator(
+        OpCode.MEAN, [x, builder.constant(np.array([1, 2], np.int32))], pooled, MeanOptions(axes=(1, 2))
+    )
+    w = builder.constant(np.clip(rng.normal(0, 50, (4, 40)), -127, 127).astype(np.int8), [0.01])
+    b = builder.constant(rng.integers(-500, 500, 4).astype(np.int32), [6 / 255 * f32(0.01)])
+    logits = builder.activation((1, 4), 0.08, 10)
+    x = builder.operator(OpCode.FULLY_CONNECTED, [x, w, b], logits, ActivationOptions())
+    probabilities = builder.activation((1, 4), 1 / 256, -128)
+    x = builder.operator(OpCode.SOFTMAX, [x], probabilities, SoftmaxOptions())
+    return builder.finish(image, x)
