@@ -31,7 +31,7 @@ def quantize_images(images: NDArray[np.uint8], tensor: Tensor) -> NDArray[Any]:
         return images.astype(np.float32) / np.float32(255)
     # One table entry a pixel value: each image then costs one look-up a pixel.
     table = quantize(np.arange(256, dtype=np.float32) / np.float32(255), tensor)
-    return table[images]
+    return np.asarray(table[images])
 
 
 def quantize(values: NDArray[np.float32], tensor: Tensor) -> NDArray[Any]:
@@ -46,7 +46,8 @@ def quantize(values: NDArray[np.float32], tensor: Tensor) -> NDArray[Any]:
     scaled = values.astype(np.float32) / np.float32(tensor.quantization.scale)
     # Half away from zero as C's round(); adding 0.5 in float64 is exact for any float32 in reach.
     rounded = np.copysign(np.floor(np.abs(scaled.astype(np.float64)) + 0.5), scaled)
-    return np.clip(rounded + tensor.quantization.zero_point, low, high).astype(np.dtype(tensor.dtype.value))
+    clamped: NDArray[Any] = np.clip(rounded + tensor.quantization.zero_point, low, high)
+    return clamped.astype(np.dtype(tensor.dtype.value))
 
 
 def random_inputs(tensor: Tensor, count: int, seed: int) -> NDArray[Any]:

@@ -287,12 +287,11 @@ def _mean(given: _Given) -> Options:
     if any(not -rank <= axis < rank for axis in stated):
         given.refuse(f"axes {stated} of rank {rank}", axes_tensor, id="not-a-tflite")
     axes = tuple(sorted({axis % rank for axis in stated}))
-    if rank != 4 or axes != (1, 2):
-        given.refuse(f"mean over axes {axes} of shape {source.shape}; over height and width (1, 2) is supported")
+    if not axes or 0 in axes:
+        given.refuse(f"mean over axes {axes} of shape {source.shape}; the batch stays", axes_tensor)
     keep_dims = bool(given.raw.options.get("KeepDims", False))
-    batch, _, _, channels = source.shape
-    given.image(source)
-    given.shape((batch, 1, 1, channels) if keep_dims else (batch, channels))
+    kept = [1 if axis in axes else size for axis, size in enumerate(source.shape) if keep_dims or axis not in axes]
+    given.shape(kept)
     return MeanOptions(axes, keep_dims)
 
 
