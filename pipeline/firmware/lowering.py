@@ -54,8 +54,8 @@ class Float32:
     value: float
 
 
-#: A parameter: an integer, a float, a constant array, an absent array, or a struct or array of parameters.
-Value = int | Float32 | Constant | None | tuple["Field", ...]
+#: A parameter: an integer, a float, a constant array, or a struct or array of parameters.
+Value = int | Float32 | Constant | tuple["Field", ...]
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Lowering:
             params="DepthwiseConv2dParams" if depthwise else "Conv2dParams",
             fields=(
                 Field("weights", self.pool.add(data)),
-                Field("bias", None if bias is None else self.pool.add(bias)),
+                Field("bias", self.pool.add(bias)),
                 Field("multipliers", self.pool.add(np.array([pair[0] for pair in pairs], np.int32))),
                 Field("shifts", self.pool.add(np.array([pair[1] for pair in pairs], np.int8))),
                 Field("window", window),
@@ -203,7 +203,7 @@ class Lowering:
             params="FullyConnectedParams",
             fields=(
                 Field("weights", self.pool.add(data)),
-                Field("bias", None if bias is None else self.pool.add(bias)),
+                Field("bias", self.pool.add(bias)),
                 Field("factors", self.pool.add(np.array(factors, np.float64))),
                 Field("rows", rows),
                 Field("inputs", inputs),
@@ -519,10 +519,11 @@ class Lowering:
             raise ValueError(f"tensor {tensor.index} has no data: a skeleton cannot be rendered")
         return np.asarray(tensor.data, np.dtype(tensor.dtype.value)).reshape(tensor.shape)
 
-    def _bias(self, operator: Operator, channels: int) -> NDArray[Any] | None:
+    def _bias(self, operator: Operator, channels: int) -> NDArray[Any]:
+        """The bias of each channel; zeros where the model has none."""
         index = operator.inputs[2] if len(operator.inputs) > 2 else None
         if index is None:
-            return None
+            return np.zeros(channels, np.int32)
         tensor = self._graph.tensors[index]
         if tensor.dtype is not DType.INT32:
             raise self._tensor_error(operator, tensor, f"its type is {tensor.dtype}, the kernel takes int32")
@@ -581,15 +582,11 @@ class Lowering:
             Field("pad_left", pads[1]),
         )
 
-    def _check_sums(
-        self, operator: Operator, by_channel: NDArray[Any], bias: NDArray[Any] | None, source: Tensor
-    ) -> None:
+    def _check_sums(self, operator: Operator, by_channel: NDArray[Any], bias: NDArray[Any], source: Tensor) -> None:
         """No partial sum of weight · (input − zero point), with the bias, may leave 32 bits."""
         zero_point = _zero_point(source)
         largest = max(127 - zero_point, zero_point + 128)
-        bound = np.abs(by_channel.astype(np.int64)).sum(axis=1) * largest
-        if bias is not None:
-            bound = bound + np.abs(bias.astype(np.int64))
+        bound = np.abs(by_channel.astype(np.int64)).sum(axis=1) * largest + np.abs(bias.astype(np.int64))
         if bound.size and int(bound.max()) >= 2**31:
             raise self._overflow(operator)
 

@@ -11,8 +11,8 @@ Every object starts at a multiple of 4 (of 8 for ``factors``) and counts rounded
 =================== ===== =====================================================================================
 operator            param constant arrays
 =================== ===== =====================================================================================
-CONV_2D             48    weights (1 B an element), bias (4 B a channel, if any), multipliers (4 B a channel),
-                          shifts (1 B a channel)
+CONV_2D             48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
+                          multipliers (4 B a channel), shifts (1 B a channel)
 DEPTHWISE_CONV_2D   48    the same
 FULLY_CONNECTED     28    weights, bias, factors (8 B an output, or 8 B in all where the weights have one scale)
 ADD                 24    a constant operand (1 B an element)
@@ -181,8 +181,6 @@ def _argument(tensor: Tensor, dtype: DType, pool: ConstantPool, places: dict[int
 
 
 def _value_text(value: Value) -> CText:
-    if value is None:
-        return CText("nullptr")
     if isinstance(value, Constant):
         return CText(f"model::kConstant{filters.c_int(value.number)}")
     if isinstance(value, Float32):

@@ -98,7 +98,7 @@ def _output_scale(rng: np.random.Generator, spread: float) -> float:
 
 
 def _weights(
-    rng: np.random.Generator, shape: tuple[int, ...], channels: int, factor: float
+    rng: np.random.Generator, shape: tuple[int, ...], channels: int, factor: float, *, bias_share: float = 0.8
 ) -> tuple[NDArray[np.int8], list[float], NDArray[np.int32] | None]:
     data = rng.integers(-128, 128, shape).astype(np.int8)
     if rng.random() < 0.2:
@@ -109,7 +109,7 @@ def _weights(
     if rng.random() < 0.15:
         scales = scales[:1]
     bias = None
-    if rng.random() < 0.8:
+    if rng.random() < bias_share:
         size = 10.0 ** rng.uniform(0, 6)
         bias = (rng.normal(0, size, channels)).astype(np.int32)
     return data, [f32(scale) for scale in scales], bias
@@ -132,13 +132,11 @@ def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
     spread = builder.scale(x) * 74 * 74 * taps**0.5
     shape = (1, *kernel, channels) if depthwise else (channels, *kernel, depth)
     factor = 10.0 ** rng.uniform(-4, 0)
-    data, scales, bias = _weights(rng, shape, channels, factor)
+    data, scales, bias = _weights(rng, shape, channels, factor, bias_share=0.8 if depthwise else 1.0)
     w = builder.constant(data, scales, axis=3 if depthwise else 0)
     inputs: list[int | None] = [x, w]
     if bias is not None:
         inputs.append(builder.constant(bias, [builder.scale(x) * scale for scale in scales]))
-    elif rng.random() < 0.5:
-        inputs.append(None)
     out = tuple(window_size(size, k, s, padding) for size, k, s in zip((height, width), kernel, stride, strict=True))
     y = builder.activation((1, *out, channels), _output_scale(rng, spread * factor), _zero_point(rng))
     options = WindowOptions(
@@ -166,6 +164,8 @@ def fully_connected(rng: np.random.Generator) -> Graph:
     operands: list[int | None] = [x, w]
     if bias is not None:
         operands.append(builder.constant(bias, [builder.scale(x) * scale for scale in scales]))
+    elif rng.random() < 0.5:
+        operands.append(None)
     spread = builder.scale(x) * 74 * 74 * inputs**0.5 * factor
     y = builder.activation((1, outputs), _output_scale(rng, spread), _zero_point(rng))
     builder.operator(OpCode.FULLY_CONNECTED, operands, y, ActivationOptions(activation=_activation(rng)))

@@ -65,10 +65,8 @@ void conv_2d(const Conv2dParams& params, const int8_t* input, int8_t* output) {
 
       int32_t channel = 0;
       for (; channel + kBlock <= window.output_channels; channel += kBlock) {
-        int32_t acc[kBlock] = {0, 0, 0, 0};
-        if (params.bias != nullptr) {
-          for (int32_t i = 0; i < kBlock; ++i) acc[i] = params.bias[channel + i];
-        }
+        const int32_t* bias = params.bias + channel;
+        int32_t acc[kBlock] = {bias[0], bias[1], bias[2], bias[3]};
         const int8_t* image = patch;
         const int8_t* taps = weights;
         for (int32_t row = rows.begin; row < rows.end; ++row) {
@@ -80,7 +78,7 @@ void conv_2d(const Conv2dParams& params, const int8_t* input, int8_t* output) {
         weights += kBlock * filter;
       }
       for (; channel < window.output_channels; ++channel) {
-        int32_t acc = params.bias != nullptr ? params.bias[channel] : 0;
+        int32_t acc = params.bias[channel];
         const int8_t* image = patch;
         const int8_t* taps = weights;
         for (int32_t row = rows.begin; row < rows.end; ++row) {

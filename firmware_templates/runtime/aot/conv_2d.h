@@ -10,7 +10,7 @@ namespace danas::aot {
 
 struct Conv2dParams {
   const int8_t* weights;       // [output channel][kernel row][kernel column][input channel]
-  const int32_t* bias;         // [output channel], or null
+  const int32_t* bias;         // [output channel]
   const int32_t* multipliers;  // [output channel]
   const int8_t* shifts;        // [output channel]
   Window window;

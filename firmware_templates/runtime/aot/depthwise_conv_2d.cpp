@@ -27,7 +27,7 @@ void depthwise_conv_2d(const DepthwiseConv2dParams& params, const int8_t* input,
       int32_t channel = 0;
       for (int32_t source = 0; source < channels; ++source) {
         for (int32_t copy = 0; copy < depth_multiplier; ++copy, ++channel) {
-          int32_t acc = params.bias != nullptr ? params.bias[channel] : 0;
+          int32_t acc = params.bias[channel];
           const int8_t* image_row = patch + source;
           const int8_t* taps_row = weights + channel;
           for (int32_t row = rows.begin; row < rows.end; ++row) {

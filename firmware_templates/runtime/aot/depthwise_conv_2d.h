@@ -10,7 +10,7 @@ namespace danas::aot {
 
 struct DepthwiseConv2dParams {
   const int8_t* weights;       // [kernel row][kernel column][output channel]
-  const int32_t* bias;         // [output channel], or null
+  const int32_t* bias;         // [output channel]
   const int32_t* multipliers;  // [output channel]
   const int8_t* shifts;        // [output channel]
   Window window;               // output channels = depth multiplier * input channels

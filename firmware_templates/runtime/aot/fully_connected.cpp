@@ -32,7 +32,7 @@ void fully_connected(const FullyConnectedParams& params, const int8_t* input, in
     const int8_t* weights = params.weights;
     const double* factor = params.factors;
     for (int32_t channel = 0; channel < params.outputs; ++channel) {
-      int32_t acc = params.bias != nullptr ? params.bias[channel] : 0;
+      int32_t acc = params.bias[channel];
       for (int32_t i = 0; i < params.inputs; ++i) acc += *weights++ * (input[i] - params.input_zero_point);
       // Twice the output's range is far enough: a sum with the zero point cannot overflow, and the clamp hides it.
       const int32_t scaled = clamp(round_to_int(static_cast<double>(acc) * *factor), -1024, 1024);

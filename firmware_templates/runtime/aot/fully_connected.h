@@ -8,7 +8,7 @@ namespace danas::aot {
 
 struct FullyConnectedParams {
   const int8_t* weights;  // [output][input]
-  const int32_t* bias;    // [output], or null
+  const int32_t* bias;    // [output]
   const double* factors;  // [output], or one where factor_step is 0
   uint16_t rows;          // input vectors
   uint16_t inputs;
