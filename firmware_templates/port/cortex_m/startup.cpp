@@ -50,8 +50,8 @@ struct VectorTable {
   Handler handlers[15];
 };
 
-[[gnu::section(".vectors"), gnu::used]] extern const VectorTable danas_vectors;
-const VectorTable danas_vectors = {
+extern const VectorTable danas_vectors;
+[[gnu::section(".vectors"), gnu::used]] const VectorTable danas_vectors = {
     danas_stack_top,
     {
         Reset_Handler,

@@ -49,7 +49,8 @@ void wait(uintptr_t address, uint32_t mask, uint32_t value) {
 
 void start_clock() {
   set(kRccApb1enr, kApb1Power);
-  (void)at(kRccApb1enr);  // a peripheral answers two cycles after its clock is enabled: RM0385, section 5.2
+  // A peripheral answers two cycles after its clock is enabled (RM0385, section 5.2): the read takes longer.
+  wait(kRccApb1enr, kApb1Power, kApb1Power);
   set(kPwrCr1, kVoltageScale1);
 
   set(kRccCr, board::kClockSourceIsBypass ? kCrHseBypass : 0);
