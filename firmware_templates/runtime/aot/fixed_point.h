@@ -22,12 +22,11 @@ inline int32_t multiply_high(int32_t a, int32_t b) {
   return static_cast<int32_t>((static_cast<int64_t>(a) * b + (INT64_C(1) << 30)) >> 31);
 }
 
-// x / 2^exponent, rounded to nearest, ties away from zero; 0 <= exponent <= 31.
+// x / 2^exponent, rounded to nearest, ties away from zero; 0 <= exponent <= 31, x not INT32_MIN. Rounding the last bit
+// after the shift cannot overflow; taking one from a negative x turns its ties downwards.
 inline int32_t divide_by_power_of_two(int32_t x, int32_t exponent) {
-  const int32_t mask = static_cast<int32_t>((UINT32_C(1) << exponent) - 1);
-  const int32_t remainder = x & mask;
-  const int32_t threshold = (mask >> 1) + (x < 0 ? 1 : 0);
-  return (x >> exponent) + (remainder > threshold ? 1 : 0);
+  if (exponent == 0) return x;
+  return (((x + (x < 0 ? -1 : 0)) >> (exponent - 1)) + 1) >> 1;
 }
 
 // x * 2^exponent modulo 2^32, as the reference does on every machine we compare with; 0 <= exponent <= 31.
