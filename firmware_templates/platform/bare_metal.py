@@ -24,7 +24,9 @@ env.Append(
         *env.GetProjectOption("custom_link_flags").split(),
         "-T",
         script,
-        "-Wl,-Map,${BUILD_DIR}/${PROGNAME}.map",
+        # Not -Wl, which would split the path at a comma; expanded here, so that a space stays inside one argument.
+        "-Xlinker",
+        "-Map=" + env.subst("${BUILD_DIR}/${PROGNAME}.map"),
     ],
 )
 if env.get("PIOMAINPROG"):  # absent with `-t nobuild`

@@ -23,7 +23,7 @@ _TOOLCHAIN = "~1.120301.0"
 def _pip_scons() -> str | None:
     """Version of the importable SCons in PlatformIO's numbering (4.11.1 is 4.41101.0); None when there is none."""
     try:
-        from SCons import __version__ as version  # noqa: PLC0415 - its absence is an answer, not a failure
+        from SCons import __version__ as version
     except ImportError:
         return None
     try:
@@ -37,13 +37,13 @@ class Danas_armPlatform(PlatformBase):  # type: ignore[misc]  # noqa: N801 - Pla
     """Arm Cortex-M with a local compiler."""
 
     def is_embedded(self) -> bool:
-        """True. PlatformIO's own answer looks for a package of type "uploader", and such a package becomes mandatory."""
+        """True. PlatformIO's own answer looks for a package of type "uploader", and that becomes mandatory."""
         return True
 
     def configure_default_packages(self, options: dict[str, Any], targets: list[str]) -> Any:
         """Take what the machine has; name a registry package only for what is missing."""
-        have = _pip_scons()
-        if have and semantic_version.Version(have) in semantic_version.SimpleSpec(get_core_dependencies()["tool-scons"]):
+        have, wanted = _pip_scons(), semantic_version.SimpleSpec(get_core_dependencies()["tool-scons"])
+        if have and semantic_version.Version(have) in wanted:
             shim = Path(self.get_dir()).resolve() / "tool-scons"
             self.packages["tool-scons"] = {
                 "owner": "platformio",

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.boards import Board
 from pipeline.errors import BuildError, DanasError, DoesNotFitError, EnvironmentProblem, printable
 from pipeline.firmware import elf, platformio, render
+from pipeline.firmware.elf import ElfReport
 from pipeline.firmware.platformio import DEADLINE_S, OnLine, Outcome
 
 _PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib"
@@ -33,7 +34,7 @@ class Firmware:
     build_id: str
     model_hash: str
     environment: str
-    report: elf.ElfReport
+    report: ElfReport
 
 
 def build(

@@ -71,7 +71,9 @@ def run(
     """
     if importlib.util.find_spec("platformio") is None:
         raise EnvironmentProblem(
-            "missing-platformio", "PlatformIO is not installed", next="Install danas-deploy again with its dependencies."
+            "missing-platformio",
+            "PlatformIO is not installed",
+            next="Install danas-deploy again with its dependencies.",
         )
     command = [resources.python(), "-m", "platformio", "run", "--disable-auto-clean"]
     command += ["-d", str(project()), "-e", environment]
@@ -95,7 +97,7 @@ def project() -> Path:
     Nothing is written there. Where danas-deploy is installed read-only, it is a copy in the user's cache.
     """
     root = resources.root()
-    if os.access(root, os.W_OK):
+    if _is_writable(root):
         return root
     digest = hashlib.sha256()
     platform = root / "firmware_templates" / "platform"
@@ -115,6 +117,10 @@ def project() -> Path:
         except OSError:  # another process was first
             shutil.rmtree(partial, ignore_errors=True)
     return copy
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
 
 
 def output(folder: Path, environment: str) -> Path:

@@ -202,9 +202,7 @@ def _port_files(board: Board, baud: int) -> dict[str, str]:
             next="Mend the field `port` of the board file.",
         ) from None
     files = {
-        "linker.ld": _template(
-            "port", "linker.ld.j2", board=board, flash=board.flash[0], ram_base=board.ram[0].base
-        ),
+        "linker.ld": _template("port", "linker.ld.j2", board=board, flash=board.flash[0], ram_base=board.ram[0].base),
         "lib/port/board.h": _template("port", "board.h.j2", board=board, baud=baud),
         "lib/port/port.h": _read(port / "port.h"),
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.estimate.planner import plan
 from pipeline.estimate.model import MemoryPlan
+from pipeline.estimate.planner import plan
 from pipeline.graph.model import ActivationOptions, DType, Graph, MeanOptions, OpCode, SoftmaxOptions, WindowOptions
 from pipeline.graph.reader import parse
 from pipeline.graph.writer import ModelWriter
