@@ -57,7 +57,7 @@ def device(board: Board, target: Target) -> None:
         return
     from pipeline.device import discovery
 
-    discovery.find(board, port=target.port, serial_number=target.serial_number)
+    discovery.find(board, port=target.port, serial=target.serial_number)
 
 
 def compiler(environment: str, board: Board) -> None:

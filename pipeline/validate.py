@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.boards import Board
+from pipeline.device.measure import Measurement
 from pipeline.errors import GateError
+from pipeline.estimate.model import Estimate, Limits
 from pipeline.figures import Source
 
 RAM_TOLERANCE = 0.02
@@ -171,3 +176,110 @@ def _difference(estimate: int, measured: int) -> str:
     if not measured:
         return "nothing was measured"
     return f"estimate {100 * (estimate - measured) / measured:+.2f} % of the measurement"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the gate looks at.
+
+    Attributes:
+        board: The board type that was aimed at.
+        limits: What the design may need.
+        estimate: What it was expected to need, before it was built.
+        measurement: What the device said, and the emulator where there is one.
+        build_id: Of the ELF that was flashed.
+        model_hash: SHA-256 of the .tflite.
+        elf_flash_bytes: Bytes of flash that the ELF takes.
+        host_outputs: What the host's reference kernels give for the same inputs.
+        notes: What limits the verdict.
+    """
+
+    board: Board
+    limits: Limits
+    estimate: Estimate
+    measurement: Measurement
+    build_id: str
+    model_hash: str
+    elf_flash_bytes: int
+    host_outputs: tuple[bytes, ...]
+    notes: tuple[str, ...] = ()
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Every check there is, in the order in which a reader wants them: who, what came out, what it took."""
+    found, memory = evidence.measurement, evidence.measurement.memory_after
+    source = memory.static.source
+    host, elf, analytic = Source.HOST, Source.LINKED_ELF, Source.ANALYTIC
+    ram = int(memory.ram.value or 0)
+    stack = int(memory.stack_used.value or 0)
+    checks = [
+        equal("board", "Board", (evidence.board.name, host), (found.identity.board, source)),
+        equal("build", "Build id", (evidence.build_id, elf), (found.identity.build, source)),
+        equal("model", "Model hash", (evidence.model_hash[:16], host), (found.identity.model[:16], source)),
+        _transfer(found, source),
+        _outputs(found, evidence.host_outputs, source),
+        covers(
+            "ram",
+            "RAM estimate",
+            (evidence.estimate.ram_bytes, analytic),
+            (ram, source),
+            tolerance=RAM_TOLERANCE,
+        ),
+        at_most("ram-limit", "RAM limit", (evidence.limits.ram_bytes, host), (ram, source)),
+        at_most("stack-reserve", "Stack reserve", (int(memory.stack_reserve.value or 0), elf), (stack, source)),
+        within(
+            "flash",
+            "Flash estimate",
+            (evidence.estimate.flash_bytes, analytic),
+            (evidence.elf_flash_bytes, elf),
+            tolerance=FLASH_TOLERANCE,
+        ),
+        at_most("flash-limit", "Flash limit", (evidence.limits.flash_bytes, host), (evidence.elf_flash_bytes, elf)),
+    ]
+    if found.emulator is not None:
+        seen = int(found.emulator.stack_used.value or 0)
+        checks.append(
+            Check(
+                id="stack-oracle",
+                title="Stack, seen by the emulator",
+                passed=0 <= seen - stack <= STACK_TOLERANCE_BYTES,
+                expected=seen,
+                expected_source=Source.EMULATED,
+                measured=stack,
+                measured_source=source,
+                tolerance=f"at most {STACK_TOLERANCE_BYTES} B below",
+                unit="B",
+                detail="the lowest store to the stack against the firmware's own paint",
+            )
+        )
+    return Verdict(checks=tuple(checks), notes=evidence.notes)
+
+
+def _transfer(found: Measurement, source: Source) -> Check:
+    """Outputs came over the line as the device computed them; inputs were compared when they were sent."""
+    intact = sum(zlib.crc32(item.output) == item.output_crc32 for item in found.inputs)
+    return equal(
+        "transfer",
+        "Transfers intact (CRC-32)",
+        (len(found.inputs), Source.HOST),
+        (intact, source),
+        detail="each input is compared when it is loaded, each output when it is read",
+    )
+
+
+def _outputs(found: Measurement, expected: tuple[bytes, ...], source: Source) -> Check:
+    """Byte for byte, and at least one."""
+    same = sum(one == other for one, other in zip(found.outputs, expected, strict=False))
+    first = next(
+        (number for number, pair in enumerate(zip(found.outputs, expected, strict=False)) if pair[0] != pair[1]), None
+    )
+    check = equal(
+        "outputs",
+        "Outputs equal the host's",
+        (len(expected), Source.HOST),
+        (same, source),
+        detail="byte for byte, LiteRT's reference kernels"
+        if first is None
+        else f"input {first} is the first to differ",
+    )
+    return check.model_copy(update={"passed": check.passed and len(found.outputs) == len(expected) > 0})

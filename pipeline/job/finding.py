@@ -159,7 +159,9 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                 config=config(context),
             )
         )
-    winner = min(made, key=lambda one: (-one.int8.accuracy, one.candidate.estimate.ram_bytes, one.candidate.genotype.id))
+    winner = min(
+        made, key=lambda one: (-one.int8.accuracy, one.candidate.estimate.ram_bytes, one.candidate.genotype.id)
+    )
     genotype = winner.candidate.genotype
     test = None
     if Split.TEST in context.source.splits:
@@ -195,9 +197,12 @@ def quantize_result(context: Context) -> StageResult:
     """The finalists, for the `quantize` command."""
     winner = context.run.read_json("winner.json")
     lines = [
-        f"  {one['genotype']:<22} float {one['float_validation_accuracy']:6.1%}  int8 {one['int8_validation_accuracy']:6.1%}"
+        f"  {one['genotype']:<22} float {one['float_validation_accuracy']:6.1%}"
+        f"  int8 {one['int8_validation_accuracy']:6.1%}"
         for one in winner["finalists"]
     ]
     test = winner["int8_test_accuracy"]
     shown = f"{test:.1%}" if test is not None else f"none: {winner['int8_test_reason']}"
-    return StageResult(winner, "\n".join(["Finalists on validation:", *lines, f"Winner {winner['genotype']}, int8 test {shown}"]))
+    return StageResult(
+        winner, "\n".join(["Finalists on validation:", *lines, f"Winner {winner['genotype']}, int8 test {shown}"])
+    )

@@ -63,7 +63,13 @@ def render(context: Context, step: Step) -> tuple[Path, ...]:
     """Write the C++ sources; files whose text has not changed are left alone."""
     from pipeline.firmware.render import render as write_sources
 
-    rendered = write_sources(context.graph, context.plan, context.board, into=context.firmware)
+    rendered = write_sources(
+        context.graph,
+        context.plan,
+        context.board,
+        into=context.firmware,
+        environment=context.settings.environment,
+    )
     step.result(f"build {rendered.build_id}")
     return (
         context.run.write_json(
@@ -82,7 +88,9 @@ def render_result(context: Context) -> StageResult:
     """Where the sources are."""
     values = context.run.read_json("firmware/rendered.json")
     sources = sorted(path.relative_to(context.firmware).as_posix() for path in context.firmware.glob("src/*"))
-    text = "\n".join([f"Sources of build {values['build_id']} in {context.firmware}:", *(f"  {one}" for one in sources)])
+    text = "\n".join(
+        [f"Sources of build {values['build_id']} in {context.firmware}:", *(f"  {one}" for one in sources)]
+    )
     return StageResult(values | {"sources": sources}, text)
 
 
@@ -90,12 +98,14 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
     """Build with PlatformIO and read the ELF back."""
     from pipeline.firmware import elf
     from pipeline.firmware.build import build as run_platformio
-    from pipeline.firmware.render import Rendered
 
-    values = context.run.read_json("firmware/rendered.json")
-    rendered = Rendered(folder=context.firmware, build_id=values["build_id"], model_hash=values["model_hash"])
+    if not context.run.path("firmware", "rendered.json").is_file():
+        raise missing(context.run, "firmware/rendered.json")
     built = run_platformio(
-        rendered, context.board, environment=context.settings.environment, on_line=lambda line: step.update(line)
+        context.firmware,
+        context.board,
+        environment=context.settings.environment,
+        on_line=step.update,
     )
     report = elf.read(built.elf)
     step.result(f"{report.flash_bytes:,} B flash, {report.static_bytes + report.arena_bytes:,} B static and arena")
@@ -104,6 +114,7 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
         {
             "schema_version": 1,
             "elf": built.elf.relative_to(context.run.folder).as_posix(),
+            "environment": context.settings.environment or context.board.build.local,
             "build_id": built.build_id,
             "flash_bytes": report.flash_bytes,
             "static_bytes": report.static_bytes,
@@ -122,15 +133,3 @@ def build_result(context: Context) -> StageResult:
         "(linked ELF)"
     )
     return StageResult(values, text)
-
-
-def elf_path(context: Context) -> Path:
-    """The built ELF.
-
-    Raises:
-        UsageError: ``missing-stage``.
-    """
-    path = context.run.path(context.run.read_json("firmware/elf.json")["elf"])
-    if not path.is_file():
-        raise missing(context.run, "firmware/elf.json")
-    return path

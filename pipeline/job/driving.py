@@ -1,0 +1,233 @@
+"""Stages flash and measure: the built ELF on a device, the inputs through it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import UsageError, printable
+from pipeline.files import file_sha256
+from pipeline.job.context import Context, StageResult
+from pipeline.progress import Step
+from pipeline.runs import digest, missing
+from pipeline.settings import DEFAULT_IMAGES, Kind
+
+if TYPE_CHECKING:
+    from pipeline.device.flash import Program, RunningDevice
+    from pipeline.device.protocol import Expected, Session
+
+#: Without the emulator's compiled path an inference takes seconds: fewer inputs, unless the user names a number.
+IMAGES_WITHOUT_NATIVE_PATH = 10
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What goes through the device: [N, …] as the input tensor takes it, and where it comes from."""
+
+    values: NDArray[Any]
+    origin: str
+    labels: NDArray[np.int64] | None = None
+
+
+def inputs(context: Context, count: int) -> Inputs:
+    """The first ``count`` images of the test split (validation where there is none), given inputs, or random ones.
+
+    Raises:
+        UsageError: ``bad-inputs``.
+    """
+    from pipeline.graph.inputs import quantize_images, random_inputs
+
+    tensor = context.graph.input
+    if context.settings.kind is Kind.SEARCH:
+        from pipeline.datasets import Split
+        from pipeline.genotype import Genotype
+
+        split = Split.TEST if Split.TEST in context.source.splits else Split.VALIDATION
+        genotype = Genotype.parse(context.run.read_json("winner.json")["genotype"])
+        view = context.source.view(split, genotype.data)
+        images = np.asarray(view.images[:count])
+        return Inputs(quantize_images(images, tensor), f"{split.value} split", np.asarray(view.labels[:count]))
+    if context.settings.inputs is None:
+        return Inputs(random_inputs(tensor, count, context.settings.seed), "random")
+    path = Path(context.settings.inputs)
+    try:
+        given = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            "bad-inputs", f"{printable(path)} cannot be read", why=printable(error), next="Give a .npy file."
+        ) from error
+    wanted = (tensor.dtype.value, tensor.shape[1:])
+    if not isinstance(given, np.ndarray) or (given.dtype.name, given.shape[1:]) != wanted or not len(given):
+        raise UsageError(
+            "bad-inputs",
+            f"{printable(path)} does not hold inputs of this model",
+            why=f"The model takes {tensor.dtype} [N, {', '.join(map(str, tensor.shape[1:]))}].",
+            next="Give one row an input, in the model's own type.",
+        )
+    return Inputs(given[:count], "given")
+
+
+def program(context: Context) -> Program:
+    """What is flashed.
+
+    Raises:
+        UsageError: ``missing-stage``.
+    """
+    from pipeline.device.flash import Program
+
+    values = context.run.read_json("firmware/elf.json")
+    elf = context.run.path(values["elf"])
+    if not elf.is_file():
+        raise missing(context.run, "firmware/elf.json")
+    return Program(folder=context.firmware, environment=values["environment"], elf=elf)
+
+
+def expected(context: Context) -> Expected:
+    """The firmware that must answer."""
+    from pipeline.device.protocol import Expected
+
+    values = context.run.read_json("firmware/elf.json")
+    return Expected(board=context.board.name, build=values["build_id"], model=context.graph.sha256)
+
+
+@contextlib.contextmanager
+def device(context: Context, *, flash: bool, step: Step) -> Iterator[RunningDevice]:
+    """The run's device: emulated (which is flashed each time), or a board (flashed where ``flash`` says so)."""
+    from pipeline.device.discovery import find
+    from pipeline.device.flash import EmulatedFlasher, PlatformioFlasher, RunningDevice
+
+    target = context.target
+    if target.emulate:
+        with EmulatedFlasher(context.board).flash(program(context), on_line=step.update) as running:
+            yield running
+        return
+    address = find(context.board, port=target.port, serial=target.serial_number)
+    if flash:
+        with PlatformioFlasher(address).flash(program(context), on_line=step.update) as running:
+            yield running
+        return
+    yield RunningDevice(address.port, address=address)
+
+
+@contextlib.contextmanager
+def session(context: Context, running: RunningDevice) -> Iterator[Session]:
+    """A conversation with the running device."""
+    from pipeline.device.link import SerialLink
+    from pipeline.device.protocol import Session
+
+    link = SerialLink(running.port, baud=context.board.serial.baud)
+    try:
+        yield Session(link, health=running.check)
+    finally:
+        link.close()
+
+
+def flash(context: Context, step: Step) -> tuple[Path, ...]:
+    """Put the program onto the device and see that this very build answers."""
+    with device(context, flash=True, step=step) as running, session(context, running) as conversation:
+        conversation.connect()
+        identity = conversation.verify(expected(context))
+        where = "emulated" if running.emulator else running.port
+        step.result(f"{identity.board} answers with build {identity.build} ({where})")
+        record = {
+            "schema_version": 1,
+            "target": "emulated" if running.emulator else "device",
+            "port": None if running.emulator else running.port,
+            "serial_number": running.address.serial_number if running.address else None,
+            "build_id": identity.build,
+        }
+    return (context.run.write_json("device/flashed.json", record),)
+
+
+def flash_result(context: Context) -> StageResult:
+    """What answered."""
+    values = context.run.read_json("device/flashed.json")
+    where = "the emulated board" if values["target"] == "emulated" else f"the board at {printable(values['port'])}"
+    return StageResult(values, f"Build {values['build_id']} answers on {where}.")
+
+
+def measure_key(context: Context) -> str:
+    """Depends on the ELF, the target and what is sent."""
+    built = context.run.read_json("firmware/elf.json")
+    elf = program(context).elf
+    return digest(
+        built["build_id"],
+        file_sha256(elf),
+        context.target.model_dump(),
+        context.settings.model_dump(exclude={"target"}),
+    )
+
+
+def measure(context: Context, step: Step) -> tuple[Path, ...]:
+    """Send the inputs through the device; keep what it said and what the host's reference kernels say."""
+    from pipeline.device.measure import measure as run_measurement
+    from pipeline.graph.reference import Reference
+
+    notes: list[str] = []
+    count = context.settings.images or DEFAULT_IMAGES
+    with device(context, flash=False, step=step) as running, session(context, running) as conversation:
+        if running.emulator is not None and running.emulator.path != "native" and context.settings.images is None:
+            count = IMAGES_WITHOUT_NATIVE_PATH
+            reason = running.emulator.statistics().path_reason
+            notes.append(f"only {count} inputs: the emulator's compiled path is not available ({printable(reason)})")
+        sent = inputs(context, count)
+        if len(sent.values) < (context.settings.images or count):
+            notes.append(f"only {len(sent.values)} inputs: the {sent.origin} has no more")
+        step.update("connecting", done=0, total=len(sent.values))
+        result = run_measurement(
+            conversation,
+            inputs=[np.ascontiguousarray(one).tobytes() for one in sent.values],
+            expected=expected(context),
+            statistics=running.statistics,
+            progress=lambda done, total: step.update("inputs", done=done, total=total),
+        )
+    step.result(f"{len(result.inputs)} inputs ({sent.origin}), RAM {result.memory_after.ram.value:,} B")
+    reference = Reference(context.model).run(sent.values)
+    host = {
+        "schema_version": 1,
+        "origin": sent.origin,
+        "outputs": [np.ascontiguousarray(one).tobytes().hex() for one in reference],
+        "device_correct": _correct(result.outputs, reference, sent.labels),
+        "notes": notes,
+    }
+    paths = (
+        context.run.write_json("measurement.json", result),
+        context.run.write_json("device/host.json", host),
+    )
+    np_path = context.run.path("device", "inputs.npy")
+    np.save(np_path, sent.values)
+    return (*paths, np_path)
+
+
+def _correct(outputs: tuple[bytes, ...], reference: NDArray[Any], labels: NDArray[np.int64] | None) -> int | None:
+    """How many of the device's outputs name the right class; None without labels."""
+    if labels is None:
+        return None
+    found = np.stack([np.frombuffer(output, reference.dtype) for output in outputs])
+    return int(np.sum(found.argmax(axis=1) == labels))
+
+
+def measure_result(context: Context) -> StageResult:
+    """What the device said, in short."""
+    from pipeline.device.measure import Measurement
+
+    values = context.run.read_json("measurement.json")
+    found = Measurement.model_validate(values)
+    memory = found.memory_after
+    lines = [
+        f"{found.identity.board} ({found.target}), build {found.identity.build}, {len(found.inputs)} inputs",
+        f"RAM {memory.ram.value:,} B: arena {memory.arena_used.value:,}, static {memory.static.value:,}, "
+        f"stack {memory.stack_used.value:,} ({memory.static.source})",
+    ]
+    if found.inputs:
+        cycles = sorted(int(one.cycles.value or 0) for one in found.inputs)
+        unit = "instructions" if found.target == "emulated" else "cycles"
+        lines.append(f"{cycles[len(cycles) // 2]:,} {unit} an inference (median, {memory.static.source})")
+    return StageResult(json.loads(found.model_dump_json()), "\n".join(lines))

@@ -1,0 +1,151 @@
+"""A run's artifacts put together as its Report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from pipeline.boards import Board
+from pipeline.device.measure import Measurement
+from pipeline.estimate.model import Estimate, Limits
+from pipeline.figures import Figure, Source
+from pipeline.graph.model import Graph
+from pipeline.report.model import Line, ModelSummary, Report, SearchSummary
+from pipeline.runs import Manifest
+from pipeline.validate import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchArtifacts:
+    """What search and quantize left: winner.json, search/candidates.json, and what was asked for."""
+
+    winner: dict[str, Any]
+    candidates: dict[str, Any]
+    preset: str
+    limits: Limits
+
+
+def collect(
+    *,
+    manifest: Manifest,
+    board: Board,
+    graph: Graph,
+    estimate: Estimate,
+    elf: dict[str, Any],
+    measurement: Measurement,
+    host: dict[str, Any],
+    verdict: Verdict,
+    search: SearchArtifacts | None,
+) -> Report:
+    """The Report. ``elf``, ``host`` and the search's artifacts are the JSON that the stages left."""
+    return Report(
+        created=manifest.created,
+        board=board.name,
+        target=measurement.target,
+        build_id=elf["build_id"],
+        versions=manifest.versions,
+        model=ModelSummary(
+            sha256=graph.sha256,
+            file_bytes=graph.file_bytes,
+            input_shape=graph.input.shape,
+            output_shape=graph.output.shape,
+            operators=len(graph.operators),
+            macs=estimate.macs,
+        ),
+        search=None if search is None else _search(search),
+        accuracy=_accuracy(measurement, host, search),
+        ram=_ram(estimate, measurement),
+        flash=(
+            *(
+                Line(
+                    name=item.name, estimate=_bytes(item.bytes, Source.ANALYTIC), found=_none("not itemised in the ELF")
+                )
+                for item in estimate.flash
+            ),
+            Line(
+                name="total",
+                estimate=_bytes(estimate.flash_bytes, Source.ANALYTIC),
+                found=_bytes(elf["flash_bytes"], Source.LINKED_ELF),
+            ),
+        ),
+        timing=_timing(measurement),
+        verdict=verdict,
+        passed=verdict.passed,
+    )
+
+
+def _search(search: SearchArtifacts) -> SearchSummary:
+    limits = search.limits
+    return SearchSummary(
+        data=search.candidates["data"],
+        preset=search.preset,
+        limits={"RAM": limits.ram_bytes, "flash": limits.flash_bytes, "MAC": limits.macs},
+        evaluations=search.candidates["evaluations"],
+        finalists=tuple(search.winner["finalists"]),
+        genotype=search.winner["genotype"],
+    )
+
+
+def _accuracy(measurement: Measurement, host: dict[str, Any], search: SearchArtifacts | None) -> dict[str, Figure]:
+    if search is None:
+        return {}
+    winner = search.winner
+    chosen = next(one for one in winner["finalists"] if one["genotype"] == winner["genotype"])
+    correct, count = host["device_correct"], len(measurement.inputs)
+    return {
+        "validation, float": _percent(chosen["float_validation_accuracy"], Source.HOST),
+        "validation, int8": _percent(chosen["int8_validation_accuracy"], Source.HOST),
+        "test, int8": _percent(winner["int8_test_accuracy"], Source.HOST, winner["int8_test_reason"]),
+        f"{count} images of the {host['origin']}, on the device": _percent(
+            correct / count if correct is not None else None, measurement.memory_after.static.source
+        ),
+    }
+
+
+def _ram(estimate: Estimate, measurement: Measurement) -> tuple[Line, ...]:
+    memory = measurement.memory_after
+    found = {"arena": memory.arena_used, "static": memory.static, "stack": memory.stack_used}
+    lines = [
+        Line(
+            name=item.name,
+            estimate=_bytes(item.bytes, Source.ANALYTIC),
+            found=found.get(item.name, _none("the device does not tell it apart")),
+        )
+        for item in estimate.ram
+    ]
+    total = Line(name="total", estimate=_bytes(estimate.ram_bytes, Source.ANALYTIC), found=memory.ram)
+    return (*lines, total)
+
+
+def _timing(measurement: Measurement) -> dict[str, Figure]:
+    cycles = [int(one.cycles.value or 0) for one in measurement.inputs]
+    source = measurement.memory_after.static.source
+    if not cycles:
+        return {}
+    middle = int(median(cycles))
+    if measurement.target == "emulated":
+        # The emulator counts instructions; what these are in time only a board can tell.
+        return {"instructions an inference (median)": Figure(value=middle, unit="instructions", source=source)}
+    milliseconds = round(1000 * middle / int(measurement.clock.value or 1), 3)
+    return {
+        "cycles an inference (median)": Figure(value=middle, unit="cycles", source=source),
+        "time an inference (median)": Figure(value=milliseconds, unit="ms", source=source),
+    }
+
+
+def _bytes(value: int, source: Source) -> Figure:
+    return Figure(value=value, unit="B", source=source)
+
+
+def _none(reason: str) -> Figure:
+    return Figure(value=None, unit="B", source=Source.LINKED_ELF, reason=reason)
+
+
+def _percent(value: float | None, source: Source, reason: str = "") -> Figure:
+    return Figure(
+        value=None if value is None else round(100 * value, 2),
+        unit="%",
+        source=source,
+        reason=reason or ("" if value is not None else "no labels"),
+    )
