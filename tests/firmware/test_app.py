@@ -1,0 +1,245 @@
+"""The firmware's command loop, compiled for the host with the address and undefined-behaviour sanitizers.
+
+What each command answers is in docs/protocol.md.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import struct
+import subprocess
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipeline import resources
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler for the host"),
+]
+
+SIZE = 300
+BANNER = "m-init-done\r\nm-ready\r\n"
+Program = Callable[[Iterable[bytes | int]], bytes]
+
+
+@pytest.fixture(scope="module")
+def integers(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """300 int8 values; scale 0.5, zero point of the output −3."""
+    return _compile(tmp_path_factory.mktemp("app"), "kInt8", keep=False)
+
+
+@pytest.fixture(scope="module")
+def floats(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """75 float32 values that come out as they went in."""
+    return _compile(tmp_path_factory.mktemp("app"), "kFloat32", keep=True)
+
+
+def _compile(folder: Path, output: str, *, keep: bool) -> Program:
+    templates = resources.firmware_templates()
+    program = folder / "app"
+    command = ["g++", "-std=gnu++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti"]
+    command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-static-libasan"]
+    command += [f"-DHARNESS_BYTES={SIZE}", f"-DHARNESS_OUTPUT={output}", f"-DHARNESS_KEEP={int(keep)}"]
+    command += [f"-I{templates / part}" for part in ("app", "port", "runtime")]
+    command += [str(Path(__file__).parent / "app_harness.cpp")]
+    command += [str(path) for path in sorted((templates / "app").glob("*.cpp")) if path.name != "main.cpp"]
+    subprocess.run([*command, "-o", str(program)], check=True)
+
+    def run(events: Iterable[bytes | int]) -> bytes:
+        """What the program says when it hears these bytes; a number is a pause in milliseconds."""
+        chunks, pause = b"", 0
+        for event in events:
+            if isinstance(event, int):
+                pause += event
+            elif event:
+                chunks += struct.pack("<II", pause, len(event)) + event
+                pause = 0
+        chunks += struct.pack("<II", pause + 1, 1) + b"\n"
+        done = subprocess.run([str(program)], input=chunks, capture_output=True, check=False, timeout=60)
+        assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
+        return done.stdout
+
+    return run
+
+
+def _ask(program: Program, *commands: str) -> list[str]:
+    """The reply to each command, without `m-ready`."""
+    said = program([b"".join(command.encode() + b"%" for command in commands)]).decode("ascii")
+    assert said.startswith(BANNER)
+    replies = said.removeprefix(BANNER).split("m-ready\r\n")
+    assert replies.pop() == ""
+    assert len(replies) == len(commands)
+    return [reply.replace("\r\n", "\n").strip() for reply in replies]
+
+
+def _frame(sequence: int, payload: bytes, damage: int = 0) -> bytes:
+    body = struct.pack("<BH", sequence % 256, len(payload)) + payload
+    return b"\xa5" + body + struct.pack("<I", zlib.crc32(body) ^ damage)
+
+
+def _hex(data: bytes) -> list[str]:
+    return [f"db load {len(data)}", *(f"db {data[place : place + 38].hex()}" for place in range(0, len(data), 38))]
+
+
+def test_fixed_answers(integers: Program) -> None:
+    assert _ask(integers, "name", "profile", "id", "memory", "crc") == [
+        "m-name-dut-[danas-deploy]",
+        "m-profile-[ULPMark for tinyML Firmware V0.0.1]\nm-model-[model]",
+        "m-id-[protocol=1 board=host build=0123456789abcdef model=hash runtime=fake clock=216000000 input=300"
+        " output=300]",
+        "m-memory-[arena=64 used=48 static=1 stack_reserve=2 stack_used=3]",
+        "m-crc-[input=00000000 output=00000000]",
+    ]
+    (lines,) = _ask(integers, "help")
+    named = re.findall(r"m-help-\[(\w+)", lines)
+    documented = re.findall(r"^\| `(\w+)[^`]*%`", (resources.root() / "docs" / "protocol.md").read_text(), re.MULTILINE)
+    assert set(named) == set(documented)
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("", "e-[unknown command]"),
+        ("ids", "e-[unknown command]"),
+        ("id now", "e-[no arguments expected]"),
+        ("x" * 80, "e-[unknown command]"),
+        ("x" * 81, "e-[command too long]"),
+        ("x" * 5000, "e-[command too long]"),
+        ("run", "e-[no input]"),
+        ("infer 1", "e-[no input]"),
+        ("db print", "e-[no input]"),
+        ("results", "e-[no output]"),
+        ("output", "e-[no output]"),
+        ("ops", "e-[no output]"),
+        ("infer", "e-[infer N W: N of 1 or more, W of 0 or more]"),
+        ("infer 0", "e-[infer N W: N of 1 or more, W of 0 or more]"),
+        ("infer 1 -1", "e-[infer N W: N of 1 or more, W of 0 or more]"),
+        ("infer 4294967297", "e-[infer N W: N of 1 or more, W of 0 or more]"),
+        ("load", "e-[input takes 300 bytes]"),
+        ("load 301", "e-[input takes 300 bytes]"),
+        ("db load 4294967596", "e-[input takes 300 bytes]"),
+        ("db 00", "e-[no db load]"),
+        ("db", "e-[no db load]"),
+    ],
+)
+def test_errors_are_answers(integers: Program, command: str, reply: str) -> None:
+    assert _ask(integers, command, "name") == [reply, "m-name-dut-[danas-deploy]"]
+
+
+def test_hexadecimal_load_inference_and_results(integers: Program) -> None:
+    data = bytes(range(256)) + bytes(44)
+    replies = _ask(integers, *_hex(data), "db print", "crc", "infer 2 1", "results", "output", "crc", "ops", "run")
+    assert replies[0] == "m-[Expecting 300 bytes]"
+    pieces, (printed, loaded, infer, results, output, used, ops, run) = replies[1:-8], replies[-8:]
+    assert pieces == [""] * (len(pieces) - 1) + ["m-load-done"]
+    assert "".join(re.findall(r"m-input-\[([0-9a-f]{2,64})\]", printed)) == data.hex()
+    assert loaded == f"m-crc-[input={zlib.crc32(data):08x} output=00000000]"
+    values = ",".join(f"{(value + 3) / 2:.3f}" for value in np.frombuffer(data, np.int8).tolist())
+    form = r"m-warmup-start-1\nm-warmup-done\nm-infer-start-2\n"
+    form += r"m-lap-us-(\d+)\nm-lap-us-(\d+)\nm-infer-done\nm-results-\[(.*)\]"
+    match = re.fullmatch(form, infer)
+    assert match is not None
+    assert int(match[1]) <= int(match[2])
+    assert match[3] == values, "the warm-up was made on the input, so its output is the result"
+    assert results == f"m-results-[{values}]"
+    assert "".join(re.findall(r"m-output-\[([0-9a-f]{2,64})\]", output)) == data.hex()
+    assert used == f"m-crc-[input={zlib.crc32(data):08x} output={zlib.crc32(data):08x}]"
+    assert ops == "m-op-[0 ADD 7]\nm-op-[1 PAD 7]"
+    assert run == "e-[no input]"
+
+
+def test_a_bad_piece_changes_nothing(integers: Program) -> None:
+    data = bytes(reversed(range(256))) + b"\x80" * 44
+    first, second, *rest = _hex(data)
+    replies = _ask(integers, first, second, "db 123", "db 12g4", "db", *rest[:-1], f"{rest[-1]}00", rest[-1], "crc")
+    assert replies[2] == "e-[hexadecimal digits come in pairs]"
+    assert replies[3] == "e-[not hexadecimal]"
+    assert replies[-3:-1] == ["e-[too many bytes]", "m-load-done"]
+    assert replies[-1] == f"m-crc-[input={zlib.crc32(data):08x} output=00000000]"
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), min_size=75, max_size=75))
+def test_three_decimals(floats: Program, values: list[float]) -> None:
+    data = np.array(values, np.float32).tobytes()
+    results = _ask(floats, *_hex(data), "infer 1", "results")[-1]
+    printed = results.removeprefix("m-results-[").removesuffix("]").split(",")
+    assert len(printed) == len(values)
+    for text, value in zip(printed, values, strict=True):
+        if math.isnan(value):
+            assert text == "nan"
+            continue
+        assert re.fullmatch(r"-?\d+\.\d{3}", text)
+        limited = max(-4294967295.0, min(4294967295.0, value))
+        assert abs(float(text) - limited) <= 0.000501, (text, value)
+        assert text != "-0.000"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400))
+def test_garbage_is_answered_and_survived(integers: Program, garbage: bytes) -> None:
+    garbage = garbage.replace(b"load", b"lode")  # a binary transfer takes bytes instead of commands
+    said = integers([garbage, b"%id%"]).decode("ascii")
+    assert said.count("m-ready\r\n") == 1 + garbage.count(b"%") + 2
+    assert re.fullmatch(r"(([em]-.*)?\r\n)*m-id-\[.*\]\r\nm-ready\r\n", said)
+
+
+def test_a_transfer_that_falls_silent_is_given_up(integers: Program) -> None:
+    said = integers([b"load 300%", _frame(0, bytes(100)), 1900, _frame(1, bytes(100)), 2100, b"name%run%"])
+    assert said.decode("latin-1") == (
+        BANNER + "m-load-[piece=1024]\r\nm-ready\r\n\x06\x06e-[load timed out]\r\nm-ready\r\n"
+        "m-name-dut-[danas-deploy]\r\nm-ready\r\ne-[no input]\r\nm-ready\r\n"
+    )
+
+
+_DAMAGES = ("none", "crc", "sequence", "cut", "long", "empty", "overflow", "noise", "lost ack", "header")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(min_size=SIZE, max_size=SIZE), st.integers(1, SIZE), st.lists(st.sampled_from(_DAMAGES), max_size=12))
+def test_damaged_frames_are_refused_once_and_repeated(
+    integers: Program, data: bytes, piece: int, damages: list[str]
+) -> None:
+    events: list[bytes | int] = [b"load 300%"]
+    answers = b""
+    pieces = [data[place : place + piece] for place in range(0, SIZE, piece)]
+    schedule = iter(damages)
+    for sequence, payload in enumerate(pieces):
+        good = _frame(sequence, payload)
+        bad = {
+            "none": b"",
+            "crc": _frame(sequence, payload, damage=1 << 7),
+            "sequence": _frame(sequence + 3, payload),
+            "cut": good[:-2],
+            "long": _frame(sequence, bytes(1025)),
+            "empty": _frame(sequence, b""),
+            "overflow": _frame(sequence, bytes(SIZE + 1)),
+            "noise": b"\x00\xff%\r\n",
+            "lost ack": _frame(sequence - 1, pieces[sequence - 1]) if sequence else b"",
+            "header": good[:2],
+        }
+        damage = next(schedule, "none")
+        # A host writes again only after the answer; the device may be silent for up to 200 ms before it.
+        events += [bad[damage], 200, good, 30]
+        if damage == "lost ack" and sequence:
+            answers += b"\x06"
+        elif damage not in ("none", "noise", "lost ack"):
+            answers += b"\x15"
+        answers += b"\x06"
+    said = integers([*events, b"crc%"])
+    assert said == (
+        BANNER.encode()
+        + b"m-load-[piece=1024]\r\nm-ready\r\n"
+        + answers
+        + b"m-load-done\r\nm-ready\r\n"
+        + f"m-crc-[input={zlib.crc32(data):08x} output=00000000]\r\nm-ready\r\n".encode()
+    )
