@@ -7,7 +7,7 @@ import signal
 import sys
 from types import FrameType
 
-from pipeline.errors import DanasError, InterruptedRun
+from pipeline.errors import DanasError, InterruptedRun, UsageError, printable
 
 
 def main() -> None:
@@ -18,8 +18,8 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit code. Results go to stdout, everything else to stderr."""
-    import click
     import typer
+    from typer.exceptions import TyperException
 
     from pipeline.cli import app
 
@@ -27,12 +27,13 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, standalone_mode=False, prog_name="danas-deploy")
         return code if isinstance(code, int) else 0
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
+        if error.exit_code == InterruptedRun.exit_code:  # what Typer makes of a Ctrl-C
+            return _fail(InterruptedRun("interrupted", "Interrupted before the work began."), arguments)
         return error.exit_code
-    except click.ClickException as error:
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort, typer.Abort):
+    except TyperException as error:
+        return _misused(error, arguments)
+    except (KeyboardInterrupt, typer.Abort):
         return _fail(InterruptedRun("interrupted", "Interrupted before the work began."), arguments)
     except DanasError as error:
         if debug:
@@ -48,6 +49,16 @@ def run(arguments: list[str]) -> int:
             next="Run the same command with --debug for the traceback, and report it.",
         )
         return _fail(bug, arguments)
+
+
+def _misused(error: Exception, arguments: list[str]) -> int:
+    """A command, option or value that the parser refuses."""
+    text = getattr(error, "format_message", error.__str__)()
+    if "--help" in text:
+        # A group without a command: the parser's message is the help text itself.
+        sys.stderr.write(f"{text}\n")
+        return UsageError.exit_code
+    return _fail(UsageError("bad-usage", printable(text), next="See `danas-deploy COMMAND --help`."), arguments)
 
 
 def _fail(error: DanasError, arguments: list[str]) -> int:

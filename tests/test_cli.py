@@ -1,0 +1,121 @@
+"""The command line as a user meets it: help without weight, exit codes, errors in three lines and as JSON."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import run
+
+
+def _error(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    captured = capsys.readouterr()
+    error = json.loads(captured.out)["error"]
+    assert isinstance(error, dict)
+    assert f"[{error['id']}]" in captured.err
+    return error
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from pipeline.__main__ import run\n"
+        "assert run(['--help']) == 0\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'pydantic', 'optuna', 'unicorn', 'platformio', 'ai_edge_litert'}\n"
+        "sys.exit(','.join(sorted(heavy & set(sys.modules))) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "search-and-flash" in done.stdout
+
+
+@pytest.mark.parametrize("command", [[], ["boards"]])
+def test_a_group_without_a_command_shows_its_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command) == 2
+    assert "Usage: danas-deploy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["deplo"], ["deploy"], ["resume"], ["search", "--board", "nucleo_f746zg", "--evaluations", "0"], ["--frob"]],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*arguments, "--json"]) == 2
+    assert _error(capsys)["id"] == "bad-usage"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error_id"),
+    [
+        (["boards", "show", "nucleo_f746"], 2, "unknown-board"),
+        (["search", "--board", "nucleo_f746zg", "--ram", "lots"], 2, "bad-size"),
+        (["search", "--board", "nucleo_f746zg", "--time", "soon"], 2, "bad-duration"),
+        (["search", "--board", "nucleo_f746zg", "--preset", "huge"], 2, "bad-option"),
+        (["search-and-flash", "--board", "nucleo_f746zg", "--emulate", "--port", "x"], 2, "emulate-and-port"),
+        (["deploy", "no-such.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "no-such-model"),
+        (["estimate", "no-such.tflite"], 2, "no-board-given"),
+        (["resume", "no-such-run"], 2, "no-such-run"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    arguments: list[str],
+    code: int,
+    error_id: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([*arguments, "--json"]) == code
+    assert _error(capsys)["id"] == error_id
+    assert not list(tmp_path.iterdir()), "nothing is made before the arguments are sound"
+
+
+def test_without_a_board_the_main_job_ends_before_any_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("serial.tools.list_ports.comports", list)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    assert run(["search-and-flash", "--board", "nucleo_f746zg", "--json"]) == 3
+    error = _error(capsys)
+    assert error["id"] == "no-board"
+    assert "0483:374B" in str(error["why"]).upper()
+    assert "--port" in str(error["next"])
+    assert "--emulate" in str(error["next"])
+    assert "tensorflow" not in sys.modules
+    assert not list(tmp_path.iterdir())
+
+
+def test_boards_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["boards", "list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {"name": "nucleo_f746zg", "ram_bytes": 327_680}.items() <= rows[0].items()
+    assert run(["boards", "list"]) == 0
+    assert "320 KiB RAM" in capsys.readouterr().out
+    assert run(["boards", "show", "nucleo_f746zg"]) == 0
+    assert "RM0385" in capsys.readouterr().out
+
+
+def test_a_bug_is_exit_code_1_and_debug_shows_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise RuntimeError("a bug\x1b[2J")
+
+    monkeypatch.setattr("pipeline.boards.names", broken)
+    assert run(["boards", "list", "--json"]) == 1
+    assert _error(capsys)["id"] == "bug"
+    with pytest.raises(RuntimeError):
+        run(["boards", "list", "--debug"])
+
+
+def test_ctrl_c_is_exit_code_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.boards.names", interrupted)
+    assert run(["boards", "list", "--json"]) == 130
+    assert _error(capsys)["id"] == "interrupted"
