@@ -18,37 +18,30 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit code. Results go to stdout, everything else to stderr."""
-    import typer
     from typer.exceptions import TyperException
 
     from pipeline.cli import app
 
-    debug = "--debug" in arguments
     try:
         code = app(args=arguments, standalone_mode=False, prog_name="danas-deploy")
-        return code if isinstance(code, int) else 0
-    except typer.Exit as error:
-        if error.exit_code == InterruptedRun.exit_code:  # what Typer makes of a Ctrl-C
-            return _fail(InterruptedRun("interrupted", "Interrupted before the work began."), arguments)
-        return error.exit_code
     except TyperException as error:
         return _misused(error, arguments)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail(InterruptedRun("interrupted", "Interrupted before the work began."), arguments)
-    except DanasError as error:
-        if debug:
-            raise
-        return _fail(error, arguments)
     except Exception as error:
-        if debug:
+        if "--debug" in arguments:
             raise
-        bug = DanasError(
-            "bug",
-            f"{type(error).__name__}: {str(error)[:300]}",
-            why="This is a bug in danas-deploy.",
-            next="Run the same command with --debug for the traceback, and report it.",
-        )
-        return _fail(bug, arguments)
+        return _fail(error if isinstance(error, DanasError) else _bug(error), arguments)
+    if code == InterruptedRun.exit_code:  # what Typer makes of a Ctrl-C
+        return _fail(InterruptedRun("interrupted", "Interrupted before the work began."), arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _bug(error: Exception) -> DanasError:
+    return DanasError(
+        "bug",
+        f"{type(error).__name__}: {printable(error, 300)}",
+        why="This is a bug in danas-deploy.",
+        next="Run the same command with --debug for the traceback, and report it.",
+    )
 
 
 def _misused(error: Exception, arguments: list[str]) -> int:
