@@ -91,6 +91,16 @@ class Cache:
         self._write(path, iter((content,)))
         return path
 
+    def discard(self, relative: str) -> None:
+        """Remove a file, where it is there.
+
+        Raises:
+            EnvironmentProblem: ``cache-not-writable``.
+        """
+        path = self.path(relative)
+        with self._reported(path):
+            path.unlink(missing_ok=True)
+
     @contextmanager
     def locked(self, relative: str) -> Generator[None]:
         """Hold the right to write ``relative``; waits while another process holds it.

@@ -121,7 +121,10 @@ class SampleSource:
                 "recognizes people elsewhere."
             ),
             "split_by": "time, in seconds of the video, with gaps: "
-            + ", ".join("{} {:g}-{:g}".format(split.value, *parameters.seconds(split)) for split in Split),
+            + "; ".join(
+                f"{split.value} {', '.join(f'{first:g}-{last:g}' for first, last in parameters.seconds(split))}"
+                for split in Split
+            ),
             "grouped_by": "second of the video",
             "image_pixels": [scene.CROP_PIXELS, scene.CROP_PIXELS],
             "notes": ["Every person crop has a partner: the same window of another frame, empty."],
@@ -177,7 +180,7 @@ def _prepare(
                 yield image
 
         # The index is written last and says what the crops must be; without it they count as never written.
-        cache.path(f"{folder}/crops.npy").unlink(missing_ok=True)
+        cache.discard(f"{folder}/crops.npy")
         images = cache.array(f"{folder}/crops.npy", _shape(crops), rows)
         content = {"schema_version": _SCHEMA_VERSION, "fingerprint": digest.hexdigest(), "crops": _as_plain(crops)}
         cache.store(index, json.dumps(content).encode())

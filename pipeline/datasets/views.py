@@ -29,14 +29,10 @@ def resize(image: NDArray[np.uint8], resolution: int) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     if (height, width) == (resolution, resolution):
         return image
-    # Pillow widens every filter by the scale when it reduces, so each source pixel counts. BOX is then the plain mean
-    # over an area, exact only for whole ratios; HAMMING is its nearest relative that moves no edges at the others.
-    if height % resolution == 0 and width % resolution == 0:
-        method = Image.Resampling.BOX
-    elif min(height, width) >= resolution:
-        method = Image.Resampling.HAMMING
-    else:
-        method = Image.Resampling.BILINEAR
+    # Pillow widens every filter by the scale when it reduces, so each source pixel counts. BOX is then the mean over
+    # an area, as a sensor bins its pixels, but true to that for whole ratios only; the triangle suits the others.
+    whole = height % resolution == 0 and width % resolution == 0
+    method = Image.Resampling.BOX if whole else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(image).resize((resolution, resolution), method), dtype=np.uint8)
 
 
