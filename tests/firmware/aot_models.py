@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,42 @@ from pipeline.graph.model import (
 
 EDGES = (-128, -127, -1, 0, 1, 127)
 
+#: Names that try to become code, end a comment, or upset a terminal.
+HOSTILE = [
+    "*/ int evil; /*",
+    "line\nbreak",
+    "carriage\rreturn",
+    "</script>",
+    "\x1b[31mred",
+    "$(rm -rf /)",
+    "`id`",
+    "??/",
+    "??'",
+    'quo"te',
+    "back\\",
+    "back\\\nslash",
+    "%s%n",
+    "{{ 7 * 7 }}",
+    "{% include 'x' %}",
+    "\u2028\u202e",
+    "\x00nul",
+    "7digits",
+    "é日本",
+    "\ud800",
+    "",
+    "a" * 5000,
+    "1\x0123",
+    'R"(x)"',
+    "//",
+    "\t\v\f",
+]
+
+
+def with_hostile_names(graph: Graph) -> Graph:
+    """The graph with hostile tensor names."""
+    named = (replace(tensor, name=HOSTILE[tensor.index % len(HOSTILE)]) for tensor in graph.tensors)
+    return replace(graph, tensors=tuple(named))
+
 
 def f32(value: float) -> float:
     """The float32 nearest to the value."""
@@ -37,15 +74,16 @@ def f32(value: float) -> float:
 
 @dataclass
 class GraphBuilder:
-    """Builds a Graph tensor by tensor."""
+    """Builds a Graph tensor by tensor. ``powers`` makes every scale a power of two, which is where ties are."""
 
+    powers: bool = False
     tensors: list[Tensor] = field(default_factory=list)
     operators: list[Operator] = field(default_factory=list)
 
     def activation(
         self, shape: Sequence[int], scale: float | None = 1.0, zero_point: int = 0, dtype: DType = DType.INT8
     ) -> int:
-        quantization = None if scale is None else Quantization((f32(scale),), (zero_point,))
+        quantization = None if scale is None else Quantization((self.round(scale),), (zero_point,))
         return self._add(Tensor(0, "", tuple(shape), dtype, quantization, constant=False))
 
     def constant(
@@ -53,8 +91,12 @@ class GraphBuilder:
     ) -> int:
         quantization = None
         if scales is not None:
-            quantization = Quantization(tuple(map(f32, scales)), (zero_point,) * len(scales), axis)
+            quantization = Quantization(tuple(map(self.round, scales)), (zero_point,) * len(scales), axis)
         return self._add(Tensor(0, "", data.shape, DType(data.dtype.name), quantization, constant=True, data=data))
+
+    def round(self, scale: float) -> float:
+        """The scale that a tensor given this one gets."""
+        return 2.0 ** round(math.log2(scale)) if self.powers else f32(scale)
 
     def operator(self, code: OpCode, inputs: Sequence[int | None], output: int, options: Options) -> int:
         self.operators.append(Operator(len(self.operators), code, 1, tuple(inputs), (output,), options))
@@ -97,6 +139,10 @@ def _output_scale(rng: np.random.Generator, spread: float) -> float:
     return f32(spread / float(rng.choice([20.0, 60.0, 120.0, 1000.0, 3.0])))
 
 
+def _builder(rng: np.random.Generator) -> GraphBuilder:
+    return GraphBuilder(powers=bool(rng.random() < 0.25))
+
+
 def _weights(
     rng: np.random.Generator, shape: tuple[int, ...], channels: int, factor: float, *, bias_share: float = 0.8
 ) -> tuple[NDArray[np.int8], list[float], NDArray[np.int32] | None]:
@@ -117,7 +163,7 @@ def _weights(
 
 def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
     """CONV_2D or DEPTHWISE_CONV_2D: any stride, kernel, padding, zero points, scales over decades."""
-    builder = GraphBuilder()
+    builder = _builder(rng)
     kernel = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
     if rng.random() < 0.4:
         kernel = (1, 1) if not depthwise else (3, 3)
@@ -136,7 +182,7 @@ def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
     w = builder.constant(data, scales, axis=3 if depthwise else 0)
     inputs: list[int | None] = [x, w]
     if bias is not None:
-        inputs.append(builder.constant(bias, [builder.scale(x) * scale for scale in scales]))
+        inputs.append(builder.constant(bias, [builder.scale(x) * builder.round(scale) for scale in scales]))
     out = tuple(window_size(size, k, s, padding) for size, k, s in zip((height, width), kernel, stride, strict=True))
     y = builder.activation((1, *out, channels), _output_scale(rng, spread * factor), _zero_point(rng))
     options = WindowOptions(
@@ -155,7 +201,7 @@ def depthwise(rng: np.random.Generator) -> Graph:
 
 def fully_connected(rng: np.random.Generator) -> Graph:
     """FULLY_CONNECTED, one scale or one an output, on a vector or a small map."""
-    builder = GraphBuilder()
+    builder = _builder(rng)
     inputs, outputs = int(rng.integers(1, 80)), int(rng.integers(1, 20))
     x = builder.activation((1, inputs), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
     factor = 10.0 ** rng.uniform(-4, 0)
@@ -163,7 +209,7 @@ def fully_connected(rng: np.random.Generator) -> Graph:
     w = builder.constant(data, scales)
     operands: list[int | None] = [x, w]
     if bias is not None:
-        operands.append(builder.constant(bias, [builder.scale(x) * scale for scale in scales]))
+        operands.append(builder.constant(bias, [builder.scale(x) * builder.round(scale) for scale in scales]))
     elif rng.random() < 0.5:
         operands.append(None)
     spread = builder.scale(x) * 74 * 74 * inputs**0.5 * factor
@@ -174,7 +220,7 @@ def fully_connected(rng: np.random.Generator) -> Graph:
 
 def add(rng: np.random.Generator) -> Graph:
     """ADD of the input and a constant, or of the input and itself."""
-    builder = GraphBuilder()
+    builder = _builder(rng)
     shape = (1, int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.integers(1, 12)))
     x = builder.activation(shape, 10.0 ** rng.uniform(-3, 2), _zero_point(rng))
     other = x
@@ -190,7 +236,7 @@ def add(rng: np.random.Generator) -> Graph:
 
 
 def pool(rng: np.random.Generator, code: OpCode = OpCode.AVERAGE_POOL_2D) -> Graph:
-    builder = GraphBuilder()
+    builder = _builder(rng)
     size = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
     stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
     padding = Padding(str(rng.choice(["same", "valid"])))
@@ -210,7 +256,7 @@ def max_pool(rng: np.random.Generator) -> Graph:
 
 
 def mean(rng: np.random.Generator) -> Graph:
-    builder = GraphBuilder()
+    builder = _builder(rng)
     height, width, depth = int(rng.integers(1, 14)), int(rng.integers(1, 14)), int(rng.integers(1, 12))
     keep = bool(rng.random() < 0.5)
     x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
@@ -225,7 +271,7 @@ def mean(rng: np.random.Generator) -> Graph:
 
 
 def pad(rng: np.random.Generator) -> Graph:
-    builder = GraphBuilder()
+    builder = _builder(rng)
     rank = int(rng.integers(2, 5))
     shape = (1, *(int(rng.integers(1, 6)) for _ in range(rank - 1)))
     paddings = ((0, 0), *((int(rng.integers(0, 4)), int(rng.integers(0, 4))) for _ in range(rank - 1)))
@@ -239,7 +285,7 @@ def pad(rng: np.random.Generator) -> Graph:
 
 
 def reshape(rng: np.random.Generator) -> Graph:
-    builder = GraphBuilder()
+    builder = _builder(rng)
     height, width, depth = (int(rng.integers(1, 6)) for _ in range(3))
     x = builder.activation((1, height, width, depth), 0.5, 3)
     shape = (1, height * width * depth)
@@ -249,7 +295,7 @@ def reshape(rng: np.random.Generator) -> Graph:
 
 
 def softmax(rng: np.random.Generator) -> Graph:
-    builder = GraphBuilder()
+    builder = _builder(rng)
     shape = (1, int(rng.choice([1, 2, 2, 3, 10, 100, 400])))
     x = builder.activation(shape, 10.0 ** rng.uniform(-6, 1.5), _zero_point(rng))
     y = builder.activation(shape, 1 / 256, -128)
@@ -260,7 +306,7 @@ def softmax(rng: np.random.Generator) -> Graph:
 
 def quantize(rng: np.random.Generator) -> Graph:
     """QUANTIZE: float to 8 bits, or between two 8-bit quantizations, signed and unsigned."""
-    builder = GraphBuilder()
+    builder = _builder(rng)
     shape = (1, int(rng.integers(1, 400)))
     before = DType(str(rng.choice(["float32", "int8", "uint8"])))
     after = DType(str(rng.choice(["int8", "uint8"])))
@@ -278,7 +324,7 @@ def quantize(rng: np.random.Generator) -> Graph:
 
 
 def dequantize(rng: np.random.Generator) -> Graph:
-    builder = GraphBuilder()
+    builder = _builder(rng)
     shape = (1, int(rng.integers(1, 400)))
     unsigned = bool(rng.random() < 0.5)
     zero_point = _zero_point(rng) + (128 if unsigned else 0)
