@@ -96,5 +96,5 @@ def test_the_mean_s_quotient_is_cut_not_rounded() -> None:
 
 
 def test_softmax_scaling_is_capped() -> None:
-    assert fixed_point.softmax_scaling(1.0, 0.5) == (2**30, 26, -62)
+    assert fixed_point.softmax_scaling(1.0, 0.5) == (2**30, 26, -31)
     assert fixed_point.softmax_scaling(1.0, 1e9)[:2] == (2**31 - 1, 31)
