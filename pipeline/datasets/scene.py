@@ -80,7 +80,7 @@ class Parameters:
     #: … within these bounds.
     sides: tuple[int, int] = (112, 240)
     margin: int = 4
-    windows_per_person: int = 3
+    windows_per_person: int = 5
 
     def seconds(self, split: Split) -> tuple[tuple[float, float], ...]:
         """The split's ranges of time."""
