@@ -367,6 +367,28 @@ def random_input(rng: np.random.Generator, tensor: Tensor, kind: int = 0) -> NDA
     return rng.integers(low, high + 1, tensor.shape).astype(dtype)
 
 
+def ties(code: OpCode) -> Graph:
+    """CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED whose factors are 2^-1 ... 2^-8 and 3/8, on sums −128 ... 127.
+
+    Rounding once or twice, ties up or away from zero: all of them differ here.
+    """
+    builder = GraphBuilder()
+    sums = np.arange(-128, 128, dtype=np.int32)
+    factors = [*(2.0**-power for power in range(1, 9)), 3 / 8]
+    bias = np.tile(sums, len(factors))
+    scales = np.repeat(factors, len(sums)).tolist()
+    channels = len(bias)
+    dense, depthwise = code is OpCode.FULLY_CONNECTED, code is OpCode.DEPTHWISE_CONV_2D
+    x = builder.activation((1, 1) if dense else (1, 1, 1, 1), 1.0, 0)
+    shape = (channels, 1) if dense else (1, 1, 1, channels) if depthwise else (channels, 1, 1, 1)
+    w = builder.constant(np.ones(shape, np.int8), scales, axis=3 if depthwise else 0)
+    b = builder.constant(bias, scales)
+    y = builder.activation((1, channels) if dense else (1, 1, 1, channels), 1.0, 0)
+    options = ActivationOptions() if dense else WindowOptions(depth_multiplier=channels if depthwise else 1)
+    builder.operator(code, [x, w, b], y, options)
+    return builder.finish(x, y)
+
+
 def mobilenet(rng: np.random.Generator, *, size: int = 24, depth: int = 3) -> Graph:
     """A small MobileNetV2: stem, inverted residuals with and without a skip, head, mean, dense, softmax."""
     builder = GraphBuilder()

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.planner import plan
-from pipeline.graph.model import Graph
+from pipeline.graph.model import Graph, OpCode
 from pipeline.graph.reference import Reference
 from pipeline.graph.writer import write
 
@@ -69,6 +69,9 @@ class Quick:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.singles = cases(0.08)
+        for code in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):
+            graph = aot_models.ties(code)
+            self.singles.append((f"ties of {code}", graph, plan(graph)))
         self.networks = [aot_models.mobilenet(np.random.default_rng([SEED, depth]), depth=depth) for depth in (3, 1)]
         self.reshape = aot_models.reshape(np.random.default_rng(SEED))
         models = [(graph, planned) for _, graph, planned in self.singles]
@@ -87,7 +90,8 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Quick:
 
 
 def test_single_operators_equal_the_reference(quick: Quick) -> None:
-    assert not differences(quick.singles, quick.program, quick.folder)
+    wrong = differences(quick.singles, quick.program, quick.folder)
+    assert not wrong, "\n".join(wrong[:10])
 
 
 @pytest.mark.slow

@@ -36,8 +36,8 @@ inline int32_t shift_left(int32_t x, int32_t exponent) {
 
 // x * multiplier * 2^(shift - 31); -31 <= shift <= 31.
 inline int32_t rescale(int32_t x, int32_t multiplier, int32_t shift) {
-  if (shift > 0) return multiply_high(shift_left(x, shift), multiplier);
-  return divide_by_power_of_two(multiply_high(x, multiplier), -shift);
+  const int32_t left = shift > 0 ? shift : 0;
+  return divide_by_power_of_two(multiply_high(shift_left(x, left), multiplier), left - shift);
 }
 
 inline int32_t clamp(int32_t x, int32_t low, int32_t high) { return x < low ? low : (x > high ? high : x); }
