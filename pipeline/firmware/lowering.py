@@ -490,6 +490,8 @@ class Lowering:
             raise self._tensor_error(
                 operator, tensor, f"it has {len(tensor.shape)} dimensions, the kernel takes {rank}"
             )
+        if not tensor.elements:
+            raise self._tensor_error(operator, tensor, "it is empty")
         if tensor.quantization is None:
             raise self._tensor_error(operator, tensor, "it is not quantized")
         if not tensor.constant and len(tensor.quantization.scales) != 1:

@@ -161,6 +161,7 @@ def _sum(before: tuple[int, ...], after: tuple[int, ...], scale: float) -> Graph
         (lambda: _convolution(weight_scales=[0.01] * 3), "unsupported-tensor"),
         (lambda: _convolution(axis=1), "unsupported-tensor"),
         (lambda: _convolution(scale=0.0), "unsupported-tensor"),
+        (lambda: _convolution(weights=np.ones((4, 3, 3, 0), np.int8)), "unsupported-tensor"),
         (lambda: _convolution(out_scale=1e-13), "unsupported-options"),
         (lambda: _convolution(bias=np.zeros(3, np.int32)), "shape-mismatch"),
         (lambda: _convolution(bias=np.zeros(4, np.int8)), "unsupported-tensor"),
