@@ -265,3 +265,34 @@ def test_what_does_not_fit_or_compile_is_named(built: build.Firmware) -> None:
     assert "error:" in broken.value.why
     render.render(graph, plan, BOARD, into=folder)
     assert _build(folder)[0].report.model_hash == graph.sha256
+
+
+@pytest.mark.slow
+def test_upload_calls_openocd_with_the_probes_serial_number(
+    built: build.Firmware, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openocd = tmp_path / "openocd"
+    openocd.write_text('#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n')
+    openocd.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    folder = built.elf.parents[2]
+
+    def upload(**variables: str) -> Outcome:
+        return platformio.run(folder, built.environment, targets=("nobuild", "upload"), variables=variables)
+
+    outcome = upload(DANAS_PROBE_SERIAL="066AFF495451")
+    assert outcome.status == 0
+    assert [line for line in outcome.lines if line.startswith("<")] == [
+        "<-c>",
+        "<adapter serial 066AFF495451>",
+        "<-f>",
+        "<board/st_nucleo_f7.cfg>",
+        "<-c>",
+        f"<program {{{built.elf}}} verify reset; shutdown>",
+    ]
+    assert "<adapter serial" not in "".join(upload().lines)
+    hostile = upload(DANAS_PROBE_SERIAL="x; exec reboot")
+    assert hostile.status != 0
+    assert not [line for line in hostile.lines if line.startswith("<")]
+    openocd.write_text("#!/bin/sh\necho 'Error: open failed'\nexit 1\n")
+    assert upload().status != 0
