@@ -1,0 +1,30 @@
+"""Data-aware architecture search: space, supernets, fitness, samplers, study.
+
+Importing this package imports no TensorFlow; :func:`run` does, when it trains.
+"""
+
+from __future__ import annotations
+
+from pipeline.search.candidate import Candidate
+from pipeline.search.engine import ScoringSettings, SearchConfig, SearchResult, full, quick, run, with_budget
+from pipeline.search.fitness import Fitness, Scores
+from pipeline.search.progress import Phase, Progress
+from pipeline.search.space import Space
+from pipeline.search.training import TrainingSettings
+
+__all__ = [
+    "Candidate",
+    "Fitness",
+    "Phase",
+    "Progress",
+    "Scores",
+    "ScoringSettings",
+    "SearchConfig",
+    "SearchResult",
+    "Space",
+    "TrainingSettings",
+    "full",
+    "quick",
+    "run",
+    "with_budget",
+]

@@ -53,7 +53,7 @@ def tensorflow() -> Any:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     with captured(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import tensorflow  # noqa: PLC0415 - heavy: only the commands that train pay for it
+        import tensorflow
 
         tensorflow.get_logger().setLevel("ERROR")
         tensorflow.keras.utils.set_random_seed(0)

@@ -72,5 +72,5 @@ def augment(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     moved -= 127.5
     moved *= contrast
     moved += brightness + 127.5
-    np.clip(moved, 0, 255, out=moved)
-    return np.rint(moved, out=moved).astype(np.uint8)
+    changed: NDArray[np.uint8] = np.rint(np.clip(moved, 0, 255, out=moved), out=moved).astype(np.uint8)
+    return changed

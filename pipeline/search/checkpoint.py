@@ -50,11 +50,14 @@ def save(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]
     write_atomically(path, buffer.getvalue())
 
 
-def load(path: Path, meta: Mapping[str, Any]) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a file written with the same settings; None if there is none, or it is another's or damaged."""
+def load(path: Path, meta: Mapping[str, Any] | None = None) -> dict[str, NDArray[Any]] | None:
+    """The arrays of a file written with the same settings (None: any).
+
+    Returns None if there is no such file, or if it is another's or damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as stored:
-            if json.loads(stored[_META].tobytes()) != json.loads(json.dumps(meta)):
+            if meta is not None and json.loads(stored[_META].tobytes()) != json.loads(json.dumps(meta)):
                 return None
             return {name: stored[name] for name in stored.files if name != _META}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

@@ -18,7 +18,6 @@ from pipeline.search.batches import Batches
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
-from pipeline.search.network import Network
 from pipeline.search.progress import Budget, Listener, Phase, Progress
 from pipeline.search.study import Study
 from pipeline.search.supernets import Supernet, Supernets
@@ -141,17 +140,17 @@ class _Search:
         train = self.supernets.view(Split.TRAIN, data)
         weights = supernet.weights
         if settings.fine_tuning_steps:
-            own = subnet.layers.cut(weights, genotype, self.classes)
-            batches = Batches(
-                train.images,
-                train.labels,
-                self.classes,
-                self.config.training.batch,
-                subnet.fine_tuning_seed(seed, genotype),
-            )
+            # Outside the subnet's slices gradients are zero and nothing moves.
+            supernet.workspace.load(weights)
             weights = training.fine_tune(
-                Network(genotype, self.classes, own),
-                batches,
+                supernet.workspace,
+                Batches(
+                    train.images,
+                    train.labels,
+                    self.classes,
+                    self.config.training.batch,
+                    subnet.fine_tuning_seed(seed, genotype),
+                ),
                 genotype,
                 steps=settings.fine_tuning_steps,
                 peak=settings.rate,

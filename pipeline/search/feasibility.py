@@ -54,9 +54,7 @@ class Feasibility:
     @cached_property
     def data(self) -> tuple[DataConfig, ...]:
         """The data configurations with at least one admitted genotype; stops looking at the first of each."""
-        return tuple(
-            data for data in self.space.data if any(self.admits(genotype) for genotype in self.space.of(data))
-        )
+        return tuple(data for data in self.space.data if any(self.admits(genotype) for genotype in self.space.of(data)))
 
     def demand(self) -> None:
         """Make sure that something is feasible.
@@ -66,18 +64,17 @@ class Feasibility:
         """
         if self.data:
             return
-        figures = [
+        figures: list[tuple[str, str, int | None, Callable[[Estimate], int]]] = [
             ("RAM", "bytes", self.limits.ram_bytes, lambda estimate: estimate.ram_bytes),
             ("flash", "bytes", self.limits.flash_bytes, lambda estimate: estimate.flash_bytes),
             ("MAC", "operations", self.limits.macs, lambda estimate: estimate.macs),
         ]
-        lines = []
+        lines: list[tuple[float, str]] = []
         for name, unit, limit, figure in figures:
             if limit is None:
                 continue
-            least = min(self._known, key=lambda genotype: figure(self._known[genotype]))
-            needed = figure(self._known[least])
-            lines.append((needed / max(limit, 1), f"{name}: least {needed:,} {unit} ({least.id}), limit {limit:,}"))
+            needed, least = min((figure(known), genotype.id) for genotype, known in self._known.items())
+            lines.append((needed / max(limit, 1), f"{name}: least {needed:,} {unit} ({least}), limit {limit:,}"))
         lines.sort(reverse=True)
         raise DoesNotFitError(
             "nothing-feasible",

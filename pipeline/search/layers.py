@@ -184,6 +184,11 @@ def _block(
     return x + y if block.residual else y
 
 
+def _of(weights: Mapping[str, Tensor], block: Block) -> Callable[[str], Tensor]:
+    """Gives a block's weights by their names within it."""
+    return lambda name: weights[f"{block.name}/{name}"]
+
+
 def _head(weights: Mapping[str, Tensor], stage: int, x: Tensor) -> Tensor:
     tf = tensorflow()
     return tf.reduce_mean(x, [1, 2]) @ weights[f"head{stage}/kernel"] + weights[f"head{stage}/bias"]
@@ -201,7 +206,7 @@ def forward(weights: Mapping[str, Tensor], genotype: Genotype, images: Tensor, n
     x = _stem(weights, images, normalise)
     blocks = architecture(genotype)
     for block in blocks:
-        x = _block(block, lambda name, block=block: weights[f"{block.name}/{name}"], x, normalise)
+        x = _block(block, _of(weights, block), x, normalise)
     return _head(weights, blocks[-1].stage, x)
 
 
@@ -217,7 +222,7 @@ def forward_masked(
     for block in architecture(envelope):
         if block.name in kept:
             mask = (np.arange(block.hidden) < kept[block.name].hidden).astype(np.float32)
-            x = _block(block, lambda name, block=block: weights[f"{block.name}/{name}"], x, normalise, mask)
+            x = _block(block, _of(weights, block), x, normalise, mask)
     return _head(weights, architecture(genotype)[-1].stage, x)
 
 
@@ -276,6 +281,7 @@ def forward_sliced(
 
             x = tf.cond(hidden > 0, compute, skip)
             x.set_shape([None, side, side, block.outputs])
-        if block.stage >= FIXED_STAGES and (number + 1 == len(blocks) or blocks[number + 1].stage != block.stage):
+        ends = number + 1 == len(blocks) or blocks[number + 1].stage != block.stage
+        if ends and f"head{block.stage}/kernel" in weights:
             logits += tf.cast(tf.equal(last, block.stage), tf.float32) * _head(weights, block.stage, x)
     return logits

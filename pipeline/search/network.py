@@ -42,6 +42,7 @@ class Network:
         self._sums = {name: tf.Variable(np.zeros_like(weights[name])) for name in self._names}
         self._accumulate = tf.function(
             self._trace_accumulate,
+            autograph=False,
             input_signature=[
                 tf.TensorSpec([None, *envelope.data.shape], tf.uint8),
                 tf.TensorSpec([None, classes], tf.float32),
@@ -50,7 +51,7 @@ class Network:
             ],
         )
         self._apply = tf.function(
-            self._trace_apply, input_signature=[tf.TensorSpec([], tf.float32) for _ in range(4)]
+            self._trace_apply, autograph=False, input_signature=[tf.TensorSpec([], tf.float32) for _ in range(4)]
         )
 
     def _trace_accumulate(self, images: Any, targets: Any, counts: Any, last: Any) -> tuple[Any, Any]:
@@ -104,6 +105,14 @@ class Network:
         """One step of Adam with the mean of the ``of`` gradients accumulated; the sum starts anew."""
         self.step += 1
         self._apply(np.float32(rate), np.float32(1 / of), np.float32(_BETA1**self.step), np.float32(_BETA2**self.step))
+
+    def load(self, weights: layers.Weights) -> None:
+        """Start anew from these weights: step 0, optimizer and gradients forgotten."""
+        self.step = 0
+        for name, variable in self._variables.items():
+            variable.assign(weights[name])
+            for other in (self._first, self._second, self._sums):
+                other[name].assign(np.zeros_like(weights[name]))
 
     def values(self) -> dict[str, layers.Array]:
         """A copy of the weights."""

@@ -36,9 +36,7 @@ class Sampler(Protocol):
         ...
 
 
-def _random_untried(
-    feasibility: Feasibility, tried: set[Genotype], rng: np.random.Generator
-) -> Genotype | None:
+def _random_untried(feasibility: Feasibility, tried: set[Genotype], rng: np.random.Generator) -> Genotype | None:
     """Any feasible genotype that was not tried, each data configuration equally likely."""
     data = [feasibility.data[number] for number in rng.permutation(len(feasibility.data))]
     for config in data:
@@ -80,9 +78,7 @@ class EvolutionSampler:
 
     name = "evolution"
 
-    def __init__(
-        self, feasibility: Feasibility, *, seed: int, population: int = 10, mutation: float = 0.8
-    ) -> None:
+    def __init__(self, feasibility: Feasibility, *, seed: int, population: int = 10, mutation: float = 0.8) -> None:
         if population < 4 or population % 2:
             raise ValueError("population is an even number, at least 4")
         if not 0 <= mutation <= 1:

@@ -166,9 +166,7 @@ def full() -> Space:
 
 def quick() -> Space:
     """The demo's space: the three smallest resolutions in both colours, every depth and width."""
-    return Space(
-        data=tuple(data for data in all_data() if data.resolution <= 96), depths=all_depths(), alphas=ALPHAS
-    )
+    return Space(data=tuple(data for data in all_data() if data.resolution <= 96), depths=all_depths(), alphas=ALPHAS)
 
 
 def largest(genotypes: Sequence[Genotype]) -> Genotype:

@@ -42,9 +42,9 @@ class Study:
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        import optuna  # noqa: PLC0415 - takes a second, and only a search pays for it
-        from sqlalchemy.engine import URL  # noqa: PLC0415
-        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+        import optuna
+        from sqlalchemy.engine import URL
+        from sqlalchemy.exc import SQLAlchemyError
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna = optuna

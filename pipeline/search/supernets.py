@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.datasets import DatasetSource, Split, View
 from pipeline.genotype import DataConfig, Genotype
-from pipeline.search import layers, space, training
+from pipeline.search import checkpoint, layers, space, training
 from pipeline.search.batches import Batches
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.network import Network
@@ -23,12 +23,15 @@ _WEIGHTS, _BATCHES, _SANDWICH = 8, 9, 10
 
 @dataclass(frozen=True)
 class Supernet:
-    """Trained shared weights; never written to after training."""
+    """Trained shared weights; never written to after training.
+
+    ``workspace`` holds the traced graph. Whoever trains a private copy in it loads the weights first, every time.
+    """
 
     envelope: Genotype
-    classes: int
     weights: layers.Weights
     complete: bool
+    workspace: Network
 
 
 def file_of(folder: Path, data: DataConfig) -> Path:
@@ -116,4 +119,13 @@ class Supernets:
             report=report,
             keep_going=keep_going,
         )
-        return Supernet(envelope, classes, network.values(), complete)
+        return Supernet(envelope, network.values(), complete, network)
+
+
+def stored_weights(folder: Path, data: DataConfig) -> layers.Weights | None:
+    """The weights of a search's checkpoint; None if there is none that can be read."""
+    arrays = checkpoint.load(file_of(folder, data))
+    if arrays is None:
+        return None
+    prefix = "weights:"
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
