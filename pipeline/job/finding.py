@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from pipeline.settings import Kind
 if TYPE_CHECKING:
     from pipeline.genotype import Genotype
     from pipeline.search import Candidate, Progress, SearchConfig
+    from pipeline.search.training import Step as TrainingStep
 
 #: Best candidates that are quantized.
 FINALISTS = 3
@@ -89,7 +91,7 @@ def config(context: Context) -> SearchConfig:
     made = preset(context.limits, seed=settings.seed)
     # A time budget alone means just that; without any the preset's number of evaluations holds.
     evaluations = settings.evaluations or (None if settings.time_s else made.evaluations)
-    return engine.with_options(made, evaluations=evaluations, seconds=settings.time_s, sampler=settings.sampler)
+    return dataclasses.replace(made, evaluations=evaluations, seconds=settings.time_s, sampler=settings.sampler)
 
 
 def _show(step: Step, progress: Progress) -> None:
@@ -149,25 +151,29 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     finalists = best[:FINALISTS]
     made = []
     for number, candidate in enumerate(finalists):
+
+        def show(at: TrainingStep, number: int = number, subject: str = candidate.genotype.id) -> None:
+            step.update(f"{subject} fine-tuning step {at.number}", done=number, total=len(finalists))
+
         step.update(candidate.genotype.id, done=number, total=len(finalists))
         made.append(
             engine.quantize(
-                candidate,
+                candidate.genotype,
                 context.source,
-                search=context.run.path("search"),
-                out=context.run.path("finalists", candidate.genotype.id),
-                config=config(context),
+                search_folder=context.run.path("search"),
+                out=context.run.path("finalists"),
+                seed=context.settings.seed,
+                report=show,
             )
         )
-    winner = min(
-        made, key=lambda one: (-one.int8.accuracy, one.candidate.estimate.ram_bytes, one.candidate.genotype.id)
-    )
-    genotype = winner.candidate.genotype
+    pairs = zip(finalists, made, strict=True)
+    chosen, winner = min(pairs, key=lambda pair: (-pair[1].int8_accuracy, pair[0].estimate.ram_bytes, pair[0].rank))
+    genotype = chosen.genotype
     test = None
     if Split.TEST in context.source.splits:
-        test = engine.evaluate(winner.model, context.source.view(Split.TEST, genotype.data)).accuracy
-    write_atomic(context.model, winner.model.read_bytes())
-    step.result(f"winner {genotype.id}, int8 validation {winner.int8.accuracy:.1%}")
+        test = engine.evaluate(winner.path, context.source.view(Split.TEST, genotype.data))
+    write_atomic(context.model, winner.path.read_bytes())
+    step.result(f"winner {genotype.id}, int8 validation {winner.int8_accuracy:.1%}")
     record = context.run.write_json(
         "winner.json",
         {
@@ -176,15 +182,16 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
             "class_names": list(context.source.class_names),
             "finalists": [
                 {
-                    "genotype": one.candidate.genotype.id,
-                    "inherited_validation_accuracy": one.candidate.scores.accuracy,
-                    "float_validation_accuracy": one.float_.accuracy,
-                    "int8_validation_accuracy": one.int8.accuracy,
-                    "ram_bytes": one.candidate.estimate.ram_bytes,
-                    "flash_bytes": one.candidate.estimate.flash_bytes,
-                    "macs": one.candidate.estimate.macs,
+                    "genotype": candidate.genotype.id,
+                    "inherited_validation_accuracy": candidate.scores.accuracy,
+                    "float_validation_accuracy": one.float_accuracy,
+                    "int8_validation_accuracy": one.int8_accuracy,
+                    "tflite_bytes": one.tflite_bytes,
+                    "ram_bytes": candidate.estimate.ram_bytes,
+                    "flash_bytes": candidate.estimate.flash_bytes,
+                    "macs": candidate.estimate.macs,
                 }
-                for one in made
+                for candidate, one in zip(finalists, made, strict=True)
             ],
             "int8_test_accuracy": test,
             "int8_test_reason": "" if test is not None else "the data source has no test split",

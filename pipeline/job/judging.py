@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import UsageError
 from pipeline.files import write_atomic
+from pipeline.job import finding
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import missing
@@ -107,7 +108,7 @@ def collected(context: Context) -> Report:
             winner=winner,
             candidates=context.run.read_json("search/candidates.json"),
             preset=context.settings.preset,
-            limits=context.limits,
+            limits=finding.config(context).limits,
         )
     return collect(
         manifest=context.run.manifest,

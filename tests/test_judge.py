@@ -1,0 +1,149 @@
+"""The gate's checks on a made-up measurement: each is able to fail, and fails alone."""
+
+import zlib
+from dataclasses import replace
+
+import pytest
+
+from pipeline import boards
+from pipeline.device.measure import (
+    DeviceIdentity,
+    EmulatorFigures,
+    InputMeasurement,
+    Measurement,
+    MemoryFigures,
+)
+from pipeline.estimate.model import Estimate, Item, Limits
+from pipeline.figures import Figure, Source
+from pipeline.validate import Evidence, judge
+
+MODEL = "ab" * 32
+OUTPUTS = (b"\x01\x02", b"\x03\x04")
+
+
+def _figure(value: int, unit: str = "B") -> Figure:
+    return Figure(value=value, unit=unit, source=Source.EMULATED)
+
+
+def _memory(*, arena: int = 90_000, static: int = 1_000, stack: int = 500) -> MemoryFigures:
+    return MemoryFigures(
+        arena=_figure(90_000),
+        arena_used=_figure(arena),
+        static=_figure(static),
+        stack_reserve=_figure(2_048),
+        stack_used=_figure(stack),
+    )
+
+
+def _inputs(outputs: tuple[bytes, ...] = OUTPUTS, *, damage: int = 0) -> tuple[InputMeasurement, ...]:
+    return tuple(
+        InputMeasurement(
+            input_crc32=1, output_crc32=zlib.crc32(output) ^ damage, output=output, cycles=_figure(9, "cycles")
+        )
+        for output in outputs
+    )
+
+
+def _measurement() -> Measurement:
+    return Measurement(
+        target="emulated",
+        identity=DeviceIdentity(
+            protocol=1,
+            board="nucleo_f746zg",
+            build="0123456789abcdef",
+            model=MODEL,
+            runtime="aot",
+            clock_hz=216_000_000,
+            input_bytes=4,
+            output_bytes=2,
+        ),
+        clock=_figure(216_000_000, "Hz"),
+        memory_before=_memory(),
+        memory_after=_memory(),
+        inputs=_inputs(),
+        operators=(),
+        emulator=EmulatorFigures(
+            path="native",
+            path_reason="",
+            instructions=_figure(9, "instructions"),
+            lowest_store=_figure(0x2000_0100, "address"),
+            stack_used=_figure(500),
+        ),
+    )
+
+
+def _evidence() -> Evidence:
+    return Evidence(
+        board=boards.load("nucleo_f746zg"),
+        limits=Limits(ram_bytes=100_000, flash_bytes=60_000),
+        estimate=Estimate(
+            ram=(Item(name="arena", bytes=90_000), Item(name="static", bytes=1_000), Item(name="stack", bytes=600)),
+            flash=(Item(name="all", bytes=50_000),),
+            stack_reserve=2_048,
+            macs=1,
+        ),
+        measurement=_measurement(),
+        build_id="0123456789abcdef",
+        model_hash=MODEL,
+        elf_flash_bytes=50_500,
+        host_outputs=OUTPUTS,
+    )
+
+
+def _failed(evidence: Evidence) -> list[str]:
+    return [check.id for check in judge(evidence).failed]
+
+
+def test_a_sound_measurement_passes() -> None:
+    verdict = judge(_evidence())
+    assert verdict.passed
+    assert len({check.id for check in verdict.checks}) == len(verdict.checks) == 11
+
+
+@pytest.mark.parametrize(
+    ("change", "failed"),
+    [
+        ({"inputs": _inputs((b"\x01\x02", b"\x03\x05"))}, ["outputs"]),
+        ({"inputs": _inputs(damage=1)}, ["transfer"]),
+        ({"inputs": _inputs(OUTPUTS[:1])}, ["outputs"]),
+        ({"inputs": ()}, ["outputs"]),
+        ({"memory_after": _memory(arena=90_101)}, ["ram"]),
+        ({"memory_after": _memory(arena=88_000)}, ["ram"]),
+        ({"memory_after": _memory(stack=483)}, ["stack-oracle"]),
+        ({"memory_after": _memory(stack=501)}, ["stack-oracle"]),
+        ({"memory_after": _memory(static=11_000)}, ["ram", "ram-limit"]),
+    ],
+)
+def test_what_the_device_says_can_fail_the_gate(change: dict[str, object], failed: list[str]) -> None:
+    evidence = _evidence()
+    assert _failed(replace(evidence, measurement=evidence.measurement.model_copy(update=change))) == failed
+
+
+@pytest.mark.parametrize(
+    ("change", "failed"),
+    [
+        ({"build_id": "f" * 16}, ["build"]),
+        ({"model_hash": "cd" * 32}, ["model"]),
+        ({"elf_flash_bytes": 52_000}, ["flash"]),
+        ({"elf_flash_bytes": 48_000}, ["flash"]),
+        ({"limits": Limits(ram_bytes=91_499, flash_bytes=60_000)}, ["ram-limit"]),
+        ({"limits": Limits(ram_bytes=100_000, flash_bytes=50_499)}, ["flash-limit"]),
+        ({"host_outputs": (*OUTPUTS, b"\x05\x06")}, ["outputs"]),
+    ],
+)
+def test_what_was_made_can_fail_the_gate(change: dict[str, object], failed: list[str]) -> None:
+    assert _failed(replace(_evidence(), **change)) == failed  # type: ignore[arg-type]
+
+
+def test_the_first_input_that_differs_is_named() -> None:
+    evidence = _evidence()
+    other = evidence.measurement.model_copy(update={"inputs": _inputs((OUTPUTS[0], b"zz"))})
+    check = next(check for check in judge(replace(evidence, measurement=other)).checks if check.id == "outputs")
+    assert "input 1 " in check.detail
+
+
+def test_a_board_has_no_emulator_to_ask() -> None:
+    evidence = _evidence()
+    verdict = judge(replace(evidence, measurement=evidence.measurement.model_copy(update={"emulator": None})))
+    assert "stack-oracle" not in {check.id for check in verdict.checks}
+    assert verdict.passed
