@@ -43,6 +43,10 @@ class State(Protocol):
     idle_cycles: int
     """Cycles that passed while the board waited for the host."""
 
+    @property
+    def tx_total(self) -> int:
+        """Bytes that the program has sent since reset, modulo 2^32."""
+
     def set_cycle_origin(self, origin: int | None) -> None:
         """Cycle at which the counter read zero; None while it stands still."""
 
@@ -71,6 +75,7 @@ class PythonState:
     def __init__(self, *, watch_end: int) -> None:
         self.instructions = 0
         self.idle_cycles = 0
+        self.tx_total = 0
         self.lowest_store = watch_end
         self._rx = bytearray()
         self._tx = bytearray()
@@ -96,6 +101,7 @@ class PythonState:
     def tx_put(self, byte: int) -> int:
         """See :class:`State`."""
         self._tx.append(byte)
+        self.tx_total += 1
         return len(self._tx)
 
     def tx_take(self) -> bytes:

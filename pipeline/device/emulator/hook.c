@@ -14,7 +14,7 @@
 #define LINE_FEED 0x0Au
 #define SELF_BRANCH 0xE7FEu
 
-enum { USART_ISR = 0x1C, USART_RDR = 0x24, USART_TDR = 0x28 };
+enum { USART_ISR = 0x1C, USART_RDR = 0x24, USART_TDR = 0x28, USART_RXNE = 1 << 5 };
 
 typedef struct hook_state {
   uint64_t instructions;
@@ -28,6 +28,7 @@ typedef struct hook_state {
   uint32_t uart_transmits;
   uint32_t rx_head, rx_tail;  // [head, tail) waits
   uint32_t tx_count;
+  uint32_t tx_total, tx_seen;  // bytes sent since reset (wraps), and as many at the last look at the status
   uint32_t paint_begin, paint_end;
   uint32_t uart_base, cycle_counter;
   uint32_t flash_base, flash_bytes, ram_base, ram_bytes;
@@ -97,8 +98,13 @@ uint64_t danas_hook_read(void* engine, uint64_t offset, unsigned size, void* use
   const hook_window* const window = user;
   hook_state* const s = window->state;
   const uint32_t address = (uint32_t)(window->base + offset);
-  if (address == s->uart_base + USART_ISR && size == 4 && s->uart_status && s->rx_head != s->rx_tail) {
-    return s->uart_status;
+  if (address == s->uart_base + USART_ISR && size == 4 && s->uart_status) {
+    if (s->rx_head != s->rx_tail) return s->uart_status;
+    if (s->tx_seen != s->tx_total) {
+      // The program asks whether it may send on; it does not wait for the host.
+      s->tx_seen = s->tx_total;
+      return s->uart_status & ~(uint32_t)USART_RXNE;
+    }
   }
   if (address == s->uart_base + USART_RDR && s->rx_head != s->rx_tail) return s->rx[s->rx_head++];
   if (address == s->cycle_counter && size == 4 && s->counter_runs) {
@@ -114,6 +120,7 @@ void danas_hook_write(void* engine, uint64_t offset, unsigned size, uint64_t val
   const uint8_t byte = (uint8_t)value;
   if (address == s->uart_base + USART_TDR && s->uart_transmits && byte != LINE_FEED && s->tx_count + 1 < TX_FLUSH) {
     s->tx[s->tx_count++] = byte;
+    ++s->tx_total;
     return;
   }
   s->slow_write(engine, offset, size, value, user);

@@ -51,6 +51,8 @@ class _HookState(ctypes.Structure):
         ("rx_head", ctypes.c_uint32),
         ("rx_tail", ctypes.c_uint32),
         ("tx_count", ctypes.c_uint32),
+        ("tx_total", ctypes.c_uint32),
+        ("tx_seen", ctypes.c_uint32),
         ("paint_begin", ctypes.c_uint32),
         ("paint_end", ctypes.c_uint32),
         ("uart_base", ctypes.c_uint32),
@@ -108,6 +110,11 @@ class NativeState:
         """Whether the program branches to itself."""
         return bool(self._raw.halted)
 
+    @property
+    def tx_total(self) -> int:
+        """See :class:`State`."""
+        return int(self._raw.tx_total)
+
     def set_cycle_origin(self, origin: int | None) -> None:
         """See :class:`State`."""
         self._raw.counter_runs = origin is not None
@@ -144,6 +151,7 @@ class NativeState:
         raw = self._raw
         raw.tx[raw.tx_count] = byte
         raw.tx_count += 1
+        raw.tx_total = (raw.tx_total + 1) & 0xFFFFFFFF
         return int(raw.tx_count)
 
     def tx_take(self) -> bytes:

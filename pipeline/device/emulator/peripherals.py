@@ -50,7 +50,8 @@ _CORE_RESET = {
 _CCSIDR_DATA = 0xF003E019  # 4 ways of 32 sets of 32 bytes
 _CCSIDR_INSTRUCTION = 0xF007E009  # 2 ways of 64 sets of 32 bytes
 
-_EMPTY_POLLS = 32  # of the UART before the emulator sleeps
+_SENDING_POLLS = 2  # of the UART after a byte was sent: the program asks whether it may send on
+_EMPTY_POLLS = 32  # before the emulator sleeps
 _IDLE_WAIT_S = 0.02  # longest sleep; a byte from the host ends it at once
 
 
@@ -85,6 +86,7 @@ class Peripherals:
         self._held = 0  # what the counter reads while it stands still
         self._origin = 0
         self._empty_polls = 0
+        self._tx_seen = 0
         self.idle_seconds = 0.0
 
     def read(self, address: int, size: int) -> int:
@@ -190,10 +192,15 @@ class Peripherals:
     def _received(self) -> bool:
         if self._state.rx_pending():
             return True
+        if self._state.tx_total != self._tx_seen:
+            self._tx_seen = self._state.tx_total
+            self._empty_polls = 0
+        self._empty_polls += 1
+        if self._empty_polls <= _SENDING_POLLS:
+            return False
         self.flush()
         data = self._terminal.read(RX_CAPACITY)
         if not data:
-            self._empty_polls += 1
             if self._empty_polls <= _EMPTY_POLLS:
                 return False
             begin = monotonic()

@@ -1,0 +1,29 @@
+"""What the tests of the device layer share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import boards
+from pipeline.boards import Board
+from device_samples import compile_probe
+
+
+@pytest.fixture(scope="session")
+def board() -> Board:
+    """The Nucleo-F746ZG."""
+    return boards.load("nucleo_f746zg")
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``probe.c``, compiled."""
+    return compile_probe(tmp_path_factory.mktemp("probe"))
+
+
+@pytest.fixture(scope="session")
+def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``probe.c`` that works without input and halts."""
+    return compile_probe(tmp_path_factory.mktemp("batch"), "BATCH=3000")
