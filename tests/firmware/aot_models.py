@@ -296,8 +296,10 @@ def reshape(rng: np.random.Generator) -> Graph:
 
 def softmax(rng: np.random.Generator) -> Graph:
     builder = _builder(rng)
-    shape = (1, int(rng.choice([1, 2, 2, 3, 10, 100, 400])))
-    x = builder.activation(shape, 10.0 ** rng.uniform(-6, 1.5), _zero_point(rng))
+    depth = int(rng.choice([1, 2, 2, 3, 10, 100, 400]))
+    shape = (1, 200, depth) if depth < 4 else (1, depth)
+    exponent = rng.uniform(-6, 1.5) if rng.random() < 0.3 else rng.uniform(-2.5, -1)
+    x = builder.activation(shape, 10.0**exponent, _zero_point(rng))
     y = builder.activation(shape, 1 / 256, -128)
     beta = f32(float(rng.choice([1.0, 1.0, 0.3, 2.5])))
     builder.operator(OpCode.SOFTMAX, [x], y, SoftmaxOptions(beta=beta))
