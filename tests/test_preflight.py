@@ -1,0 +1,59 @@
+"""What can fail before work begins fails before work begins."""
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from pipeline import boards, preflight
+from pipeline.errors import DanasError
+from pipeline.settings import Kind, Settings, Target
+
+EMULATED = Settings(kind=Kind.SEARCH, board="nucleo_f746zg", target=Target(emulate=True))
+
+
+def _id(settings: Settings, folder: Path | None = None, *, needs_board: bool = True) -> str:
+    with pytest.raises(DanasError) as caught:
+        preflight.preflight(settings, folder, needs_board=needs_board)
+    assert caught.value.next
+    return caught.value.id
+
+
+def test_a_machine_that_has_everything_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    preflight.preflight(EMULATED, tmp_path / "new" / "run", needs_board=True)
+
+
+def test_a_missing_compiler_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert _id(EMULATED) == "missing-compiler"
+    # The registry's environment brings its own.
+    board = boards.load("nucleo_f746zg")
+    preflight.compiler(board.build.registry, board)
+
+
+def test_a_missing_unicorn_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert _id(EMULATED) == "missing-extra"
+
+
+def test_a_full_disk_is_seen_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 2**20))
+    assert _id(EMULATED, tmp_path) == "disk-full"
+
+
+def test_a_board_that_cannot_be_emulated_says_so() -> None:
+    board = boards.load("nucleo_f746zg").model_copy(update={"emulator": None})
+    with pytest.raises(DanasError) as caught:
+        preflight.device(board, Target(emulate=True))
+    assert caught.value.id == "no-emulator"
+
+
+def test_no_board_and_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serial.tools.list_ports.comports", list)
+    assert _id(Settings(kind=Kind.SEARCH, board="nucleo_f746zg")) == "no-board"
+    deploy = Settings(kind=Kind.DEPLOY, board="nucleo_f746zg", model="no-such.tflite")
+    assert _id(deploy, needs_board=False) == "no-such-model"
