@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from device_samples import compile_probe
 
 from pipeline import boards
 from pipeline.boards import Board
-from device_samples import compile_probe
 
 
 @pytest.fixture(scope="session")

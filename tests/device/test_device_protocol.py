@@ -1,0 +1,320 @@
+"""The session against a device in memory: every reply, and every way in which a device can fail."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.device import replies
+from pipeline.device.deadline import ManualClock
+from pipeline.device.fake import FakeDevice, Misbehaviour, fake_identity
+from pipeline.device.link import MemoryLink
+from pipeline.device.protocol import Expected, Session
+from pipeline.errors import DanasError, DeviceError
+
+
+def session_with(
+    wrong: Misbehaviour | None = None,
+    *,
+    health: Callable[[], None] | None = None,
+    **identity: object,
+) -> tuple[Session, FakeDevice]:
+    clock = ManualClock()
+    device = FakeDevice(fake_identity(**identity), clock=clock, misbehaviour=wrong)
+    return Session(MemoryLink(device, clock=clock), health=health, clock=clock), device
+
+
+def fails(call: Callable[[], object]) -> DanasError:
+    with pytest.raises(DanasError) as caught:
+        call()
+    return caught.value
+
+
+def data_for(session: Session, seed: int = 0) -> bytes:
+    return random.Random(seed).randbytes(session.identity().input_bytes)
+
+
+# Going well.
+
+
+def test_connect_tells_who_is_there() -> None:
+    session, device = session_with()
+    assert session.connect() == device.identity
+    assert device.commands == ["id"]
+
+
+def test_one_whole_measurement() -> None:
+    session, _ = session_with()
+    session.connect()
+    data = data_for(session)
+    seen: list[tuple[int, int]] = []
+    session.load(data, progress=lambda done, whole: seen.append((done, whole)))
+    assert seen == [(1024, 3000), (2048, 3000), (3000, 3000)]
+    assert session.run() == 123456
+    assert session.output() == (sum(data) % 65536).to_bytes(2, "little")
+    assert [op.code for op in session.ops()] == ["CONV_2D", "SOFTMAX"]
+    assert session.memory().arena_used == 60_000
+    assert session.name() == "danas-deploy"
+    assert len(session.results()) == 2
+
+
+def test_mlperf_tinys_way_gives_the_same() -> None:
+    session, _ = session_with(input_bytes=100)
+    data = data_for(session)
+    session.db_load(data)
+    assert session.db_print(100) == data
+    binary = session.crc().input
+    answer = session.infer(3, 1)
+    assert (answer.begin_us, answer.end_us) == (1000, 2000)
+    session.load(data)
+    assert session.crc().input == binary
+
+
+# A device that is late, deaf or talks to itself.
+
+
+@pytest.mark.parametrize("prefix", [b"m-init-done\r\nm-ready\r\n", b"\xff\x00half a li", b"m-ready\r\n", b"z" * 9000])
+def test_connect_skips_what_was_on_its_way(prefix: bytes) -> None:
+    session, device = session_with(Misbehaviour(prefix=prefix))
+    assert session.connect() == device.identity
+    assert session.memory() == device.memory()
+
+
+def test_connect_waits_for_a_device_that_wakes_up() -> None:
+    session, device = session_with(Misbehaviour(deaf_for=3))
+    assert session.connect() == device.identity
+
+
+def test_connect_gets_a_device_out_of_an_interrupted_transfer() -> None:
+    session, device = session_with()
+    device(b"load 3000%")
+    assert session.connect() == device.identity
+
+
+def test_nobody_there() -> None:
+    session, _ = session_with(Misbehaviour(silent=True))
+    error = fails(session.connect)
+    assert (error.id, error.exit_code) == ("no-answer", 6)
+    assert "10.0 s" in error.why
+
+
+def test_garbage_alone_is_no_silence() -> None:
+    session, _ = session_with(Misbehaviour(replace={"id": b"\xfe\xfd\x80\r\n"}))
+    assert fails(session.connect).id == "garbled-line"
+
+
+def test_the_reason_of_whoever_knows_better_comes_first() -> None:
+    def health() -> None:
+        raise replies.FaultReportError(replies.DeviceFault("write-to-flash", 0x08001234, 0, 0x08000000))
+
+    for wrong in (Misbehaviour(silent=True), Misbehaviour(unplug_on="id")):
+        session, _ = session_with(wrong, health=health)
+        error = fails(session.connect)
+        assert error.id == "device-fault"
+        assert "write-to-flash" in error.what
+
+
+# Each failure of a command.
+
+
+@pytest.mark.parametrize(
+    ("reply", "id_"),
+    [
+        (b"e-[no input]\r\nm-ready\r\n", "device-error"),
+        (b"e-[no input]\r\n", "device-error"),
+        (b"m-run-[cycles=12", "no-answer"),
+        (b"m-ready\r\n", "garbled-line"),
+        (b"m-run-[cycles=1]\r\nm-run-[cycles=2]\r\nm-ready\r\n", "garbled-line"),
+        (b"m-run-[cycles=-1]\r\nm-ready\r\n", "garbled-line"),
+        (b"m-run-[cycles=1e9]\r\nm-ready\r\n", "garbled-line"),
+        (b"m-run-[cycles=\xb2]\r\nm-ready\r\n", "garbled-line"),
+        (b"m-run-[cycles=\x1b[2J]\r\nm-ready\r\n", "garbled-line"),
+        (b"m-run" * 2000 + b"\r\nm-ready\r\n", "garbled-line"),
+        (b"m-init-done\r\nm-ready\r\n", "device-restarted"),
+        (b"\r\ne-[fault BusFault pc=0x08001234 lr=0x08000f01 cfsr=0x00008200 addr=0x20050000]\r\nm-r", "device-fault"),
+        (b"e-[fault in an unknown form]\r\n", "device-fault"),
+    ],
+)
+def test_a_bad_reply_is_an_error_of_its_own(reply: bytes, id_: str) -> None:
+    session, _ = session_with(Misbehaviour(replace={"run": reply}))
+    session.connect()
+    error = fails(session.run)
+    assert (error.id, error.exit_code) == (id_, 6)
+    assert error.next
+    assert str(error).isprintable()
+
+
+def test_a_fault_report_keeps_its_figures() -> None:
+    session, _ = session_with(Misbehaviour(crash_on="memory"))
+    with pytest.raises(replies.FaultReportError) as caught:
+        session.memory()
+    fault = caught.value.fault
+    assert (fault.kind, fault.pc, fault.lr, fault.cfsr, fault.address) == (
+        "hard", 0x080012A4, 0x08000F01, 0x8200, 0x20050000,
+    )  # fmt: skip
+    assert "0x080012a4" in str(caught.value)
+
+
+def test_an_unplugged_device_is_gone() -> None:
+    session, _ = session_with(Misbehaviour(unplug_on="run"))
+    session.connect()
+    assert fails(session.run).id == "link-closed"
+
+
+@pytest.mark.parametrize(
+    ("expected", "id_"),
+    [
+        (Expected(board="disco_f746ng"), "wrong-board"),
+        (Expected(model="0" * 64), "wrong-model"),
+        (Expected(build="f" * 16), "wrong-build"),
+        (Expected(board="nucleo_f746zg", model="ab" * 32, build="f" * 16), "wrong-build"),
+    ],
+)
+def test_another_firmware_is_named(expected: Expected, id_: str) -> None:
+    session, _ = session_with()
+    session.connect()
+    assert fails(lambda: session.verify(expected)).id == id_
+
+
+def test_the_right_firmware_passes() -> None:
+    session, device = session_with()
+    assert session.verify(Expected("nucleo_f746zg", device.identity.build, device.identity.model)) == device.identity
+
+
+def test_another_protocol_is_refused_at_once() -> None:
+    session, _ = session_with(protocol=2)
+    assert fails(session.connect).id == "wrong-protocol"
+
+
+def test_an_input_of_the_wrong_size_is_the_devices_word() -> None:
+    session, _ = session_with()
+    session.connect()
+    error = fails(lambda: session.load(bytes(17)))
+    assert error.id == "device-error"
+    assert "3000" in error.what
+
+
+# The transfer over a bad line.
+
+
+@given(seed=st.integers(0, 2**32), rate=st.floats(0, 0.35), losses=st.frozensets(st.integers(0, 8), max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_a_bad_line_delivers_the_very_bytes_or_says_that_it_cannot(
+    seed: int, rate: float, losses: frozenset[int]
+) -> None:
+    rng = random.Random(seed)
+
+    def damage(data: bytes) -> bytes:
+        if not data or rng.random() > rate:
+            return data
+        bad = bytearray(data)
+        match rng.randrange(4):
+            case 0:
+                bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
+            case 1:
+                del bad[rng.randrange(len(bad))]
+            case 2:
+                del bad[rng.randrange(len(bad)) :]
+            case _:
+                bad[rng.randrange(len(bad)) : 0] = rng.randbytes(3)
+        return bytes(bad)
+
+    session, device = session_with(Misbehaviour(damage=damage, lose_acks=losses))
+    session.connect()
+    data = data_for(session, seed)
+    try:
+        session.load(data)
+    except DanasError as error:
+        assert error.id == "load-failed"
+        return
+    session.run()
+    assert session.output() == (sum(data) % 65536).to_bytes(2, "little")
+    assert session.crc().input == replies.parse_crc([f"m-crc-[input={_crc(data)} output=00000000]"]).input
+
+
+def _crc(data: bytes) -> str:
+    import zlib
+
+    return f"{zlib.crc32(data):08x}"
+
+
+def test_a_lost_last_acknowledgement_is_made_up_for_by_the_text() -> None:
+    session, _ = session_with(Misbehaviour(lose_acks=frozenset({2})))
+    session.connect()
+    session.load(data_for(session))
+    assert session.run() == 123456
+
+
+def test_a_line_that_never_delivers_fails() -> None:
+    session, _ = session_with(Misbehaviour(damage=lambda data: data[:-1]))
+    session.connect()
+    assert fails(lambda: session.load(bytes(3000))).id == "load-failed"
+
+
+def test_a_device_that_gives_up_a_transfer() -> None:
+    clock = ManualClock()
+    device = FakeDevice(clock=clock)
+    texts = [b"e-[load timed out]\r\nm-ready\r\n"]
+
+    def peer(data: bytes) -> bytes:
+        return texts.pop() if texts and data.startswith(b"\xa5") else device(data)
+
+    session = Session(MemoryLink(peer, clock=clock), clock=clock)
+    session.connect()
+    error = fails(lambda: session.load(bytes(3000)))
+    assert error.id == "load-failed"
+    assert "load timed out" in error.what
+
+
+# Nothing from a device raises anything but our errors.
+
+_FRAGMENTS = st.sampled_from(
+    [b"m-ready\r\n", b"m-id-[", b"protocol=1", b"]\r\n", b"e-[", b"fault hard pc=0x", b"m-crc-[input=", b"\r\n",
+     b"m-load-[piece=1024]\r\n", b"m-op-[0 ", b"m-output-[", b"\x06", b"\x15", b"m-results-[1,2", b"=", b" ", b"\x00"]
+)  # fmt: skip
+
+
+@given(st.lists(st.one_of(st.binary(max_size=40), _FRAGMENTS), max_size=12), st.integers(0, 9))
+@settings(max_examples=150, deadline=None)
+def test_arbitrary_bytes_raise_only_our_errors(pieces: list[bytes], which: int) -> None:
+    answers = list(pieces)
+    clock = ManualClock()
+    session = Session(MemoryLink(lambda _: answers.pop(0) if answers else b"", clock=clock), clock=clock)
+    call: Callable[[], object] = [
+        session.connect, session.identity, session.memory, session.crc, session.ops, session.run, session.results,
+        lambda: session.load(bytes(2000)), lambda: session.infer(1), lambda: session.output(64),
+    ][which]  # fmt: skip
+    try:
+        call()
+    except DeviceError as error:
+        assert str(error).isprintable()
+
+
+@given(st.lists(st.text(st.characters(codec="ascii"), max_size=60), max_size=3))
+def test_parsers_raise_only_our_errors(lines: list[str]) -> None:
+    for parse in (
+        replies.parse_identity,
+        replies.parse_memory,
+        replies.parse_crc,
+        replies.parse_cycles,
+        replies.parse_operators,
+        lambda given: replies.parse_hex(given, "m-output", 3),
+        lambda given: replies.parse_inference(given, count=1, warmups=0),
+        lambda given: replies.parse_text(given, "m-name-dut"),
+    ):
+        try:
+            parse(lines)
+        except DeviceError as error:
+            assert error.id == "garbled-line"
+
+
+def test_an_error_text_cannot_write_to_the_terminal() -> None:
+    error = replies.error_of("e-[\x1b]0;title\x07]")
+    assert error is not None
+    assert str(error).isprintable()
+
+
