@@ -139,7 +139,7 @@ class HostProgram:
         units = [folder / f"{kernel}.cpp" for kernel in kernels]
         for start in range(0, len(sources), UNIT):
             unit = folder / f"unit_{start}.cpp"
-            unit.write_text("".join(_renamed(made, start + i) for i, made in enumerate(sources[start : start + UNIT])))
+            unit.write_text("".join(renamed(made, start + i) for i, made in enumerate(sources[start : start + UNIT])))
             units.append(unit)
         numbers = range(len(sources))
         main = _MAIN.replace("@DECLARATIONS@", "\n".join(f"MODEL({number})" for number in numbers))
@@ -181,7 +181,8 @@ def spread_plan(graph: Graph) -> MemoryPlan:
     return MemoryPlan(offset, tuple(placements), 0)
 
 
-def _renamed(made: ModelSources, number: int) -> str:
+def renamed(made: ModelSources, number: int) -> str:
+    """The three files of a model as one text, in namespaces and with an arena of its number."""
     text = "".join(made.files[name] for name in ("constants.h", "constants.cpp", "model.cpp"))
     for line in ("#pragma once\n", '#include "constants.h"\n'):
         text = text.replace(line, "")

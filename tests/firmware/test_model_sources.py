@@ -245,20 +245,22 @@ def test_the_layout_is_the_promised_one(tmp_path: Path) -> None:
     """Cross-compiled without a warning; parameters have the promised sizes, constants sum up to the promised bytes."""
     for path in (*runtime_files(tuple(aot_models.KINDS)), resources.firmware_templates() / "port" / "port.h"):
         shutil.copy(path, tmp_path)
-    wanted = dict(PARAMETER_BYTES)
-    for name, graph in _all_kernels():
-        files = model_sources(graph, aot_host.spread_plan(graph)).files
-        for file, text in files.items():
-            (tmp_path / file).write_text(text)
-        for stem in ("model", "constants"):
-            source, made = tmp_path / f"{stem}.cpp", tmp_path / f"{stem}.o"
-            subprocess.run([str(ARM), *ARM_FLAGS, "-c", source, "-o", made], check=True, cwd=tmp_path)
-        assert _symbols(tmp_path / "model.o")["kOperator0"] == wanted.pop(name), name
-        arena = _symbols(tmp_path / "model.o")["danas_arena"]
-        assert arena == aot_host.spread_plan(graph).arena_bytes
-        arrays = _symbols(tmp_path / "constants.o").values()
+    models = _all_kernels()
+    assert {name for name, _ in models} == set(PARAMETER_BYTES)
+    texts = [
+        aot_host.renamed(model_sources(graph, aot_host.spread_plan(graph)), number)
+        for number, (_, graph) in enumerate(models)
+    ]
+    source, made = tmp_path / "models.cpp", tmp_path / "models.o"
+    source.write_text("".join(texts))
+    subprocess.run([str(ARM), *ARM_FLAGS, f"-I{tmp_path}", "-c", source, "-o", made], check=True, cwd=tmp_path)
+    sizes = _object_sizes(made)
+    for number, (name, graph) in enumerate(models):
+        mine = {symbol: size for (model, symbol), size in sizes.items() if model == number}
+        assert mine["kOperator0"] == PARAMETER_BYTES[name], name
+        assert mine["arena"] == aot_host.spread_plan(graph).arena_bytes
+        arrays = [size for symbol, size in mine.items() if symbol.startswith("kConstant")]
         assert sum(-(-size // 4) * 4 for size in arrays) == _promised_constants(graph), name
-    assert not wanted
 
 
 def _promised_constants(graph: Graph) -> int:
@@ -278,17 +280,19 @@ def _promised_constants(graph: Graph) -> int:
     return total + 4 * channels + -(-channels // 4) * 4
 
 
-def _symbols(path: Path) -> dict[str, int]:
-    """Sizes of the objects of an object file, by the last part of their (mangled) names."""
+def _object_sizes(path: Path) -> dict[tuple[int, str], int]:
+    """(number of the model, name) → size of each parameter struct, constant array and arena of an object file."""
+    found = {}
     with path.open("rb") as file:
-        table = ELFFile(file).get_section_by_name(".symtab")
-        objects = [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_OBJECT"]
-        return {_plain_name(symbol.name): symbol["st_size"] for symbol in objects}
-
-
-def _plain_name(mangled: str) -> str:
-    found = re.search(r"(kOperator\d+|kConstant\d+|kCodes|cycles_of)E?$", mangled)
-    return found[1] if found else mangled
+        for symbol in ELFFile(file).get_section_by_name(".symtab").iter_symbols():
+            # Mangled names are words behind their lengths: _ZN 7 model_3 12 _GLOBAL__N_1 L 10 kOperator0 E.
+            match = re.fullmatch(r"_ZN(?:7model_(\d)|8model_(\d\d))\D?\d.*?(kOperator\d+|kConstant\d+)E", symbol.name)
+            arena = re.fullmatch(r"danas_(arena)_(\d+)", symbol.name)
+            if match:
+                found[int(match[1] or match[2]), match[3]] = int(symbol["st_size"])
+            elif arena:
+                found[int(arena[2]), arena[1]] = int(symbol["st_size"])
+    return found
 
 
 @needs_arm
