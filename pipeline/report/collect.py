@@ -126,10 +126,10 @@ def _timing(measurement: Measurement) -> dict[str, Figure]:
     middle = int(median(cycles))
     if measurement.target == "emulated":
         # The emulator counts instructions; what these are in time only a board can tell.
-        return {"instructions an inference (median)": Figure(value=middle, unit="instructions", source=source)}
+        return {"an inference (median)": Figure(value=middle, unit="instructions", source=source)}
     milliseconds = round(1000 * middle / int(measurement.clock.value or 1), 3)
     return {
-        "cycles an inference (median)": Figure(value=middle, unit="cycles", source=source),
+        "an inference (median)": Figure(value=middle, unit="cycles", source=source),
         "time an inference (median)": Figure(value=milliseconds, unit="ms", source=source),
     }
 

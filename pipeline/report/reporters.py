@@ -103,7 +103,7 @@ class TerminalReporter:
         self._memory(console, "Flash", report.flash)
         self._checks(console, report)
         for name, figure in report.timing.items():
-            console.print(f"{name}: {_value(figure)} ({figure.source})")
+            console.print(f"{name[:1].upper()}{name[1:]}: {_value(figure)} ({figure.source})")
         for note in report.verdict.notes:
             console.print(Text(f"Note: {printable(note, 400)}", style="yellow"))
         style = "bold green" if report.passed else "bold red"
@@ -126,7 +126,8 @@ class TerminalReporter:
         first = lines[0]
         table = Table(title, f"estimate ({first.estimate.source})", f"found ({lines[-1].found.source})")
         for line in lines:
-            table.add_row(Text(printable(line.name)), _value(line.estimate), _value(line.found))
+            found = "–" if line.found.value is None else _value(line.found)
+            table.add_row(Text(printable(line.name)), _value(line.estimate), found)
         console.print(table)
 
     @staticmethod
