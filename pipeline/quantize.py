@@ -9,6 +9,7 @@ zero point to −128. Outputs are int8 probabilities, one a class.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -138,7 +139,9 @@ def convert(network: subnet.Subnet, calibration: NDArray[np.uint8]) -> bytes:
         for image in np.concatenate([ends, calibration]):
             yield [subnet.as_input(image[None])]
 
-    with captured() as noise:
+    with captured() as noise, warnings.catch_warnings():
+        # It misses ranges for the int8 input that it takes from the calibration.
+        warnings.simplefilter("ignore")
         try:
             converter = tf.lite.TFLiteConverter.from_keras_model(keras_model(network))
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pipeline.search.candidate import Candidate
 from pipeline.search.engine import ScoringSettings, SearchConfig, SearchResult, full, quick, run, with_budget
+from pipeline.search.feasibility import analytic
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.progress import Phase, Progress
 from pipeline.search.space import Space
@@ -23,6 +24,7 @@ __all__ = [
     "SearchResult",
     "Space",
     "TrainingSettings",
+    "analytic",
     "full",
     "quick",
     "run",

@@ -56,7 +56,7 @@ def load(path: Path, meta: Mapping[str, Any] | None = None) -> dict[str, NDArray
     Returns None if there is no such file, or if it is another's or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             if meta is not None and json.loads(stored[_META].tobytes()) != json.loads(json.dumps(meta)):
                 return None
             return {name: stored[name] for name in stored.files if name != _META}

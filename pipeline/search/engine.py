@@ -276,8 +276,8 @@ def quick(limits: Limits, *, evaluations: int | None = 24, seconds: float | None
     return SearchConfig(
         space=space.quick(),
         limits=limits.model_copy(update={"macs": macs}),
-        training=TrainingSettings(steps=150, batch=64),
-        scoring=ScoringSettings(calibration_images=512, validation_images=1000),
+        training=TrainingSettings(steps=100, batch=32),
+        scoring=ScoringSettings(calibration_images=512, validation_images=1000, fine_tuning_steps=40, rate=3e-3),
         evaluations=evaluations,
         seconds=seconds,
         seed=seed,

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
+from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
+from pipeline.estimate import estimate
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import DataConfig, Genotype
+from pipeline.graph.skeleton import from_genotype
 from pipeline.search.space import Space
 
 Estimator = Callable[[Genotype], Estimate]
+
+
+def analytic(board: Board, classes: int) -> Estimator:
+    """The estimator of a real search: a genotype's shapes on a board; no weights, no TensorFlow."""
+    return lambda genotype: estimate(from_genotype(genotype, classes), board)
 
 
 class Feasibility:

@@ -40,9 +40,8 @@ def _random_untried(feasibility: Feasibility, tried: set[Genotype], rng: np.rand
     """Any feasible genotype that was not tried, each data configuration equally likely."""
     data = [feasibility.data[number] for number in rng.permutation(len(feasibility.data))]
     for config in data:
-        of_it = list(feasibility.space.of(config))
         for _ in range(_TRIES):
-            genotype = of_it[int(rng.integers(len(of_it)))]
+            genotype = feasibility.space.random(rng, config)
             if genotype not in tried and feasibility.admits(genotype):
                 return genotype
         left = [genotype for genotype in feasibility.of(config) if genotype not in tried]

@@ -8,9 +8,10 @@ Source of the steps and of the crossover: arXiv 2502.12690 (data-aware NAS with 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -86,10 +87,10 @@ class Space:
             for alpha in self.alphas:
                 yield Genotype(data, depths, alpha)
 
-    def random(self, rng: np.random.Generator) -> Genotype:
-        """A genotype, every one equally likely."""
+    def random(self, rng: np.random.Generator, data: DataConfig | None = None) -> Genotype:
+        """A genotype, every one (of the data configuration, where it is given) equally likely."""
         return Genotype(
-            self.data[int(rng.integers(len(self.data)))],
+            self.data[int(rng.integers(len(self.data)))] if data is None else data,
             self.depths[int(rng.integers(len(self.depths)))],
             self.alphas[int(rng.integers(len(self.alphas)))],
         )
@@ -165,8 +166,16 @@ def full() -> Space:
 
 
 def quick() -> Space:
-    """The demo's space: the three smallest resolutions in both colours, every depth and width."""
-    return Space(data=tuple(data for data in all_data() if data.resolution <= 96), depths=all_depths(), alphas=ALPHAS)
+    """The demo's space: the three smallest resolutions in both colours, every depth, alpha up to 0.5.
+
+    The width is capped because a supernet's largest subnet sets the cost of its every step, and the widest designs of
+    64 pixels that fit a quick search's limit on MACs are its shallowest, not its best.
+    """
+    return Space(
+        data=tuple(data for data in all_data() if data.resolution <= 96),
+        depths=all_depths(),
+        alphas=tuple(alpha for alpha in ALPHAS if alpha <= 0.5),
+    )
 
 
 def largest(genotypes: Sequence[Genotype]) -> Genotype:
@@ -182,7 +191,6 @@ def smallest(genotypes: Sequence[Genotype]) -> Genotype:
     return _extreme(genotypes, min)
 
 
-def _extreme(genotypes: Sequence[Genotype], pick: type | object) -> Genotype:
-    choose = max if pick is max else min
+def _extreme(genotypes: Sequence[Genotype], choose: Callable[[Iterable[Any]], Any]) -> Genotype:
     depths = [choose(genotype.depths[stage] for genotype in genotypes) for stage in range(len(MAX_DEPTHS))]
     return Genotype(genotypes[0].data, repair(depths), choose(genotype.alpha for genotype in genotypes))

@@ -124,7 +124,7 @@ class Study:
     def close(self) -> None:
         """Mark a trial that is still open as failed and let go of the file."""
         if getattr(self, "_open", None) is not None:
-            self._study.tell(self._open, state=self._optuna.trial.TrialState.FAIL)
+            self._study.tell(self._open, state=self._optuna.trial.TrialState.FAIL, skip_if_finished=True)
             self._open = None
         self._storage.remove_session()
         self._storage.engine.dispose()

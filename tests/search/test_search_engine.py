@@ -1,0 +1,134 @@
+"""The whole search on a toy: repeatable, resumable after SIGKILL, blind to visiting order, within its budget."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from search_toy import SPACE, ToySource, config, estimate
+
+from pipeline import search
+from pipeline.genotype import Genotype
+from pipeline.search.engine import _Search
+from pipeline.search.feasibility import Feasibility
+from pipeline.search.study import Study
+from pipeline.search.supernets import stored_weights
+
+pytestmark = pytest.mark.slow
+
+_CHILD = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from search_toy import ToySource, config, estimate
+from pipeline import search
+
+def progress(moment):
+    print(moment.phase.value, moment.evaluations, moment.step, flush=True)
+
+search.run(config(), ToySource(), folder=Path(sys.argv[2]), estimate=estimate, progress=progress)
+"""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, search.SearchResult]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    return folder, search.run(config(), ToySource(), folder=folder, estimate=estimate)
+
+
+def _killed_at(folder: Path, moments: tuple[str, ...]) -> None:
+    """Start the search in a process of its own, once for each moment, and kill it when it reports that one."""
+    for moment in moments:
+        child = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(Path(__file__).parent), str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert child.stdout is not None
+        with child.stdout as lines:
+            assert any(line.strip() == moment for line in lines), f"never came to {moment!r}"
+            child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+
+
+def test_killed_and_resumed_equals_uninterrupted(
+    tmp_path: Path, uninterrupted: tuple[Path, search.SearchResult]
+) -> None:
+    # Within a supernet's training between two checkpoints, and with a candidate under way.
+    _killed_at(tmp_path, ("supernet 0 6", "candidate 1 0"))
+    resumed = search.run(config(), ToySource(), folder=tmp_path, estimate=estimate)
+    folder, expected = uninterrupted
+    assert resumed.candidates == expected.candidates
+    assert resumed.evaluations == expected.evaluations == 4
+    for data in SPACE.data:
+        ours, theirs = stored_weights(tmp_path, data), stored_weights(folder, data)
+        assert (ours is None) == (theirs is None)
+        if ours is not None and theirs is not None:
+            assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_the_result_is_sorted_feasible_and_repeated_for_nothing(
+    uninterrupted: tuple[Path, search.SearchResult],
+) -> None:
+    folder, first = uninterrupted
+    ranks = [candidate.rank for candidate in first.candidates]
+    assert ranks == sorted(ranks)
+    assert first.stopped == "evaluations"
+    assert len(first.finalists()) == 3
+    moments: list[search.Progress] = []
+    again = search.run(config(), ToySource(), folder=folder, estimate=estimate, progress=moments.append)
+    assert again.candidates == first.candidates
+    assert [moment.phase for moment in moments] == [search.Phase.DONE]
+
+
+def test_scores_do_not_depend_on_visiting_order(
+    tmp_path: Path, uninterrupted: tuple[Path, search.SearchResult]
+) -> None:
+    settings, source = config(), ToySource()
+    study = Study(tmp_path / "study.db", {})
+    feasibility = Feasibility(SPACE, estimate, settings.limits)
+    made = _Search(settings, source, feasibility, study, uninterrupted[0])
+    chosen = [
+        Genotype.parse(f"{uninterrupted[1].candidates[0].genotype.data.id}-{text}")
+        for text in ("d21000-a02", "d00000-a01", "d10000-a02")
+    ]
+    supernet = made.supernets.get(chosen[0].data, report=lambda _: None, keep_going=lambda: True)
+    forward = {genotype: made.score(supernet, genotype) for genotype in chosen}
+    backward = {genotype: made.score(supernet, genotype) for genotype in reversed(chosen)}
+    assert forward == backward
+    study.close()
+
+
+def test_a_time_budget_ends_the_search_with_what_it_has(tmp_path: Path) -> None:
+    began = time.monotonic()
+    settings = config(evaluations=None, seconds=1e-6)
+    nothing = search.run(settings, ToySource(), folder=tmp_path, estimate=estimate)
+    assert (nothing.evaluations, nothing.stopped) == (0, "time")
+    some = search.run(
+        search.with_budget(settings, evaluations=2, seconds=3600), ToySource(), folder=tmp_path, estimate=estimate
+    )
+    assert (some.evaluations, some.stopped) == (2, "evaluations")
+    assert time.monotonic() > began
+
+
+def test_ctrl_c_leaves_a_search_that_goes_on(tmp_path: Path, uninterrupted: tuple[Path, search.SearchResult]) -> None:
+    def interrupt(moment: search.Progress) -> None:
+        if moment.phase is search.Phase.SUPERNET and moment.step == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search.run(config(), ToySource(), folder=tmp_path, estimate=estimate, progress=interrupt)
+    resumed = search.run(config(), ToySource(), folder=tmp_path, estimate=estimate)
+    assert resumed.candidates == uninterrupted[1].candidates
+
+
+def test_importing_the_package_imports_no_tensorflow() -> None:
+    code = "import sys, pipeline.search, pipeline.quantize; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0

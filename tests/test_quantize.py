@@ -1,0 +1,101 @@
+"""From a subnet to a .tflite: what is in it, that it computes the same, and that its bytes repeat."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "search"))
+
+from search_toy import MONO, ToySource, config, estimate
+
+from pipeline import search
+from pipeline.datasets import Split
+from pipeline.errors import UsageError
+from pipeline.genotype import Genotype
+from pipeline.graph.reader import read
+from pipeline.graph.reference import Reference
+from pipeline.graph.skeleton import from_genotype
+from pipeline.quantize import QuantizeSettings, convert, evaluate, keras_model, quantize
+from pipeline.search import layers, subnet
+
+pytestmark = pytest.mark.slow
+
+GENOTYPE = Genotype.parse("32-mono-d22100-a02")
+
+
+@pytest.fixture(scope="module")
+def network() -> subnet.Subnet:
+    weights = layers.initial(layers.parameters(GENOTYPE, 2), (3,))
+    rng = np.random.default_rng(1)
+    for name, values in weights.items():
+        if not name.endswith("kernel"):
+            weights[name] = values + rng.normal(0, 0.2, values.shape).astype(np.float32)
+    return subnet.settle(weights, GENOTYPE, 2, ToySource().view(Split.TRAIN, MONO).images[:32])
+
+
+def test_the_keras_model_computes_what_the_subnet_does(network: subnet.Subnet) -> None:
+    images = ToySource().view(Split.VALIDATION, MONO).images[:8]
+    logits = network.logits(images).astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    model = keras_model(network)
+    found = np.concatenate([model(subnet.as_input(image[None]), training=False).numpy() for image in images])
+    assert np.abs(found - expected).max() < 1e-4
+    assert np.ptp(expected[:, 0]) > 1e-3
+
+
+def test_the_flatbuffer_repeats_and_is_what_the_skeleton_says(network: subnet.Subnet, tmp_path: Path) -> None:
+    calibration = ToySource().view(Split.TRAIN, MONO).images[:16]
+    flatbuffer = convert(network, calibration)
+    assert convert(network, calibration) == flatbuffer
+    path = tmp_path / "m.tflite"
+    path.write_bytes(flatbuffer)
+    graph, skeleton = read(path), from_genotype(GENOTYPE, 2)
+    assert [operator.code for operator in graph.operators] == [operator.code for operator in skeleton.operators]
+    assert "PAD" not in {operator.code.name for operator in graph.operators}
+    source = graph.tensors[graph.inputs[0]]
+    assert source.quantization is not None
+    assert source.quantization.scale == pytest.approx(1 / 255, rel=1e-6)
+    assert source.quantization.zero_point == -128
+
+
+def test_a_finalist_is_finished_from_its_supernet(tmp_path: Path) -> None:
+    source = ToySource()
+    run = tmp_path / "search"
+    found = search.run(config(evaluations=1), source, folder=run, estimate=estimate)
+    genotype = found.candidates[0].genotype
+    settings = QuantizeSettings(fine_tuning_steps=40, batch=16, calibration_images=64)
+    steps: list[int] = []
+    results = [
+        quantize(
+            genotype,
+            source,
+            search_folder=run,
+            out=tmp_path / name,
+            seed=3,
+            settings=settings,
+            report=lambda step: steps.append(step.number),
+        )
+        for name in ("one", "two")
+    ]
+    assert steps == [*range(1, 41)] * 2
+    assert results[0].path.read_bytes() == results[1].path.read_bytes()
+    assert results[0].record.read_text() == results[1].record.read_text()
+    record = json.loads(results[0].record.read_text())
+    assert record["validation"]["int8_accuracy"] == results[0].int8_accuracy
+    view = source.view(Split.VALIDATION, genotype.data)
+    assert results[0].float_accuracy > 0.7
+    assert abs(results[0].int8_accuracy - results[0].float_accuracy) < 0.1
+    reference = Reference(results[0].path).run((view.images.astype(np.int16) - 128).astype(np.int8))
+    by_reference = float(np.mean(reference.argmax(axis=1) == view.labels))
+    assert abs(evaluate(results[0].path, view) - by_reference) < 0.05
+
+
+def test_without_a_supernet_there_is_nothing_to_quantize(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        quantize(GENOTYPE, ToySource(), search_folder=tmp_path, out=tmp_path, seed=0)
+    assert caught.value.id == "no-supernet"
