@@ -14,6 +14,7 @@ from pipeline.graph.model import (
     DType,
     Graph,
     MeanOptions,
+    NoOptions,
     OpCode,
     Operator,
     Options,
@@ -29,6 +30,7 @@ _VERSIONS = {
     OpCode.DEPTHWISE_CONV_2D: 3,
     OpCode.ADD: 2,
     OpCode.MEAN: 2,
+    OpCode.RESHAPE: 1,
     OpCode.FULLY_CONNECTED: 4,
     OpCode.SOFTMAX: 2,
 }
@@ -75,7 +77,12 @@ class _Builder:
         return self.operator(OpCode.DEPTHWISE_CONV_2D, (source, weights, bias), shape, options)
 
     def add(self, first: int, second: int) -> int:
-        return self.operator(OpCode.ADD, (first, second), self.tensors[first].shape, _NO_OPTIONS)
+        shape = self.tensors[first].shape
+        if shape[1:3] == (1, 1):
+            # Of a 1×1 feature map the converter takes the second operand for a bias, and squeezes it.
+            axis = self.constant((1,), DType.INT32)
+            second = self.operator(OpCode.RESHAPE, (second, axis), shape[3:], NoOptions())
+        return self.operator(OpCode.ADD, (first, second), shape, _NO_OPTIONS)
 
 
 def from_genotype(genotype: Genotype, classes: int) -> Graph:

@@ -295,6 +295,16 @@ def test_mean_over_other_axes(axes: tuple[int, ...], id: str) -> None:  # noqa: 
     assert _refusal(writer.finish([x], [y])).id == id
 
 
+def test_add_takes_an_operand_without_its_leading_ones() -> None:
+    """The converter writes a residual on a 1×1 feature map so."""
+    writer = ModelWriter()
+    a, d = (writer.tensor((1, 1, 1, 4), DType.INT8, scale=1.0) for _ in range(2))
+    b = writer.tensor((4,), DType.INT8, scale=1.0)
+    writer.operator(OpCode.RESHAPE, [a], [b], NoOptions())
+    writer.operator(OpCode.ADD, [a, b], [d], ActivationOptions())
+    assert parse(writer.finish([a], [d])).operators[1].inputs == (a, b)
+
+
 def test_add_broadcasts_nothing() -> None:
     writer = ModelWriter()
     a, b = writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0), writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0)

@@ -1,0 +1,52 @@
+"""Which kernel an operator calls, and which constants it brings: the layout that the renderer writes.
+
+Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares the two byte by byte.
+"""
+
+from __future__ import annotations
+
+from pipeline.graph.model import DType, Graph, OpCode, Operator
+
+#: Arrays of int8 and int32 start at multiples of this, those of doubles at multiples of 8.
+WORD = 4
+
+
+def words(size: int) -> int:
+    """Bytes of an array with the padding behind it."""
+    return -(-size // WORD) * WORD
+
+
+def kernel_name(graph: Graph, operator: Operator) -> str:
+    """Name of an operator's kernel in the calibration table.
+
+    It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32.
+    """
+    source = operator.inputs[0]
+    if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:
+        return "QUANTIZE_INTEGERS"
+    return operator.code.value
+
+
+def constant_bytes(graph: Graph, operator: Operator) -> int:
+    """Bytes in flash of the constant arrays of one operator; parameters are not among them."""
+    if operator.code not in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):
+        return 0
+    index = operator.inputs[1]
+    if index is None:
+        return 0
+    weights = graph.tensors[index]
+    channels = graph.tensors[operator.outputs[0]].shape[-1]
+    # Weights, and the bias of each channel: zeros where the model has none.
+    shared = words(weights.nbytes) + WORD * channels
+    if operator.code is not OpCode.FULLY_CONNECTED:
+        # Multiplier and shift of each channel.
+        return shared + WORD * channels + words(channels)
+    per_channel = weights.quantization is None or len(weights.quantization.scales) > 1
+    # The factor of each output, or one of all, is a double.
+    return shared + 8 * (channels if per_channel else 1)
+
+
+def name_bytes(graph: Graph) -> int:
+    """Bytes in flash of the table of operator names: a pointer an operator, and each name once."""
+    names = {operator.code.value for operator in graph.operators}
+    return WORD * len(graph.operators) + sum(words(len(name) + 1) for name in names)

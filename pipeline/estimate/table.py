@@ -1,0 +1,134 @@
+"""Calibration tables: what code, parameters and stack each kernel takes, for one processor and compiler.
+
+``tables/CPU.toml`` is written by ``benchmarks/calibrate.py`` from ELF files of small probe programs and from the
+stack's high-water mark on the emulated board. It holds for the kernels, the compiler and the flags of its day: run
+the script again after a change of any of them.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import UsageError, printable
+
+#: Folder of the tables.
+TABLES = Path(__file__).resolve().parent / "tables"
+
+_Bytes = Annotated[int, Field(ge=0, lt=2**24)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Program(_Frozen):
+    """What every firmware has, whatever its model.
+
+    Attributes:
+        port_code: Bytes of the vector table, start-up, board port and command loop.
+        runtime_code: Bytes of the runtime's functions, without the calls of kernels.
+        constants: Bytes of texts and tables of port and command loop.
+        initialised: Bytes of initial values of .data, which are kept in flash.
+        static: Bytes of .data and .bss outside the arena, without the model's share.
+        static_per_operator: Bytes of .bss an operator.
+        stack: Bytes of stack that the program uses apart from inference.
+        calling_stack: Bytes of stack that calling kernels takes in a long model, beyond the kernels' probes.
+        routines: Library routines that it contains.
+    """
+
+    port_code: _Bytes
+    runtime_code: _Bytes
+    constants: _Bytes
+    initialised: _Bytes
+    static: _Bytes
+    static_per_operator: _Bytes
+    stack: _Bytes
+    calling_stack: _Bytes
+    routines: tuple[str, ...] = ()
+
+
+class Kernel(_Frozen):
+    """What one kind of operator adds.
+
+    Attributes:
+        code: Bytes of the kernel's functions, once in a program.
+        constants: Bytes of the kernel's own tables, once in a program.
+        call: Bytes of code of one call.
+        parameters: Bytes of the parameters of one call.
+        stack: Bytes of stack of a program during its inference, all callers included.
+        routines: Library routines that it contains.
+    """
+
+    code: _Bytes
+    constants: _Bytes
+    call: _Bytes
+    parameters: _Bytes
+    stack: _Bytes
+    routines: tuple[str, ...] = ()
+
+
+class Table(_Frozen):
+    """A calibration table."""
+
+    schema_version: Literal[1]
+    cpu: str
+    compiler: str
+    flags: str
+    program: Program
+    kernels: dict[str, Kernel]
+    routines: dict[str, _Bytes]
+
+
+def read(path: Path) -> Table:
+    """Read and validate a table.
+
+    Raises:
+        UsageError: ``calibration-table`` with file and field.
+    """
+    try:
+        with path.open("rb") as file:
+            table = Table.model_validate(tomllib.load(file))
+    except tomllib.TOMLDecodeError as error:
+        raise _wrong(path, "(whole file)", str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
+        raise _wrong(path, field, str(first["msg"])) from error
+    users: dict[str, Program | Kernel] = {"program": table.program, **table.kernels}
+    for name, user in users.items():
+        missing = sorted(set(user.routines) - set(table.routines))
+        if missing:
+            raise _wrong(path, f"{name}.routines", f"{missing[0]} is not in the table routines")
+    return table
+
+
+def _wrong(path: Path, field: str, why: str) -> UsageError:
+    return UsageError(
+        "calibration-table",
+        f"{printable(path.name)}: field {printable(field)}: {printable(why)}",
+        next="Write the table again: python benchmarks/calibrate.py",
+    )
+
+
+@cache
+def load(cpu: str) -> Table:
+    """The table of a processor, by a board's ``core.cpu``.
+
+    Raises:
+        UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
+    """
+    path = TABLES / f"{cpu}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(found.stem for found in TABLES.glob("*.toml"))) or "none"
+        raise UsageError(
+            "no-calibration",
+            f"there is no calibration table for {printable(cpu)}",
+            why=f"Tables: {known}.",
+            next="Write it: python benchmarks/calibrate.py --board BOARD",
+        )
+    return read(path)

@@ -1,0 +1,121 @@
+"""The estimate: its items, and that it says the same of a genotype, its model and the rendered sources."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline import boards
+from pipeline import estimate as package
+from pipeline.errors import UsageError
+from pipeline.estimate import Estimate, Limits, estimate, plan
+from pipeline.estimate.kernels import constant_bytes, name_bytes, words
+from pipeline.estimate.macs import macs
+from pipeline.estimate.table import Table, load
+from pipeline.firmware.lowering import Constant, Lowering
+from pipeline.genotype import Genotype
+from pipeline.graph.filling import filled
+from pipeline.graph.model import Graph, OpCode
+from pipeline.graph.skeleton import from_genotype
+
+_BOARD = boards.load("nucleo_f746zg")
+_NAMES = ("32-mono-d00000-a01", "96-rgb-d32100-a03", "64-mono-d34331-a04")
+
+
+def _parts(found: Estimate) -> dict[str, int]:
+    return {item.name: item.bytes for item in (*found.ram, *found.flash)}
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_a_skeleton_and_its_model_have_one_estimate(name: str) -> None:
+    skeleton = from_genotype(Genotype.parse(name), 3)
+    model = filled(skeleton, seed=4)
+    assert estimate(skeleton, _BOARD) == estimate(model, _BOARD)
+    assert estimate(model, _BOARD, plan=plan(model)) == estimate(model, _BOARD)
+
+
+def test_items_sum_up_and_are_the_table_s() -> None:
+    graph = from_genotype(Genotype.parse("96-rgb-d32100-a03"), 2)
+    found, table = estimate(graph, _BOARD), load("cortex-m7")
+    parts = _parts(found)
+    assert [item.name for item in found.ram] == ["arena", "static", "stack"]
+    assert parts["arena"] == plan(graph).arena_bytes
+    assert parts["static"] == table.program.static + 4 * len(graph.operators) + 4
+    kernels = {code.value: table.kernels[code.value] for code in graph.codes}
+    assert {name for name in parts if name.startswith("kernel")} == {f"kernel {name}" for name in kernels}
+    assert parts["kernel CONV_2D"] == kernels["CONV_2D"].code + kernels["CONV_2D"].constants
+    assert parts["stack"] >= max(kernel.stack for kernel in kernels.values())
+    assert found.ram_bytes == parts["arena"] + parts["static"] + parts["stack"]
+    assert found.flash_bytes == sum(item.bytes for item in found.flash)
+    assert found.stack_reserve == _BOARD.stack.reserve_bytes >= parts["stack"]
+
+
+def _rendered_bytes(graph: Graph) -> tuple[int, int]:
+    """(bytes of the constant arrays that are rendered, bytes saved because equal ones are kept once)."""
+    lowering, used = Lowering(graph), 0
+    for operator in graph.operators:
+        for field in lowering.call(operator).fields:
+            if isinstance(field.value, Constant):
+                used += words(lowering.pool.arrays[field.value.number].nbytes)
+    kept = sum(words(array.nbytes) for array in lowering.pool.arrays)
+    return kept, used - kept
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_constants_are_those_that_are_rendered(name: str) -> None:
+    graph = filled(from_genotype(Genotype.parse(name), 2), seed=5)
+    kept, shared = _rendered_bytes(graph)
+    assert sum(constant_bytes(graph, operator) for operator in graph.operators) == kept + shared
+    assert shared < 0.02 * kept
+
+
+def test_names_are_counted_once() -> None:
+    graph = from_genotype(Genotype.parse("32-mono-d00000-a01"), 2)
+    lengths = {len(code.value) for code in (OpCode.MEAN, OpCode.ADD)}
+    assert lengths == {3, 4}
+    # CONV_2D 8, DEPTHWISE_CONV_2D 20, ADD 4, MEAN 8, FULLY_CONNECTED 16, SOFTMAX 8
+    assert name_bytes(graph) == 4 * len(graph.operators) + 64
+
+
+def test_macs_are_the_textbook_s() -> None:
+    graph = from_genotype(Genotype.parse("32-mono-d00000-a01"), 2)
+    # Stem, stage 1 (depthwise, project), stage 2 block 0 (16 → 8 hidden → 24) and 1 (24 → 16 hidden → 24), dense.
+    stem, first = 16 * 16 * 9 * 32, 16 * 16 * (9 * 32 + 32 * 16)
+    second = 16 * 16 * 16 * 8 + 8 * 8 * (9 * 8 + 8 * 24)
+    third = 8 * 8 * (24 * 16 + 9 * 16 + 16 * 24)
+    assert macs(graph) == stem + first + second + third + 24 * 2
+
+
+def test_a_larger_network_needs_more() -> None:
+    small, large = (estimate(from_genotype(Genotype.parse(name), 2), _BOARD) for name in _NAMES[:2])
+    assert small.ram_bytes < large.ram_bytes
+    assert small.flash_bytes < large.flash_bytes
+    assert Limits(ram_bytes=small.ram_bytes, flash_bytes=small.flash_bytes, macs=small.macs).admits(small)
+    assert not Limits(ram_bytes=small.ram_bytes, flash_bytes=large.flash_bytes).admits(large)
+
+
+def test_a_kernel_that_is_not_calibrated_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = load("cortex-m7")
+    kernels = {name: kernel for name, kernel in table.kernels.items() if name != "MEAN"}
+
+    def without_mean(_: str) -> Table:
+        return table.model_copy(update={"kernels": kernels})
+
+    monkeypatch.setattr("pipeline.estimate.estimator.load", without_mean)
+    with pytest.raises(UsageError) as caught:
+        estimate(from_genotype(Genotype.parse(_NAMES[0]), 2), _BOARD)
+    assert caught.value.id == "no-calibration" and "MEAN" in caught.value.what
+
+
+def test_importing_the_values_loads_no_numpy() -> None:
+    code = "import sys, pipeline.estimate.model, pipeline.estimate; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_package_exports_what_it_says() -> None:
+    for name in package.__all__:
+        assert callable(getattr(package, name))
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = package.nonsense

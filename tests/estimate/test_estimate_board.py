@@ -1,0 +1,51 @@
+"""The estimate against the linker and the emulated board: the calibration table is that of today's kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import boards
+from pipeline.estimate import estimate, plan
+from pipeline.genotype import Genotype
+from pipeline.graph.filling import filled
+from pipeline.graph.inputs import random_inputs
+from pipeline.graph.skeleton import from_genotype
+
+_BOARD = boards.load("nucleo_f746zg")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["32-mono-d10000-a02", "64-rgb-d21100-a04"])
+def test_ram_and_flash_are_within_their_tolerances(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("unicorn")
+    from pipeline.device import emulated
+    from pipeline.device.link import SerialLink
+    from pipeline.device.measure import measure
+    from pipeline.device.protocol import Session
+    from pipeline.firmware.build import build
+    from pipeline.firmware.render import render
+
+    skeleton = from_genotype(Genotype.parse(name), 2)
+    graph = filled(skeleton, seed=9)
+    expected = estimate(skeleton, _BOARD)
+    render(graph, plan(graph), _BOARD, into=tmp_path)
+    firmware = build(tmp_path, _BOARD)
+    assert expected.flash_bytes == pytest.approx(firmware.report.flash_bytes, rel=0.03)
+    parts = {item.name: item.bytes for item in expected.ram}
+    assert parts["arena"] == firmware.report.arena_bytes
+    assert parts["static"] == firmware.report.static_bytes
+
+    with emulated.start(_BOARD, firmware.elf) as device:
+        link = SerialLink(device.port, baud=_BOARD.serial.baud)
+        try:
+            inputs = [random_inputs(graph.input, 1, seed=0).tobytes()]
+            measured = measure(Session(link, health=device.check), inputs=inputs, statistics=device.statistics)
+        finally:
+            link.close()
+    ram = measured.memory_after.ram.value
+    assert ram is not None
+    assert ram <= expected.ram_bytes <= 1.02 * ram
+    stack = measured.memory_after.stack_used.value
+    assert stack is not None and stack <= parts["stack"] <= 1.25 * stack

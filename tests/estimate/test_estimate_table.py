@@ -1,0 +1,50 @@
+"""Calibration tables are validated when read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import boards
+from pipeline.errors import UsageError
+from pipeline.estimate import table
+from pipeline.graph.model import OpCode
+
+_TEXT = (table.TABLES / "cortex-m7.toml").read_text(encoding="utf-8")
+
+
+def test_every_board_has_a_table_with_every_kernel() -> None:
+    for name in boards.names():
+        kernels = table.load(boards.load(name).core.cpu).kernels
+        # RESHAPE is no kernel: the plan lets it share its input's bytes.
+        assert set(kernels) == {code.value for code in OpCode if code is not OpCode.RESHAPE} | {"QUANTIZE_INTEGERS"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("schema_version = 1", "schema_version = 2", "schema_version"),
+        ("port_code = ", "port_code = -", "program.port_code"),
+        ("[kernels.ADD]\n", "[kernels.ADD]\ncolour = 1\n", "kernels.ADD.colour"),
+        ("stack = ", "stock = ", "program.stack"),
+        ('cpu = "cortex-m7"', "cpu = cortex-m7", "(whole file)"),
+        ('"memcpy"', '"nothing_like_it"', "program.routines"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) -> None:
+    assert old in _TEXT
+    path = tmp_path / "cortex-m7.toml"
+    path.write_text(_TEXT.replace(old, new), encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        table.read(path)
+    assert caught.value.id == "calibration-table"
+    assert f"cortex-m7.toml: field {field}" in caught.value.what
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m99", "../../../etc/passwd", "\x1b[2J"])
+def test_a_processor_without_a_table_is_named(cpu: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        table.load(cpu)
+    assert caught.value.id == "no-calibration"
+    assert "cortex-m7" in caught.value.why and "\x1b" not in str(caught.value)
