@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import threading
+import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -46,8 +47,6 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
         return
     terminal = EchoTerminal()
     link = SerialLink(terminal.port, baud=115200)
-    import time
-
     yield Bench(link, time.monotonic, terminal.close)
     link.close()
     terminal.close()
@@ -151,7 +150,7 @@ def test_what_is_no_port(port: str) -> None:
     with pytest.raises(NoBoardError) as caught:
         SerialLink(port, baud=115200)
     assert caught.value.id == "no-such-port"
-    assert port.split("/")[-1] in caught.value.what
+    assert port.rpartition("/")[2] in caught.value.what
 
 
 def test_a_port_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:

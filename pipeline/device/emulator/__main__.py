@@ -74,7 +74,9 @@ def _run(options: argparse.Namespace) -> int:
         runner.start()
         threading.Thread(target=_control, args=(machine,), name="control", daemon=True).start()
         while runner.is_alive():
-            runner.join(0.5)  # short, so that signals get through
+            runner.join(0.2)  # short, so that signals get through
+            if machine.stopping:
+                machine.stop()
         return outcome.report(machine)
     finally:
         terminal.close()

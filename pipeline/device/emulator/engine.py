@@ -242,10 +242,18 @@ class Machine:
         return None
 
     def stop(self) -> None:
-        """End :meth:`run`, from any thread."""
+        """End :meth:`run`, from any thread.
+
+        The engine forgets a stop that comes just before it starts: call again while :meth:`run` has not returned.
+        """
         self._stopping.set()
         self._terminal.wake()
         self._uc.emu_stop()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopping.is_set()
 
     @property
     def halted(self) -> bool:
