@@ -50,5 +50,3 @@ def disk_problem(error: OSError, path: Path) -> EnvironmentProblem:
         why=printable(error.strerror or error),
         next="Free some space and resume the run." if full else "Choose another folder with --run.",
     )
-
-

@@ -9,30 +9,23 @@ from pathlib import Path
 from pipeline import boards
 from pipeline.boards import Board
 from pipeline.errors import EnvironmentProblem, UsageError, printable
-from pipeline.settings import Kind, Settings, Target
+from pipeline.settings import Settings, Target
 
 #: Least free disk space for a run: supernets, build output and images.
 LEAST_FREE_BYTES = 300 * 2**20
 
 
 def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> None:
-    """Check board, device, tools, model and disk, the quickest first. Nothing heavy is imported.
+    """Check board, device, tools and disk, the quickest first. Nothing heavy is imported.
 
     Raises:
-        UsageError: ``unknown-board``, ``no-emulator``, ``no-such-model``.
+        UsageError: ``unknown-board``, ``no-emulator``.
         NoBoardError: ``no-board``, ``ambiguous-board``, ``port-held`` …
         EnvironmentProblem: ``missing-extra``, ``missing-compiler``, ``disk-full``.
     """
     board = boards.load(settings.board)
     if needs_board:
         device(board, settings.target)
-    if settings.kind is Kind.DEPLOY and not Path(settings.model or "").is_file():
-        raise UsageError(
-            "no-such-model",
-            f"{printable(settings.model)} is no file",
-            why="deploy takes an int8 .tflite.",
-            next="Check the path.",
-        )
     compiler(settings.environment or board.build.local, board)
     disk(folder or Path())
 

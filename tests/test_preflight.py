@@ -52,8 +52,6 @@ def test_a_board_that_cannot_be_emulated_says_so() -> None:
     assert caught.value.id == "no-emulator"
 
 
-def test_no_board_and_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_board(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serial.tools.list_ports.comports", list)
     assert _id(Settings(kind=Kind.SEARCH, board="nucleo_f746zg")) == "no-board"
-    deploy = Settings(kind=Kind.DEPLOY, board="nucleo_f746zg", model="no-such.tflite")
-    assert _id(deploy, needs_board=False) == "no-such-model"

@@ -48,18 +48,26 @@ def read(path: Path) -> Graph:
             ``float-model``, ``partly-quantized``, ``unsupported-tensor``, ``unsupported-options``, ``dynamic-shape``
             or ``external-weights``; each names the operator, its version and the tensor where there is one.
     """
+    return parse(content_of(path))
+
+
+def content_of(path: Path) -> bytes:
+    """The bytes of a model file of a sensible size.
+
+    Raises:
+        UsageError: ``no-such-model`` or ``not-a-tflite``.
+    """
     try:
         if not path.is_file():
             raise FileNotFoundError("there is no such file")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
             raise damaged(f"{printable(path.name)}: {size} bytes are more than the limit of {MAX_FILE_BYTES}")
-        content = path.read_bytes()
+        return path.read_bytes()
     except (OSError, ValueError) as error:
         raise UsageError(
             "no-such-model", f"cannot read the model {printable(path)}", why=printable(error), next="Check the path."
         ) from error
-    return parse(content)
 
 
 def parse(content: bytes) -> Graph:

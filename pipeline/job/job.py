@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import boards
-from pipeline.errors import InterruptedRun, UsageError, printable
+from pipeline.errors import InterruptedRun, printable
 from pipeline.files import disk_problem, write_atomic
 from pipeline.job import driving, finding, judging, making
 from pipeline.job.context import Context, StageResult
@@ -85,7 +85,10 @@ class Job:
         preflight(settings, folder, needs_board=needs_board)
         content = b""
         if settings.kind is Kind.DEPLOY:
-            content = _checked_model(Path(settings.model or ""))
+            from pipeline.graph.reader import content_of
+            from pipeline.graph.repack import self_contained
+
+            content = self_contained(content_of(Path(settings.model or "")))
         job = cls(Run.create(settings, folder), display)
         if content:
             write_atomic(job.context.model, content)
@@ -145,24 +148,3 @@ class Job:
                 raise
             problem.next = f"Free some space. {resume}"
             raise problem from error
-
-
-def _checked_model(path: Path) -> bytes:
-    """The bytes of a model that can be deployed.
-
-    Raises:
-        UsageError: ``no-such-model``, and what :func:`pipeline.graph.reader.parse` raises.
-    """
-    from pipeline.graph.reader import parse
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            "no-such-model",
-            f"{printable(path)} cannot be read",
-            why=printable(error.strerror or error),
-            next="Check the path.",
-        ) from error
-    parse(content)
-    return content
