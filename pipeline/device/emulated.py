@@ -94,6 +94,11 @@ class EmulatedDevice:
         """Which counting code runs: ``native`` or ``python``."""
         return str((self._ready or {}).get("path", ""))
 
+    @property
+    def process_id(self) -> int:
+        """Of the emulator's process."""
+        return self._process.pid
+
     def await_ready(self, deadline: Deadline) -> None:
         """Wait until the board runs.
 

@@ -174,8 +174,9 @@ def measure(
             on_input(result)
         if progress is not None:
             progress(index + 1, total)
-    after = _memory(session.memory(), source)
     operators = session.ops() if ran else ()
+    # Last: the two witnesses of the stack then speak of the same commands.
+    after = _memory(session.memory(), source)
     return Measurement(
         target="device" if statistics is None else "emulated",
         identity=DeviceIdentity(**vars(identity)),

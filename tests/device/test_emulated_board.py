@@ -174,10 +174,6 @@ def test_a_large_answer_arrives_and_a_host_that_does_not_read_stops_nothing(
 # The process.
 
 
-def pid_of(device: EmulatedDevice) -> int:
-    return device._process.pid
-
-
 def test_the_process_ends_when_nobody_holds_its_input(board: Board, probe: Path) -> None:
     command = [sys.executable, "-m", "pipeline.device.emulator", "--board", board.name, "--elf", str(probe)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -192,14 +188,14 @@ def test_the_process_ends_when_nobody_holds_its_input(board: Board, probe: Path)
 @pytest.mark.slow
 def test_sigterm_ends_it_cleanly(board: Board, probe: Path) -> None:
     with emulated.start(board, probe) as device:
-        os.kill(pid_of(device), signal.SIGTERM)
+        os.kill(device.process_id, signal.SIGTERM)
         assert device._process.wait(20) == 0
 
 
 @pytest.mark.slow
 def test_an_early_death_is_told_with_its_last_words(board: Board, probe: Path) -> None:
     with emulated.start(board, probe) as device:
-        os.kill(pid_of(device), signal.SIGKILL)
+        os.kill(device.process_id, signal.SIGKILL)
         with pytest.raises(DanasError) as caught:
             while True:
                 device.check()
@@ -266,3 +262,23 @@ def test_a_smaller_ram_is_a_smaller_ram(board: Board, probe: Path) -> None:
         talker = Talker(device.port)
         assert talker.ask(b"p")[0] == 0x411FC271
         talker.close()
+
+
+@pytest.mark.slow
+def test_a_cortex_m4_is_another_core(board: Board, probe: Path) -> None:
+    assert board.emulator is not None
+    other = board.model_copy(update={"emulator": board.emulator.model_copy(update={"cpu": "cortex-m4"})})
+    with emulated.start(other, probe) as device:
+        talker = Talker(device.port)
+        assert talker.ask(b"p")[0] == 0x410FC241
+        talker.close()
+
+
+def test_a_board_that_the_engine_cannot_lay_out_is_refused(board: Board, probe: Path) -> None:
+    odd = tuple(
+        region.model_copy(update={"bytes": 16_000}) if region.name == "sram2" else region for region in board.memory
+    )
+    with pytest.raises(UsageError) as caught, emulated.start(board.model_copy(update={"memory": odd}), probe):
+        pass
+    assert caught.value.id == "board-file"
+    assert "4096" in caught.value.why

@@ -17,7 +17,7 @@ from typing import Any
 import unicorn
 from unicorn import arm_const, unicorn_const
 
-from pipeline.boards import Board, MmioWindow, RegionKind
+from pipeline.boards import Board, Emulator, MmioWindow, RegionKind
 from pipeline.device.emulator.counting import BlockCounter, PythonState, State
 from pipeline.device.emulator.image import Image
 from pipeline.device.emulator.native import NativePath, NativeUnavailableError
@@ -87,7 +87,6 @@ class Machine:
         )
         self._uc.ctl_set_cpu_model(_CPU[board.emulator.cpu])
         self._memory = _Memory(board, image)
-        self._memory.map_into(self._uc)
         self._pending: tuple[str, int] | None = None
         self._failure: BaseException | None = None
         self._python_halted = False
@@ -95,26 +94,36 @@ class Machine:
         self._busy_since: float | None = None
         self._busy_seconds = 0.0
         self.path_reason = ""
-        native = self._native(pure_python)
+        self._terminal = terminal
+        self._native_path = self._native(pure_python)
+        self.path = "python" if self._native_path is None else "native"
+        try:
+            self._memory.map_into(self._uc)
+            self._attach(board.emulator)
+        except unicorn.UcError as error:
+            raise UsageError(
+                "board-file",
+                f"{board.name}: the engine cannot lay out its memory and register windows",
+                why=f"{error}; each must start and end at a multiple of 4096 and overlap no other.",
+                next="Mend the board file.",
+            ) from error
+
+    def _attach(self, emulator: Emulator) -> None:
         self._state: State
-        if native is None:
-            self.path = "python"
-            state = PythonState(watch_end=image.stack.end)
+        if self._native_path is None:
+            state = PythonState(watch_end=self._image.stack.end)
             self._state = state
-            self._peripherals = Peripherals(board, board.emulator, state, terminal)
-            self._attach_python(state, board.emulator.mmio)
+            self._peripherals = Peripherals(self._board, emulator, state, self._terminal)
+            self._attach_python(state, emulator.mmio)
         else:
-            self.path = "native"
-            self._state = native.state
-            self._peripherals = Peripherals(board, board.emulator, native.state, terminal)
-            native.attach(
+            self._state = self._native_path.state
+            self._peripherals = Peripherals(self._board, emulator, self._native_path.state, self._terminal)
+            self._native_path.attach(
                 self._uc,
-                [(window.base, window.bytes) for window in board.emulator.mmio],
+                [(window.base, window.bytes) for window in emulator.mmio],
                 read=self._guarded_read,
                 write=self._guarded_write,
             )
-        self._native_path = native
-        self._terminal = terminal
         self._attach_faults()
 
     def _native(self, pure_python: bool) -> NativePath | None:
