@@ -187,7 +187,7 @@ class _Decoder:
     def _text(self, raw: bytes | None) -> str:
         text = bytes(raw or b"")
         self._spend(len(text))
-        return text.decode("utf-8", errors="replace")
+        return text.decode("utf-8")
 
     def _code(self, table: Any) -> tuple[int, str, int]:
         code = max(table.BuiltinCode(), table.DeprecatedBuiltinCode())

@@ -117,7 +117,8 @@ class _Given:
             self.refuse(f"shape {tensor.shape}; (1, height, width, channels) is supported", tensor, id="dynamic-shape")
         return tensor.shape[1], tensor.shape[2], tensor.shape[3]
 
-    def number(self, field: str, default: int = 1) -> int:
+    def number(self, field: str, default: int) -> int:
+        """A number of the options; the default is for an operator that has none."""
         return int(self.raw.options.get(field, default))
 
     def fused(self) -> Activation:
@@ -155,8 +156,8 @@ def operator(tensors: tuple[Tensor, ...], index: int, code: OpCode, raw: FileOpe
 
 def _window(given: _Given, filter_size: tuple[int, int]) -> WindowOptions:
     """Stride, padding, dilation and activation; checks the output's height and width against the input's."""
-    stride = given.number("StrideH"), given.number("StrideW")
-    dilation = given.number("DilationHFactor"), given.number("DilationWFactor")
+    stride = given.number("StrideH", 0), given.number("StrideW", 0)
+    dilation = given.number("DilationHFactor", 1), given.number("DilationWFactor", 1)
     padding = _PADDINGS.get(given.number("Padding", 0))
     if padding is None or not all(0 < size < _MAX_WINDOW for size in (*stride, *filter_size)):
         given.refuse(f"padding {given.number('Padding', 0)}, stride {stride}, filter {filter_size}")
@@ -188,7 +189,10 @@ def _weights(given: _Given, rank: int, channel_axis: int) -> Tensor:
 
 
 def _bias(given: _Given, channels: int) -> None:
+    """Check the bias. LiteRT insists on one for CONV_2D, and that DEPTHWISE_CONV_2D names it or has two inputs."""
     if given.input(2) is None:
+        if given.code is OpCode.CONV_2D or (given.code is OpCode.DEPTHWISE_CONV_2D and len(given.raw.inputs) == 3):
+            given.refuse("it has no bias")
         return
     bias = given.constant(2, DType.INT32, 1)
     if bias.shape != (channels,):
@@ -323,10 +327,19 @@ def _reshape(given: _Given) -> Options:
     source = given.activation()
     wanted = given.input(1)
     if wanted is not None:
-        given.constant(1, DType.INT32, len(wanted.shape))
+        shape = given.constant(1, DType.INT32, len(wanted.shape))
+        _check_wanted_shape(given, shape, [] if shape.data is None else [int(size) for size in shape.data.reshape(-1)])
     if source.elements != given.output.elements:
         given.refuse(f"shape {given.output.shape} from {source.shape}", id="not-a-tflite")
     return NoOptions()
+
+
+def _check_wanted_shape(given: _Given, tensor: Tensor, wanted: list[int]) -> None:
+    """The shape that RESHAPE is told must be its output's; one dimension may be −1, left to follow from the rest."""
+    shape = given.output.shape
+    same = len(wanted) == len(shape) and all(told in (-1, size) for told, size in zip(wanted, shape, strict=True))
+    if not same or wanted.count(-1) > 1:
+        given.refuse(f"it is told the shape {wanted}, its output's is {shape}", tensor, id="not-a-tflite")
 
 
 def _softmax(given: _Given) -> Options:

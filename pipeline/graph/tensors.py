@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.errors import UsageError, printable
-from pipeline.graph.flatfile import FileTensor
+from pipeline.graph.flatfile import FileQuantization, FileTensor
 from pipeline.graph.model import DType, Quantization, Tensor
 from pipeline.graph.writer import TENSOR_TYPES
 
@@ -114,28 +114,32 @@ class _Given:
 
     def quantization(self, dtype: DType) -> Quantization | None:
         given = self.raw.quantization
+        if given is None or not given.scales:
+            if dtype in _ZERO_POINTS:
+                self.refuse(f"an {dtype} tensor without a quantization")
+            return None
+        self.check_counts(given)
         if dtype is DType.FLOAT32:
             return None
+        zero_points = given.zero_points
         if dtype is DType.INT32:
             # A bias or a list of axes. Kernels derive a bias's scale from input and weights; its own is kept as it is.
-            if given is None or not given.scales:
-                return None
-            if any(given.zero_points):
+            if any(zero_points):
                 self.refuse("an int32 tensor with a zero point other than 0")
-            return Quantization(given.scales, (0,) * len(given.scales), max(given.axis, 0))
-        if given is None or not given.scales:
-            self.refuse(f"an {dtype} tensor without a quantization")
+            return Quantization(given.scales, zero_points, max(given.axis, 0))
         if not given.plain:
             self.refuse("only affine quantization is supported")
-        count = len(given.scales)
-        zero_points = given.zero_points or (0,) * count
-        if len(zero_points) != count or (count > 1 and self.raw.data is None):
-            self.refuse(f"{count} scales and {len(zero_points)} zero points")
-        if count > 1 and not (0 <= given.axis < len(self.raw.shape) and self.raw.shape[given.axis] == count):
-            self.refuse(f"{count} scales along dimension {given.axis} of shape {self.raw.shape}")
         if not all(math.isfinite(scale) and scale > 0 for scale in given.scales):
             self.refuse("a scale that is not a positive number")
         low, high = _ZERO_POINTS[dtype]
         if not all(low <= zero <= high for zero in zero_points):
             self.refuse(f"a zero point outside {low}..{high}")
-        return Quantization(given.scales, zero_points, given.axis if count > 1 else 0)
+        return Quantization(given.scales, zero_points, given.axis if len(given.scales) > 1 else 0)
+
+    def check_counts(self, given: FileQuantization) -> None:
+        """One scale and zero point, or as many as a constant's channels: LiteRT insists on it for every tensor."""
+        count = len(given.scales)
+        if len(given.zero_points) != count or (count > 1 and self.raw.data is None):
+            self.refuse(f"{count} scales and {len(given.zero_points)} zero points")
+        if count > 1 and not (0 <= given.axis < len(self.raw.shape) and self.raw.shape[given.axis] == count):
+            self.refuse(f"{count} scales along dimension {given.axis} of shape {self.raw.shape}")

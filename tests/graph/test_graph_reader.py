@@ -187,6 +187,8 @@ def _reversed(model: Any) -> None:
     model.subgraphs[0].operators.reverse()
 
 
+_ADD_OPTIONS = schema.AddOptionsT()
+
 # Of the sample: tensor 0 the input, 1 operator 0's output, 2 and 3 its weights and bias; 4 the depthwise's output,
 # 5 and 6 its weights and bias.
 _DAMAGES: list[tuple[str, Callable[[Any], None], str, str]] = [
@@ -234,6 +236,17 @@ _DAMAGES: list[tuple[str, Callable[[Any], None], str, str]] = [
     ("no weights", _operator(0, inputs=[0]), "unsupported-options", "1 inputs"),
     ("absent input", _operator(0, inputs=[-1, 2, 3]), "unsupported-options", "input 0 is absent"),
     ("absent weights", _operator(0, inputs=[0, -1, 3]), "unsupported-options", "input 1 is absent"),
+    ("no bias", _operator(0, inputs=[0, 2]), "unsupported-options", "no bias"),
+    ("absent bias", _operator(1, inputs=[1, 5, -1]), "unsupported-options", "no bias"),
+    (
+        "others' options",
+        _operator(0, builtinOptions=schema.AddOptionsT(), builtinOptionsType=11),
+        "unsupported-options",
+        "stride",
+    ),
+    ("too few zero points", _quantization(2, zeroPoint=[0]), "unsupported-tensor", "8 scales and 1 zero points"),
+    ("too few bias scales", _quantization(3, scale=[1.0] * 3, zeroPoint=[0] * 3), "unsupported-tensor", "3 scales"),
+    ("name that is no text", _tensor(1, name=b"\xff\xfe"), "not-a-tflite", "codec"),
     ("computed weights", _operator(1, inputs=[1, 1, 6]), "unsupported-options", "computed at run time"),
     ("constant input", _operator(0, inputs=[2, 2, 3]), "unsupported-options", "input 0 is a constant"),
     ("no inputs", _operator(0, inputs=[]), "not-a-tflite", "operator 0, CONV_2D version 3"),
@@ -283,6 +296,15 @@ def test_uint8_without_a_quantize_is_partly_quantized() -> None:
     x, y = (writer.tensor((1, 4), DType.UINT8, scale=1 / 256) for _ in range(2))
     writer.operator(OpCode.RESHAPE, [x], [y], NoOptions())
     assert _refusal(writer.finish([x], [y])).id == "partly-quantized"
+
+
+@pytest.mark.parametrize("told", [(1, 6), (-1, -1), (4,), (1, 1, 4), (0, 4)])
+def test_a_reshape_that_is_told_another_shape_is_refused(told: tuple[int, ...]) -> None:
+    writer = ModelWriter()
+    x, y = (writer.tensor((1, 4), DType.INT8, scale=1.0) for _ in range(2))
+    shape = writer.tensor((len(told),), DType.INT32, data=told)
+    writer.operator(OpCode.RESHAPE, [x, shape], [y], NoOptions())
+    assert _refusal(writer.finish([x], [y])).id == "not-a-tflite"
 
 
 @pytest.mark.parametrize(
