@@ -75,6 +75,11 @@ class Quantized:
 def keras_model(network: subnet.Subnet) -> Any:
     """The subnet as a Keras model: float [N, H, W, C] in 0..1 to probabilities [N, classes]."""
     keras = tensorflow().keras
+    # Names that Keras makes up count on from model to model, and get into the .tflite.
+    keras.backend.clear_session()
+
+    def relu6(name: str, x: Any) -> Any:
+        return keras.layers.ReLU(6.0, name=f"{name}_relu6")(x)
 
     def normalise(name: str, x: Any) -> Any:
         return keras.layers.BatchNormalization(epsilon=layers.EPSILON, name=f"{name}_norm")(x)
@@ -83,21 +88,22 @@ def keras_model(network: subnet.Subnet) -> Any:
         layer = keras.layers.Conv2D(filters, size, stride, padding="same", use_bias=False, name=f"{name}_conv")
         return normalise(name, layer(x))
 
-    inputs = keras.Input(network.genotype.data.shape, batch_size=1)
-    x = keras.layers.ReLU(6.0)(convolve("stem", inputs, STEM_CHANNELS, 3, 2))
+    inputs = keras.Input(network.genotype.data.shape, batch_size=1, name="image")
+    x = relu6("stem", convolve("stem", inputs, STEM_CHANNELS, 3, 2))
     blocks = architecture(network.genotype)
     for block in blocks:
         y = x
         if block.expands:
-            y = keras.layers.ReLU(6.0)(convolve(f"{block.name}_expand", y, block.hidden, 1, 1))
+            y = relu6(f"{block.name}_expand", convolve(f"{block.name}_expand", y, block.hidden, 1, 1))
         y = keras.layers.DepthwiseConv2D(
             3, block.stride, padding="same", use_bias=False, name=f"{block.name}_depthwise_conv"
         )(y)
-        y = keras.layers.ReLU(6.0)(normalise(f"{block.name}_depthwise", y))
+        y = relu6(f"{block.name}_depthwise", normalise(f"{block.name}_depthwise", y))
         y = convolve(f"{block.name}_project", y, block.outputs, 1, 1)
-        x = keras.layers.Add()([x, y]) if block.residual else y
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    model = keras.Model(inputs, keras.layers.Dense(network.classes, activation="softmax", name="head")(x))
+        x = keras.layers.Add(name=f"{block.name}_sum")([x, y]) if block.residual else y
+    x = keras.layers.GlobalAveragePooling2D(name="mean")(x)
+    outputs = keras.layers.Dense(network.classes, activation="softmax", name="head")(x)
+    model = keras.Model(inputs, outputs, name="network")
     _set_weights(model, network)
     return model
 

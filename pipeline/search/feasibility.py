@@ -61,8 +61,16 @@ class Feasibility:
 
     @cached_property
     def data(self) -> tuple[DataConfig, ...]:
-        """The data configurations with at least one admitted genotype; stops looking at the first of each."""
-        return tuple(data for data in self.space.data if any(self.admits(genotype) for genotype in self.space.of(data)))
+        """The data configurations with an admitted genotype.
+
+        Only the narrowest genotype of every depth is looked at: a wider one never needs less.
+        """
+        alpha = min(self.space.alphas)
+        return tuple(
+            data
+            for data in self.space.data
+            if any(self.admits(Genotype(data, depths, alpha)) for depths in self.space.depths)
+        )
 
     def demand(self) -> None:
         """Make sure that something is feasible.
@@ -84,6 +92,8 @@ class Feasibility:
             needed, least = min((figure(known), genotype.id) for genotype, known in self._known.items())
             lines.append((needed / max(limit, 1), f"{name}: least {needed:,} {unit} ({least}), limit {limit:,}"))
         lines.sort(reverse=True)
+        # Figures that some design meets are named only where every figure has one: then no design meets all at once.
+        lines = [line for line in lines if line[0] > 1] or lines
         raise DoesNotFitError(
             "nothing-feasible",
             f"none of the {len(self.space):,} designs fits",
