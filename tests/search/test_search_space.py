@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.genotype import MAX_DEPTHS, Colour, DataConfig, Genotype
+from pipeline.genotype import MAX_DEPTHS, RESOLUTIONS, Colour, DataConfig, Genotype
 from pipeline.search import Space, space
 
 FULL = space.full()
@@ -57,7 +57,7 @@ def test_a_mutation_changes_one_axis_by_one_step(seed: int) -> None:
     rng = np.random.default_rng(seed)
     before = FULL.random(rng)
     after = FULL.mutate(before, rng)
-    resolution = space.RESOLUTIONS.index(after.data.resolution) - space.RESOLUTIONS.index(before.data.resolution)
+    resolution = RESOLUTIONS.index(after.data.resolution) - RESOLUTIONS.index(before.data.resolution)
     colour = int(after.data.colour is not before.data.colour)
     alpha = round(10 * after.alpha) - round(10 * before.alpha)
     depth = int(after.depths != before.depths)
