@@ -14,6 +14,7 @@ from pipeline import __version__
 if TYPE_CHECKING:
     from pipeline.job import Job
     from pipeline.settings import Settings, Target
+    from pipeline.validate import Verdict
 
 app = typer.Typer(
     name="danas-deploy",
@@ -426,23 +427,30 @@ def _finish(job: Job, as_json: bool) -> None:
     from pipeline.report.reporters import TerminalReporter
 
     report = job.all()
-    if as_json:
-        _print_json({"run": str(job.run.folder), "report": report.model_dump(mode="json")})
-    else:
-        typer.echo(TerminalReporter(colour=sys.stdout.isatty()).render(report), nl=False)
-        typer.echo(f"Run: {job.run.folder}")
-    report.verdict.raise_if_failed()
+    text = TerminalReporter(colour=sys.stdout.isatty()).render(report)
+    _print_result(job, {"report": report.model_dump(mode="json")}, text, report.verdict, as_json)
 
 
 def _stage(job: Job, name: str, as_json: bool) -> None:
     result = job.one(name)
+    _print_result(job, {name: result.data}, result.text, result.verdict, as_json)
+
+
+def _print_result(job: Job, data: dict[str, Any], text: str, verdict: Verdict | None, as_json: bool) -> None:
+    """Print what a command found; a failed gate is its error, and one JSON document all the same."""
+    from pipeline.errors import GateError
+
+    data = {"run": str(job.run.folder), **data}
+    if not as_json:
+        typer.echo(f"{text.rstrip()}\nRun: {job.run.folder}")
+    try:
+        if verdict is not None:
+            verdict.raise_if_failed()
+    except GateError as error:
+        error.result = data
+        raise
     if as_json:
-        _print_json({"run": str(job.run.folder), name: result.data})
-    else:
-        typer.echo(result.text.rstrip())
-        typer.echo(f"Run: {job.run.folder}")
-    if result.verdict is not None:
-        result.verdict.raise_if_failed()
+        _print_json(data)
 
 
 def _print_json(value: object) -> None:

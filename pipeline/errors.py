@@ -99,9 +99,17 @@ class DeviceError(DanasError):
 
 
 class GateError(DanasError):
-    """Estimate and measurement, or device and host, disagree."""
+    """Estimate and measurement, or device and host, disagree.
+
+    ``result`` is what the command found out all the same: with ``--json`` it is printed beside the error.
+    """
 
     exit_code = 7
+    result: dict[str, object]
+
+    def __init__(self, id: str, what: str, *, why: str = "", next: str = "") -> None:  # noqa: A002
+        super().__init__(id, what, why=why, next=next)
+        self.result = {}
 
 
 class DoesNotFitError(DanasError):

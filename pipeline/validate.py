@@ -15,6 +15,8 @@ from pipeline.estimate.model import Estimate, Limits
 from pipeline.figures import Source
 
 RAM_TOLERANCE = 0.02
+#: Of a network of a kilobyte, 2 % are less than the alignment of one stack frame.
+RAM_TOLERANCE_BYTES = 64
 FLASH_TOLERANCE = 0.03
 #: The painted stack may miss the last words stored, where these happen to equal the paint.
 STACK_TOLERANCE_BYTES = 16
@@ -131,18 +133,20 @@ def covers(
     measured: tuple[int, Source],
     *,
     tolerance: float,
+    tolerance_bytes: int,
     detail: str = "",
 ) -> Check:
-    """The estimate is never under the measurement, and over it by no more than the tolerance."""
+    """The estimate is never under the measurement, and over it by no more than the larger of the tolerances."""
+    over = max(int(measured[0] * tolerance), tolerance_bytes)
     return Check(
         id=id,
         title=title,
-        passed=measured[0] <= estimate[0] <= measured[0] * (1 + tolerance),
+        passed=measured[0] <= estimate[0] <= measured[0] + over,
         expected=estimate[0],
         expected_source=estimate[1],
         measured=measured[0],
         measured_source=measured[1],
-        tolerance=f"0 to +{tolerance:.0%}",
+        tolerance=f"+0 to +{over:,} B",
         unit="B",
         detail=detail or _difference(estimate[0], measured[0]),
     )
@@ -224,6 +228,7 @@ def judge(evidence: Evidence) -> Verdict:
             (evidence.estimate.ram_bytes, analytic),
             (ram, source),
             tolerance=RAM_TOLERANCE,
+            tolerance_bytes=RAM_TOLERANCE_BYTES,
         ),
         at_most("ram-limit", "RAM limit", (evidence.limits.ram_bytes, host), (ram, source)),
         at_most("stack-reserve", "Stack reserve", (int(memory.stack_reserve.value or 0), elf), (stack, source)),

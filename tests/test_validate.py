@@ -11,10 +11,17 @@ A, E = Source.ANALYTIC, Source.EMULATED
 
 @pytest.mark.parametrize(
     ("estimate", "measured", "passed"),
-    [(1000, 1000, True), (1020, 1000, True), (1021, 1000, False), (999, 1000, False)],
+    [
+        (10_000, 10_000, True),
+        (10_200, 10_000, True),
+        (10_201, 10_000, False),
+        (9_999, 10_000, False),
+        (1_064, 1_000, True),
+        (1_065, 1_000, False),
+    ],
 )
 def test_an_estimate_covers_what_is_measured(estimate: int, measured: int, passed: bool) -> None:
-    assert covers("ram", "RAM", (estimate, A), (measured, E), tolerance=0.02).passed is passed
+    assert covers("ram", "RAM", (estimate, A), (measured, E), tolerance=0.02, tolerance_bytes=64).passed is passed
 
 
 @pytest.mark.parametrize(("estimate", "passed"), [(970, True), (969, False), (1030, True), (1031, False)])

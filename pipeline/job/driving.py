@@ -22,6 +22,7 @@ from pipeline.settings import DEFAULT_IMAGES, Kind
 if TYPE_CHECKING:
     from pipeline.device.flash import Program, RunningDevice
     from pipeline.device.protocol import Expected, Session
+    from pipeline.graph.model import Tensor
 
 #: Without the emulator's compiled path an inference takes seconds: fewer inputs, unless the user names a number.
 IMAGES_WITHOUT_NATIVE_PATH = 10
@@ -56,7 +57,15 @@ def inputs(context: Context, count: int) -> Inputs:
         return Inputs(quantize_images(images, tensor), f"{split.value} split", np.asarray(view.labels[:count]))
     if context.settings.inputs is None:
         return Inputs(random_inputs(tensor, count, context.settings.seed), "random")
-    path = Path(context.settings.inputs)
+    return Inputs(given_inputs(Path(context.settings.inputs), tensor)[:count], "given file")
+
+
+def given_inputs(path: Path, tensor: Tensor) -> NDArray[Any]:
+    """The inputs in a .npy file, [N, …] in the model's own type.
+
+    Raises:
+        UsageError: ``bad-inputs``.
+    """
     try:
         given = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
@@ -71,7 +80,7 @@ def inputs(context: Context, count: int) -> Inputs:
             why=f"The model takes {tensor.dtype} [N, {', '.join(map(str, tensor.shape[1:]))}].",
             next="Give one row an input, in the model's own type.",
         )
-    return Inputs(given[:count], "given")
+    return given
 
 
 def program(context: Context) -> Program:
@@ -156,10 +165,11 @@ def flash_result(context: Context) -> StageResult:
 def measure_key(context: Context) -> str:
     """Depends on the ELF, the target and what is sent."""
     built = context.run.read_json("firmware/elf.json")
-    elf = program(context).elf
+    # Not the ELF: its debug information names the folder it was built in.
+    image = program(context).elf.with_suffix(".bin")
     return digest(
         built["build_id"],
-        file_sha256(elf),
+        file_sha256(image),
         context.target.model_dump(),
         context.settings.model_dump(exclude={"target"}),
     )

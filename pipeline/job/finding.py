@@ -136,6 +136,7 @@ def search_result(context: Context) -> StageResult:
 
 def quantize_key(context: Context) -> str:
     """Depends on the candidates that the search left."""
+    demand_search(context)
     path = context.run.path("search", "candidates.json")
     if not path.is_file():
         raise missing(context.run, "search/candidates.json")

@@ -85,10 +85,12 @@ class Job:
         preflight(settings, folder, needs_board=needs_board)
         content = b""
         if settings.kind is Kind.DEPLOY:
-            from pipeline.graph.reader import content_of
+            from pipeline.graph.reader import content_of, parse
             from pipeline.graph.repack import self_contained
 
             content = self_contained(content_of(Path(settings.model or "")))
+            if settings.inputs is not None:
+                driving.given_inputs(Path(settings.inputs), parse(content).input)
         job = cls(Run.create(settings, folder), display)
         if content:
             write_atomic(job.context.model, content)

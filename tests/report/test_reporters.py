@@ -23,6 +23,7 @@ def _report(*, passed: bool = True, note: str = "") -> Report:
                 (101_000 if passed else 90_000, Source.ANALYTIC),
                 (100_000, Source.EMULATED),
                 tolerance=0.02,
+                tolerance_bytes=64,
             ),
         ),
         notes=(note,) if note else (),
