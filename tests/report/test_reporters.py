@@ -28,7 +28,6 @@ def _report(*, passed: bool = True, note: str = "") -> Report:
         ),
         notes=(note,) if note else (),
     )
-    byte = {"unit": "B", "source": Source.ANALYTIC}
     return Report(
         created="2026-01-01T00:00:00+00:00",
         board="nucleo_f746zg",
@@ -52,7 +51,7 @@ def _report(*, passed: bool = True, note: str = "") -> Report:
         ram=(
             Line(
                 name="total",
-                estimate=Figure(value=101_000, **byte),
+                estimate=Figure(value=101_000, unit="B", source=Source.ANALYTIC),
                 found=Figure(value=100_000, unit="B", source=Source.EMULATED),
             ),
         ),
