@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,26 +45,19 @@ class Study:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         import optuna
         from sqlalchemy.engine import URL
-        from sqlalchemy.exc import SQLAlchemyError
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna = optuna
-        path.parent.mkdir(parents=True, exist_ok=True)
-        url = URL.create("sqlite", database=str(path.resolve())).render_as_string()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._storage = optuna.storages.RDBStorage(url)
-                self._study = optuna.create_study(
-                    study_name=_NAME, storage=self._storage, direction="maximize", load_if_exists=True
-                )
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, OSError) as error:
-            raise EnvironmentProblem(
-                "study-file",
-                f"cannot use {printable(path)}",
-                why=printable(error),
-                next="Give a new run directory, or restore the file.",
-            ) from error
+        self._path = path
+        self._open: Any = None
+        with self._storing(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            url = URL.create("sqlite", database=str(path.resolve())).render_as_string()
+            self._storage = optuna.storages.RDBStorage(url)
+            self._study = optuna.create_study(
+                study_name=_NAME, storage=self._storage, direction="maximize", load_if_exists=True
+            )
         wanted = json.loads(json.dumps(settings))
         found = self._study.user_attrs.get(_SETTINGS)
         if found is None:
@@ -77,8 +71,23 @@ class Study:
                 why=f"changed: {', '.join(printable(key) for key in changed)}",
                 next="Resume with the settings of then, or start a new run.",
             )
-        self._fail_unfinished()
-        self._open: Any = None
+        with self._storing():
+            self._fail_unfinished()
+
+    @contextmanager
+    def _storing(self) -> Iterator[None]:
+        """What the database cannot do becomes an error of the environment."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (SQLAlchemyError, self._optuna.exceptions.StorageInternalError, RuntimeError, OSError) as error:
+            raise EnvironmentProblem(
+                "study-file",
+                f"cannot use {printable(self._path)}",
+                why=printable(error),
+                next="Free some space and resume the run, or give a new run directory if the file is damaged.",
+            ) from error
 
     def _fail_unfinished(self) -> None:
         states = self._optuna.trial.TrialState
@@ -111,20 +120,24 @@ class Study:
             **{f"depth{stage}": distribution(tuple(range(most + 1))) for stage, most in enumerate(MAX_DEPTHS, start=3)},
             "alpha": distribution(ALPHAS),
         }
-        self._study.enqueue_trial(_parameters(genotype), user_attrs={_PROPOSAL: proposal})
-        self._open = self._study.ask(distributions)
+        with self._storing():
+            self._study.enqueue_trial(_parameters(genotype), user_attrs={_PROPOSAL: proposal})
+            self._open = self._study.ask(distributions)
 
     def finish(self, candidate: Candidate, *, seconds: float) -> None:
         """Close the open trial with its candidate."""
-        self._open.set_user_attr(_CANDIDATE, json.dumps(candidate.as_dict()))
-        self._open.set_user_attr(_SECONDS, seconds)
-        self._study.tell(self._open, candidate.fitness)
-        self._open = None
+        with self._storing():
+            self._open.set_user_attr(_CANDIDATE, json.dumps(candidate.as_dict()))
+            self._open.set_user_attr(_SECONDS, seconds)
+            self._study.tell(self._open, candidate.fitness)
+            self._open = None
 
     def close(self) -> None:
         """Mark a trial that is still open as failed and let go of the file."""
-        if getattr(self, "_open", None) is not None:
-            self._study.tell(self._open, state=self._optuna.trial.TrialState.FAIL, skip_if_finished=True)
+        if self._open is not None:
+            # Where even that cannot be written, the next process marks it.
+            with suppress(EnvironmentProblem), self._storing():
+                self._study.tell(self._open, state=self._optuna.trial.TrialState.FAIL, skip_if_finished=True)
             self._open = None
         self._storage.remove_session()
         self._storage.engine.dispose()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 from search_toy import SPACE, estimate
+from sqlalchemy import event
 
 from pipeline.errors import EnvironmentProblem, UsageError
 from pipeline.search import Candidate, Scores
@@ -70,6 +72,28 @@ def test_a_file_that_is_no_study_is_an_error_of_the_environment(tmp_path: Path) 
     with pytest.raises(EnvironmentProblem) as caught:
         Study(tmp_path / "study.db", {})
     assert caught.value.id == "study-file"
+
+
+def test_a_full_disk_is_an_error_of_the_environment(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.db", {})
+    study.begin(0, _candidate(0).genotype)
+    with sqlite3.connect(tmp_path / "study.db") as other:
+        pages = other.execute("PRAGMA page_count").fetchone()[0]
+    other.close()
+
+    @event.listens_for(study._storage.engine, "connect")
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    study._storage.remove_session()
+    study._storage.engine.dispose()
+    with pytest.raises(EnvironmentProblem) as caught:
+        for number in range(len(SPACE)):
+            study.finish(_candidate(number), seconds=1.0)
+            study.begin(number + 1, _candidate(number).genotype)
+    assert caught.value.id == "study-file"
+    assert caught.value.exit_code == 9
+    study.close()
 
 
 def test_candidates_of_another_schema_are_refused() -> None:
