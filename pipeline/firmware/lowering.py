@@ -7,6 +7,7 @@ anything is built, with the operator's place in the model, its version and its t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -225,9 +226,10 @@ class Lowering:
         a, b, output = self._tensor(operator, 0), self._tensor(operator, 1), self._output(operator)
         for tensor in (a, b, output):
             self._expect(operator, tensor, DType.INT8)
-        if a.shape != b.shape:
+        # The converter squeezes one operand of a 1×1 feature map to (C,): the elements are the same in number and order.
+        if _without_leading_ones(a.shape) != _without_leading_ones(b.shape):
             raise self._unsupported(operator, "operands of different shapes", "Give both operands the same shape.")
-        if a.shape != output.shape:
+        if output.shape != max(a.shape, b.shape, key=len):
             raise self._mismatch(operator, output)
         scale_a, scale_b, scale = _scale(a), _scale(b), _scale(output)
         # 2 · max is a float product; doubling is exact. The quotients are made in double.
@@ -653,6 +655,10 @@ def _scale(tensor: Tensor) -> float:
 
 def _zero_point(tensor: Tensor) -> int:
     return _quantization(tensor).zero_point
+
+
+def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(itertools.dropwhile(lambda size: size == 1, shape))
 
 
 def _array(values: tuple[int, ...]) -> tuple[Field, ...]:

@@ -235,6 +235,25 @@ def add(rng: np.random.Generator) -> Graph:
     return builder.finish(x, y)
 
 
+def squeezed_add(rng: np.random.Generator) -> Graph:
+    """A residual on a 1×1 map as TensorFlow converts it: the squeezed operand comes through a RESHAPE to (C,)."""
+    builder = _builder(rng)
+    depth = int(rng.integers(1, 12))
+    shape = (1, 1, 1, depth)
+    scale, zero_point = 10.0 ** rng.uniform(-3, 2), _zero_point(rng)
+    x = builder.activation(shape, scale, zero_point)
+    inner_zero_point = _zero_point(rng)
+    inner = builder.activation(shape, scale * 10.0 ** rng.uniform(-1, 1), inner_zero_point)
+    builder.operator(OpCode.QUANTIZE, [x], inner, NoOptions())
+    flat = builder.activation((depth,), builder.scale(inner), inner_zero_point)
+    builder.operator(OpCode.RESHAPE, [inner, builder.constant(np.array([depth], np.int32))], flat, NoOptions())
+    largest = max(builder.scale(x), builder.scale(inner))
+    y = builder.activation(shape, largest * 10.0 ** rng.uniform(-1, 1), _zero_point(rng))
+    operands = [x, flat] if rng.random() < 0.5 else [flat, x]
+    builder.operator(OpCode.ADD, operands, y, ActivationOptions(activation=_activation(rng)))
+    return builder.finish(x, y)
+
+
 def pool(rng: np.random.Generator, code: OpCode = OpCode.AVERAGE_POOL_2D) -> Graph:
     builder = _builder(rng)
     size = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))

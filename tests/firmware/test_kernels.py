@@ -72,6 +72,9 @@ class Quick:
         for code in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):
             graph = aot_models.ties(code)
             self.singles.append((f"ties of {code}", graph, plan(graph)))
+        for case in range(4):
+            graph = aot_models.squeezed_add(np.random.default_rng([SEED, case]))
+            self.singles.append((f"squeezed_add[{case}]", graph, plan(graph)))
         self.networks = [aot_models.mobilenet(np.random.default_rng([SEED, depth]), depth=depth) for depth in (3, 1)]
         self.reshape = aot_models.reshape(np.random.default_rng(SEED))
         models = [(graph, planned) for _, graph, planned in self.singles]

@@ -170,6 +170,8 @@ def _sum(before: tuple[int, ...], after: tuple[int, ...], scale: float) -> Graph
         (lambda: _convolution(out=(1, 8, 8, 5)), "shape-mismatch"),
         (lambda: _convolution(options=WindowOptions(padding=Padding.VALID)), "shape-mismatch"),
         (lambda: _sum((1, 4), (1, 1), 0.5), "unsupported-options"),
+        (lambda: _sum((1, 2, 1, 4), (4,), 0.5), "unsupported-options"),
+        (lambda: _sum((4,), (1, 4), 0.5), "shape-mismatch"),
         (lambda: _sum((1, 4), (1, 4), 1e-8), "unsupported-options"),
         (lambda: _unary(OpCode.MEAN, (1, 2, 3, 4), (1, 3), MeanOptions(axes=(1, 3))), "unsupported-options"),
         (lambda: _unary(OpCode.MEAN, (1, 2, 3, 4), (1, 3), MeanOptions(axes=(1, 2))), "shape-mismatch"),
