@@ -1,0 +1,54 @@
+"""From the Graph's operators to kernel calls: each operator becomes one call with its parameters worked out.
+
+Nothing here writes C++. A :class:`Call` holds numbers and references to constants; the templates in
+``firmware_templates/model/`` print them through the ``c_*`` filters. What a kernel cannot do is refused here, before
+anything is built, with the operator's place in the model, its version and its tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.firmware.lowering.dense import fully_connected, softmax
+from pipeline.firmware.lowering.edges import dequantize, quantize
+from pipeline.firmware.lowering.maps import add, mean, pad, reshape
+from pipeline.firmware.lowering.site import Site
+from pipeline.firmware.lowering.values import Call, Constant, ConstantPool, Field, Float32, Value
+from pipeline.firmware.lowering.windows import convolution, pool_2d
+from pipeline.graph.model import Graph, OpCode, Operator
+
+__all__ = ["Call", "Constant", "ConstantPool", "Field", "Float32", "Lowering", "Value"]
+
+_RULES: dict[OpCode, Callable[[Site], Call]] = {
+    OpCode.CONV_2D: convolution,
+    OpCode.DEPTHWISE_CONV_2D: convolution,
+    OpCode.FULLY_CONNECTED: fully_connected,
+    OpCode.ADD: add,
+    OpCode.AVERAGE_POOL_2D: pool_2d,
+    OpCode.MAX_POOL_2D: pool_2d,
+    OpCode.MEAN: mean,
+    OpCode.PAD: pad,
+    OpCode.RESHAPE: reshape,
+    OpCode.SOFTMAX: softmax,
+    OpCode.QUANTIZE: quantize,
+    OpCode.DEQUANTIZE: dequantize,
+}
+
+
+class Lowering:
+    """Turns the operators of one Graph into calls, and gathers their constants in ``pool``."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self.pool = ConstantPool()
+
+    def call(self, operator: Operator) -> Call:
+        """The kernel call of an operator.
+
+        Raises:
+            UsageError: The kernel does not cover these options (``unsupported-options``), these tensors
+                (``unsupported-tensor``), shapes that do not fit together (``shape-mismatch``), or sums that may
+                leave 32 bits (``accumulator-overflow``).
+            ValueError: The Graph is a skeleton, whose constants have no data.
+        """
+        return _RULES[operator.code](Site(self._graph, operator, self.pool))
