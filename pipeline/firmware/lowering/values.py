@@ -1,0 +1,73 @@
+"""What a kernel call is made of: parameters, and the constants that they refer to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.graph.model import DType
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant array, by its number in the pool."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Float32:
+    """A parameter of type float."""
+
+    value: float
+
+
+#: A parameter: an integer, a float, a constant array, or a struct or array of parameters.
+Value = int | Float32 | Constant | tuple["Field", ...]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a parameter struct, in the struct's order."""
+
+    name: str
+    value: Value
+
+
+def array(values: tuple[int, ...]) -> tuple[Field, ...]:
+    """A parameter that is an array of integers."""
+    return tuple(Field(str(position), value) for position, value in enumerate(values))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call. ``inputs`` and ``output`` are tensor indices; ``type`` is the element type the kernel sees."""
+
+    kernel: str  # file stem in firmware_templates/runtime/aot
+    function: str
+    params: str  # C++ type of the parameters
+    fields: tuple[Field, ...]
+    inputs: tuple[int, ...]
+    input_type: DType
+    output: int
+    output_type: DType
+
+
+class ConstantPool:
+    """The constant arrays of a model; arrays equal in type and bytes are one."""
+
+    def __init__(self) -> None:
+        self.arrays: list[NDArray[Any]] = []
+        self._numbers: dict[tuple[str, bytes], int] = {}
+
+    def add(self, values: NDArray[Any]) -> Constant:
+        """The array's number; int8, int32 and float64 arrays are known to the templates."""
+        flat = np.ascontiguousarray(values).reshape(-1)
+        key = (flat.dtype.name, flat.tobytes())
+        if key not in self._numbers:
+            self._numbers[key] = len(self.arrays)
+            self.arrays.append(flat)
+        return Constant(self._numbers[key])
