@@ -168,15 +168,15 @@ class Session:
 
     # Commands.
 
-    def command(self, text: str, *, timeout_s: float | None = None) -> list[str]:
-        """Send one command; the lines of its reply without ``m-ready``.
+    def command(self, text: str, *, timeout_s: float | None = None, line_limit: int = replies.LINE_LIMIT) -> list[str]:
+        """Send one command; the lines of its reply without ``m-ready``, each of at most ``line_limit`` characters.
 
         Raises:
             DeviceError: ``device-error``, ``device-fault``, ``no-answer``, ``garbled-line``, ``link-closed``.
         """
         deadline = self._deadline(self._timeouts.answer if timeout_s is None else timeout_s)
         self._write(text.encode("ascii") + b"%", deadline)
-        return self._reply(deadline)
+        return self._reply(deadline, line_limit)
 
     def name(self) -> str:
         """Name of the device under test, by MLPerf Tiny."""
@@ -215,15 +215,20 @@ class Session:
     def infer(self, count: int, warmups: int = 0, *, timeout_s: float | None = None) -> Inference:
         """``count`` inferences after ``warmups``, by MLPerf Tiny; ``timeout_s`` is for one of them."""
         one = self._timeouts.run if timeout_s is None else timeout_s
-        lines = self.command(f"infer {count} {warmups}", timeout_s=one * (count + warmups))
+        lines = self.command(
+            f"infer {count} {warmups}", timeout_s=one * (count + warmups), line_limit=self._results_limit()
+        )
         return replies.parse_inference(lines, count=count, warmups=warmups)
 
     def results(self) -> tuple[float, ...]:
         """The last output, dequantized."""
-        lines = self.command("results")
+        lines = self.command("results", line_limit=self._results_limit())
         if len(lines) != 1:
             garbled(f"{len(lines)} lines", "one line m-results-[v,v,…]")
         return replies.parse_results(lines[0])
+
+    def _results_limit(self) -> int:
+        return replies.results_limit(self._known_identity().output_bytes)
 
     # Giving it an input.
 
@@ -351,7 +356,7 @@ class Session:
         self._buffer += data
         return bool(data)
 
-    def _read_line(self, deadline: Deadline) -> str | None:
+    def _read_line(self, deadline: Deadline, limit: int = replies.LINE_LIMIT) -> str | None:
         """The next line without its end, printable ASCII; None after the deadline."""
         searched = 0
         while True:
@@ -359,27 +364,27 @@ class Session:
             if end >= 0:
                 break
             searched = len(self._buffer)
-            if searched > replies.LINE_LIMIT:
+            if searched > limit:
                 line = bytes(self._buffer)
                 self._buffer.clear()
-                garbled(line[:60].decode("latin-1"), f"a line of at most {replies.LINE_LIMIT} characters")
+                garbled(line[:60].decode("latin-1"), f"a line of at most {limit} characters")
             if not self._fill(deadline):
                 return None
         raw = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         text = raw.removesuffix(b"\r").decode("latin-1")
-        if end > replies.LINE_LIMIT or not text.isascii() or not text.isprintable():
+        if end > limit or not text.isascii() or not text.isprintable():
             garbled(text, "a line of printable ASCII")
         return text
 
-    def _reply(self, deadline: Deadline) -> list[str]:
+    def _reply(self, deadline: Deadline, line_limit: int = replies.LINE_LIMIT) -> list[str]:
         """Lines up to ``m-ready``, the first error among them raised."""
         lines: list[str] = []
         failure: DeviceError | None = None
         while True:
             if len(lines) > _LINES:
                 garbled(lines[-1], f"at most {_LINES} lines")
-            line = self._read_line(deadline)
+            line = self._read_line(deadline, line_limit)
             if line is None:
                 self._check_health()
                 if failure is not None:

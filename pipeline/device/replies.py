@@ -14,8 +14,12 @@ from typing import NoReturn
 from pipeline.errors import DeviceError, printable
 
 PROTOCOL = 1
-LINE_LIMIT = 4096  # bytes; the longest reply line is that of the results
+LINE_LIMIT = 4096  # characters of a line, that of the results aside
 
+# All results are one line. The longest value with its comma is "-4294967295.000,"; the identity that says how many
+# there are is not trusted beyond what a microcontroller's RAM can hold.
+_RESULT_CHARACTERS = 16
+_MOST_RESULTS = 1 << 18
 _HEX_LINE_BYTES = 32
 _RESET = "Reset the board and try again; if it happens again, lower the baud rate."
 _NUMBER = r"(?:0|[1-9][0-9]{0,19})"
@@ -209,6 +213,11 @@ def parse_operators(lines: Sequence[str]) -> tuple[Operator, ...]:
             garbled(line, f"operator {index}")
         operators.append(Operator(index, match[2], int(match[3])))
     return tuple(operators)
+
+
+def results_limit(output_bytes: int) -> int:
+    """Characters that a line of results may have, of a model with so many bytes of output."""
+    return LINE_LIMIT + _RESULT_CHARACTERS * min(output_bytes, _MOST_RESULTS)
 
 
 def parse_results(line: str) -> tuple[float, ...]:

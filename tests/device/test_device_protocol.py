@@ -75,6 +75,30 @@ def test_mlperf_tinys_way_gives_the_same() -> None:
     assert session.crc().input == binary
 
 
+def test_the_results_of_thousands_of_outputs_are_one_line() -> None:
+    outputs = bytes(range(256)) * 16
+    clock = ManualClock()
+    device = FakeDevice(fake_identity(output_bytes=len(outputs)), model=lambda _: outputs, clock=clock)
+    session = Session(MemoryLink(device, clock=clock), clock=clock)
+    session.load(data_for(session))
+    wanted = tuple(round(value / 256, 3) for value in outputs)
+    assert session.infer(1).results == wanted
+    assert session.results() == wanted
+    assert session.output() == outputs
+
+
+@pytest.mark.parametrize("claimed", [2, 10**7])
+def test_a_line_of_results_ends_somewhere(claimed: int) -> None:
+    """Whatever the device says about its outputs."""
+    endless = b"m-results-[" + b"0.000," * 1_000_000
+    session, _ = session_with(Misbehaviour(replace={"results": endless}), output_bytes=claimed)
+    session.load(data_for(session))
+    session.run()
+    error = fails(session.results)
+    assert error.id == "garbled-line"
+    assert "a line of at most" in str(error.why)
+
+
 # A device that is late, deaf or talks to itself.
 
 
