@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -54,6 +55,29 @@ class QuietDisplay:
 
     def result(self, text: str) -> None:
         """Nothing is shown."""
+
+
+class _NoteHandler(logging.Handler):
+    def __init__(self, display: Display) -> None:
+        super().__init__(logging.INFO)
+        self._display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._display.note(record.getMessage())
+
+
+@contextlib.contextmanager
+def logged(display: Display, name: str) -> Iterator[None]:
+    """Show what a part of the package logs (a download, say) as notes."""
+    logger, handler = logging.getLogger(name), _NoteHandler(display)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
 
 
 class _PlainStep:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import DatasetSource, Split, View
 from pipeline.errors import DanasError, UsageError, printable
+from pipeline.files import write_atomic
 from pipeline.genotype import STEM_CHANNELS, Genotype, architecture
-from pipeline.search import checkpoint, layers, subnet, supernets, training
+from pipeline.search import layers, subnet, supernets, training
 from pipeline.search.backend import captured, tensorflow
 from pipeline.search.batches import Batches
 from pipeline.search.network import Network
@@ -213,7 +214,7 @@ def quantize(
 
     Raises:
         UsageError: ``no-supernet``: the search never trained this data configuration.
-        EnvironmentProblem: ``cannot-write``.
+        EnvironmentProblem: ``disk-full``, ``not-writable``.
         DanasError: ``conversion``.
     """
     settings = settings if settings is not None else QuantizeSettings()
@@ -242,7 +243,7 @@ def quantize(
     network = subnet.settle(own, genotype, classes, calibration)
     path, record = out / f"{genotype.id}.tflite", out / f"{genotype.id}.json"
     flatbuffer = convert(network, calibration)
-    checkpoint.write_atomically(path, flatbuffer)
+    write_atomic(path, flatbuffer)
     quantized = Quantized(
         genotype=genotype,
         path=path,
@@ -261,5 +262,5 @@ def quantize(
         "seed": seed,
         "settings": asdict(settings),
     }
-    checkpoint.write_atomically(record, (json.dumps(values, indent=2) + "\n").encode())
+    write_atomic(record, (json.dumps(values, indent=2) + "\n").encode())
     return quantized

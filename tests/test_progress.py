@@ -1,6 +1,7 @@
 """Progress: lines without a terminal, nothing when quiet, and no text from outside drives the terminal."""
 
 import io
+import logging
 
 import pytest
 from rich.console import Console
@@ -50,3 +51,13 @@ def test_quiet_is_quiet_and_pipes_get_plain_lines(capsys: pytest.CaptureFixture[
     quiet.note("z")
     assert capsys.readouterr() == ("", "")
     assert isinstance(progress.display(), progress.PlainDisplay)
+
+
+def test_what_a_part_logs_is_shown_while_it_is_wanted() -> None:
+    stream = io.StringIO()
+    display = progress.PlainDisplay(stream)
+    logger = logging.getLogger("pipeline.datasets.video")
+    with progress.logged(display, "pipeline.datasets"):
+        logger.info("downloading %s", HOSTILE)
+    logger.info("not any more")
+    assert stream.getvalue() == "downloading a?[2Jb?[red]c\n"

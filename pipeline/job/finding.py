@@ -15,7 +15,6 @@ from pipeline.runs import digest, missing
 from pipeline.settings import Kind
 
 if TYPE_CHECKING:
-    from pipeline.genotype import Genotype
     from pipeline.search import Candidate, Progress, SearchConfig
     from pipeline.search.training import Step as TrainingStep
 
@@ -46,19 +45,12 @@ def search_key(context: Context) -> str:
 def search(context: Context, step: Step) -> tuple[Path, ...]:
     """Search, or go on with a search that was stopped; leaves the feasible candidates, best first."""
     from pipeline import search as engine
-    from pipeline.estimate import estimate
-    from pipeline.graph.skeleton import from_genotype
-
-    classes = len(context.source.class_names)
-
-    def estimated(genotype: Genotype) -> Any:
-        return estimate(from_genotype(genotype, classes), context.board)
 
     result = engine.run(
         config(context),
         context.source,
         folder=context.run.path("search"),
-        estimate=estimated,
+        estimate=engine.analytic(context.board, len(context.source.class_names)),
         progress=lambda progress: _show(step, progress),
     )
     best = result.candidates[0] if result.candidates else None

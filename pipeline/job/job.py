@@ -16,11 +16,12 @@ from pipeline.job import driving, finding, judging, making
 from pipeline.job.context import Context, StageResult
 from pipeline.preflight import device as demand_device
 from pipeline.preflight import preflight
-from pipeline.progress import Display, Step
+from pipeline.progress import Display, Step, logged
 from pipeline.runs import Run
 from pipeline.settings import Kind, Settings, Target
 
 if TYPE_CHECKING:
+    from pipeline.datasets import DatasetSource
     from pipeline.report.model import Report
 
 
@@ -91,7 +92,10 @@ class Job:
             content = self_contained(content_of(Path(settings.model or "")))
             if settings.inputs is not None:
                 driving.given_inputs(Path(settings.inputs), parse(content).input)
+        source = _opened(settings, display) if settings.kind is Kind.SEARCH else None
         job = cls(Run.create(settings, folder), display)
+        if source is not None:
+            job.context.source = source
         if content:
             write_atomic(job.context.model, content)
         display.note(f"Run {job.run.folder}")
@@ -150,3 +154,13 @@ class Job:
                 raise
             problem.next = f"Free some space. {resume}"
             raise problem from error
+
+
+def _opened(settings: Settings, display: Display) -> DatasetSource:
+    """The images, read and checked before there is a run."""
+    from pipeline.datasets import open_source
+
+    with display.step("Images") as step, logged(display, "pipeline.datasets"):
+        source = open_source(settings.data, seed=settings.seed, group_by=settings.group_by)
+        step.result(f"{source.name}, {len(source.class_names)} classes")
+        return source

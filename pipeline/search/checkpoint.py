@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,41 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import EnvironmentProblem, printable
+from pipeline.files import write_atomic
 
 _META = "meta.json"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its final place, flush it to the disk and rename it.
+def save(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
+    """Write arrays and their settings to an ``.npz`` file, atomically.
 
     Raises:
-        EnvironmentProblem: ``cannot-write``: disk full, no permission …; the old file is untouched.
+        EnvironmentProblem: ``disk-full`` or ``not-writable``; the old file is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise EnvironmentProblem(
-            "cannot-write",
-            f"cannot write {printable(path)}",
-            why=printable(error.strerror or error),
-            next="Free some space, then resume the run.",
-        ) from error
-
-
-def save(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
-    """Write arrays and their settings to an ``.npz`` file, atomically."""
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)
     np.savez(buffer, allow_pickle=False, **{_META: text}, **{name: np.asarray(a) for name, a in arrays.items()})
-    write_atomically(path, buffer.getvalue())
+    write_atomic(path, buffer.getvalue())
 
 
 def load(path: Path, meta: Mapping[str, Any] | None = None) -> dict[str, NDArray[Any]] | None:

@@ -186,7 +186,7 @@ def run(
     Raises:
         DoesNotFitError: ``nothing-feasible``, before any training.
         UsageError: ``other-search``: the folder belongs to a search with other settings; and what the source raises.
-        EnvironmentProblem: ``cannot-write``, ``study-file``.
+        EnvironmentProblem: ``disk-full``, ``not-writable``, ``study-file``.
         KeyboardInterrupt: The user's; the folder is left resumable.
     """
     listener = progress if progress is not None else _ignore

@@ -53,7 +53,7 @@ def test_a_failed_write_leaves_the_old_file_and_says_so(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(EnvironmentProblem) as caught:
         checkpoint.save(path, ARRAYS, {"other": 1})
-    assert caught.value.id == "cannot-write"
+    assert caught.value.id == "disk-full"
     assert "No space left" in caught.value.why
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
