@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "search"))
-
 from search_toy import MONO, ToySource, config, estimate
 
 from pipeline import search
@@ -20,7 +16,7 @@ from pipeline.genotype import Genotype
 from pipeline.graph.reader import read
 from pipeline.graph.reference import Reference
 from pipeline.graph.skeleton import from_genotype
-from pipeline.quantize import QuantizeSettings, convert, evaluate, keras_model, quantize
+from pipeline.quantize import QuantizeSettings, convert, device_accuracy, evaluate, keras_model, quantize
 from pipeline.search import layers, subnet
 
 pytestmark = pytest.mark.slow
@@ -93,6 +89,7 @@ def test_a_finalist_is_finished_from_its_supernet(tmp_path: Path) -> None:
     reference = Reference(results[0].path).run((view.images.astype(np.int16) - 128).astype(np.int8))
     by_reference = float(np.mean(reference.argmax(axis=1) == view.labels))
     assert abs(evaluate(results[0].path, view) - by_reference) < 0.05
+    assert device_accuracy(results[0].path, view) == by_reference
 
 
 def test_without_a_supernet_there_is_nothing_to_quantize(tmp_path: Path) -> None:

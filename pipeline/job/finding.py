@@ -164,7 +164,7 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     genotype = chosen.genotype
     test = None
     if Split.TEST in context.source.splits:
-        test = engine.evaluate(winner.path, context.source.view(Split.TEST, genotype.data))
+        test = engine.device_accuracy(winner.path, context.source.view(Split.TEST, genotype.data))
     write_atomic(context.model, winner.path.read_bytes())
     step.result(f"winner {genotype.id}, int8 validation {winner.int8_accuracy:.1%}")
     record = context.run.write_json(

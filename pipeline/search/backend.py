@@ -11,7 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -26,11 +26,11 @@ class Captured:
 
 @contextmanager
 def captured() -> Iterator[Captured]:
-    """Take everything that native code and Python write to descriptors 1 and 2 within the block."""
+    """Take everything that native code and Python write to descriptors 1 and 2, or to ``sys.stdout``, in the block."""
     result = Captured()
     sys.stdout.flush()
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as sink:
+    with tempfile.TemporaryFile() as sink, _python_output(sink.fileno()):
         kept = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
         try:
             for descriptor, _ in kept:
@@ -44,6 +44,17 @@ def captured() -> Iterator[Captured]:
                 os.close(copy)
             sink.seek(0)
             result.text = sink.read().decode(errors="replace")
+
+
+@contextmanager
+def _python_output(descriptor: int) -> Iterator[None]:
+    """``sys.stdout`` and ``sys.stderr`` need not be descriptors 1 and 2: a test may have replaced them."""
+    with (
+        open(os.dup(descriptor), "w", encoding="utf-8", errors="replace") as stream,  # noqa: PTH123 - a descriptor
+        redirect_stdout(stream),
+        redirect_stderr(stream),
+    ):
+        yield
 
 
 @cache

@@ -9,7 +9,7 @@ from search_toy import MONO, ToySource
 from pipeline.datasets import Split
 from pipeline.genotype import Genotype
 from pipeline.search import layers, space, subnet, training
-from pipeline.search.backend import captured, tensorflow
+from pipeline.search.backend import tensorflow
 from pipeline.search.batches import Batches
 from pipeline.search.network import Network
 
@@ -117,13 +117,3 @@ def test_statistics_pool_to_those_of_the_whole() -> None:
     mean, variance = recorder.statistics()["layer"]
     assert np.allclose(mean, x.mean(axis=(0, 1, 2)), atol=1e-4)
     assert np.allclose(variance, x.var(axis=(0, 1, 2)), rtol=1e-3)
-
-
-def test_native_output_is_captured(capfd: pytest.CaptureFixture[str]) -> None:
-    import os
-
-    with captured() as noise:
-        os.write(1, b"from native code\n")
-        os.write(2, b"and to stderr\n")
-    assert noise.text == "from native code\nand to stderr\n"
-    assert capfd.readouterr() == ("", "")
