@@ -33,7 +33,6 @@ struct State {
   bool has_output = false;
   size_t received = 0;  // bytes of `db load` so far
   uint32_t input_crc = 0;
-  Stopwatch clock;
 };
 
 State state;
@@ -213,7 +212,7 @@ void profile(Words) {
   close();
 }
 
-void timestamp(Words) { lap(state.clock.microseconds()); }
+void timestamp(Words) { lap(microseconds()); }
 
 void db_hex(const char* digits) {
   const size_t length = std::strlen(digits);
@@ -288,21 +287,21 @@ void infer(Words words) {
     if (!infer_once()) {
       return;
     }
-    (void)state.clock.microseconds();
+    (void)microseconds();
   }
   text("m-warmup-done");
   end_line();
   field("m-infer-start-", count);
   end_line();
   // Both times are printed afterwards, so that the UART is idle while the clock runs.
-  const uint64_t before = state.clock.microseconds();
+  const uint64_t before = microseconds();
   for (uint32_t round = 0; round < count; ++round) {
     if (!infer_once()) {
       return;
     }
-    (void)state.clock.microseconds();
+    (void)microseconds();
   }
-  const uint64_t after = state.clock.microseconds();
+  const uint64_t after = microseconds();
   lap(before);
   lap(after);
   text("m-infer-done");
@@ -463,12 +462,12 @@ void serve(bool ready) {
   static char line[kCommandLength + 1];
   size_t length = 0;
   state.ready = ready;
-  (void)state.clock.microseconds();
+  (void)microseconds();
   text("m-init-done\r\nm-ready\r\n");
   for (;;) {
     const int byte = port::get();
     if (byte < 0) {
-      (void)state.clock.microseconds();
+      (void)microseconds();
       continue;
     }
     if (byte == '\r' || byte == '\n') {

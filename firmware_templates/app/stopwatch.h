@@ -6,15 +6,8 @@
 
 namespace danas::app {
 
-class Stopwatch {
- public:
-  // To be called at least once in 2^32 cycles (19.9 s at 216 MHz): a whole turn of the counter cannot be seen.
-  uint64_t microseconds();
-
- private:
-  uint32_t last_ = 0;       // counter at the last look
-  uint32_t remainder_ = 0;  // cycles that were no whole microsecond yet
-  uint64_t total_ = 0;
-};
+// To be called at least once in 2^32 cycles (19.9 s at 216 MHz): a whole turn of the counter cannot be seen. So the
+// command loop, each line sent, each frame received and each inference call it.
+uint64_t microseconds();
 
 }  // namespace danas::app

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "port.h"
+#include "stopwatch.h"
 
 namespace danas::app {
 
@@ -99,7 +100,10 @@ void hex_lines(const char* name, const uint8_t* bytes, size_t count) {
   } while (done < count);
 }
 
-void end_line() { text("\r\n"); }
+void end_line() {
+  text("\r\n");
+  (void)microseconds();  // many lines at a low baud rate take longer than a turn of the counter
+}
 
 void error(const char* what) {
   text("e-[");

@@ -3,6 +3,7 @@
 
 #include "crc32.h"
 #include "port.h"
+#include "stopwatch.h"
 
 namespace danas::app {
 
@@ -79,6 +80,7 @@ bool receive(uint8_t* to, size_t bytes) {
   uint8_t expected = 0;
   size_t done = 0;
   while (done < bytes) {
+    (void)microseconds();  // a slow transfer takes longer than a turn of the counter
     const int first = get_within(patience());
     if (first < 0) {
       return false;

@@ -201,6 +201,16 @@ def test_a_transfer_that_falls_silent_is_given_up(integers: Program) -> None:
     )
 
 
+def test_time_goes_on_within_a_slow_transfer(integers: Program) -> None:
+    """Longer than a turn of the cycle counter, 19.9 s."""
+    events: list[bytes | int] = [b"timestamp%load 300%"]
+    for sequence in range(15):
+        events += [1900, _frame(sequence, bytes(20))]
+    said = integers([*events, b"timestamp%"])
+    before, after = (int(lap) for lap in re.findall(rb"m-lap-us-(\d+)", said))
+    assert 15 * 1_900_000 <= after - before < 30_000_000
+
+
 _DAMAGES = ("none", "crc", "sequence", "cut", "long", "empty", "overflow", "noise", "lost ack", "header")
 
 

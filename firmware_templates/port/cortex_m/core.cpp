@@ -11,10 +11,12 @@ using port::at;
 
 namespace {
 
+constexpr uint32_t kGuardLog2 = 16;  // linker.ld checks that RAM starts at a multiple of it
+
 void barrier() { __asm volatile("dsb\n\tisb" ::: "memory"); }
 
 // A cache holds arbitrary lines after reset, so each is invalidated before the cache is enabled:
-// ARM, B2.2.7 (operations) and B4.8.1 (CCSIDR).
+// ARM, cache maintenance operations and CCSIDR.
 void invalidate_data_cache() {
   at(kCsselr) = 0;  // level 1, data
   barrier();
@@ -29,6 +31,14 @@ void invalidate_data_cache() {
     }
   }
   barrier();
+}
+
+// The bus would refuse such an access too, but on a Cortex-M7 its answer to a store comes asynchronously: the program
+// would run on meanwhile, and be stopped somewhere else (PM0253, synchronous and asynchronous bus faults).
+void guard_stack() {
+  at(kMpuRbar) = (reinterpret_cast<uintptr_t>(danas_stack_bottom) - (1u << kGuardLog2)) | kMpuRegionValid;
+  at(kMpuRasr) = mpu_no_access(kGuardLog2);
+  at(kMpuCtrl) = kMpuDefaultMap | kMpuEnable;
 }
 
 }  // namespace
@@ -50,6 +60,7 @@ void start_cycle_counter() {
 }
 
 void enable_faults() {
+  guard_stack();
   at(kShcsr) = at(kShcsr) | kShcsrMemManage | kShcsrBusFault | kShcsrUsageFault;
   at(kCcr) = at(kCcr) | kCcrDiv0Trap;
   barrier();

@@ -11,7 +11,8 @@ void enable_caches();
 
 void start_cycle_counter();
 
-// MemManage, BusFault and UsageFault get exceptions of their own; a division by zero is a fault.
+// MemManage, BusFault and UsageFault get exceptions of their own; a division by zero is a fault, and so is an access
+// to the 64 kB below RAM, where the stack ends.
 void enable_faults();
 
 // Prints the protocol's fault line, then `m-ready`, and halts.

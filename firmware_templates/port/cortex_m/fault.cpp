@@ -25,7 +25,7 @@ void write_hex(const char* name, uint32_t value) {
   }
 }
 
-// By exception number: ARM, table B1-4.
+// By exception number: ARM, exception number definition.
 const char* kind_of(uint32_t exception) {
   switch (exception) {
     case 2:
@@ -77,9 +77,9 @@ extern "C" {
 }
 
 // All fault vectors lead here. Nothing is pushed before the stack pointer is known to be good: a stack overflow is one
-// of the reasons to be here. The program runs on the main stack alone. The exception frame (ARM, B1.5.6: r0-r3, r12,
-// lr, pc, xPSR from the stack pointer up) is read only where it lies inside the stack; else pc and lr are reported as
-// 0. Then the stack starts again at its top: what was on it is not needed any more.
+// of the reasons to be here. The program runs on the main stack alone. The exception frame (ARM, exception entry
+// behavior: r0-r3, r12, lr, pc, xPSR from the stack pointer up) is read only where it lies inside the stack; else pc
+// and lr are reported as 0. Then the stack starts again at its top: what was on it is not needed any more.
 [[gnu::naked, noreturn, gnu::used]] void danas_fault_entry() {
   __asm volatile(
       "  mrs  r0, ipsr                          \n"

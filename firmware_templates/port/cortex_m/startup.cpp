@@ -13,8 +13,10 @@ extern "C" {
 
 // The very first instructions. The stack is painted from its bottom up to the stack pointer, before anything is
 // pushed; the stores between danas_paint_begin and danas_paint_end are the only ones to the stack that are no use of
-// it. Then the FPU is enabled (full access to CP10 and CP11: ARM, B3.2.20), because compiled code may use its
-// registers at any time.
+// it. Then the FPU is enabled (full access to CP10 and CP11: ARM, coprocessor access control register), because
+// compiled code may use its registers at any time. No exception returns here, so none saves them: FPCCR is cleared
+// before the first floating-point instruction. Else a fault handler that touches the FPU would write the saved
+// registers to the stack that is perhaps the reason for the fault.
 [[gnu::naked, noreturn, gnu::used]] void Reset_Handler() {
   __asm volatile(
       ".global danas_paint_begin           \n"
@@ -36,6 +38,8 @@ extern "C" {
       "  ldr  r1, [r0]                     \n"
       "  orr  r1, r1, #0x00F00000          \n"
       "  str  r1, [r0]                     \n"
+      "  movs r1, #0                       \n"
+      "  str  r1, [r0, #0x1AC]             \n"  // FPCCR
       "  dsb                               \n"
       "  isb                               \n"
       "  b    danas_start                  \n");
@@ -44,7 +48,8 @@ static_assert(danas::cortex_m::kStackPaint == 0xC5C5'C5C5, "Reset_Handler paints
 
 using Handler = void (*)();
 
-// Core exceptions only (ARM, table B1-4): the program polls and enables no interrupt, so none can be taken.
+// Core exceptions only (ARM, exception number definition): the program polls and enables no interrupt, and a reset
+// disables them all, so none can be taken.
 struct VectorTable {
   uint32_t* stack;
   Handler handlers[15];
@@ -73,6 +78,7 @@ extern const VectorTable danas_vectors;
 };
 
 [[noreturn, gnu::used]] void danas_start() {
+  // Up to here the core has looked where the device boots from, which may be an alias of flash.
   danas::port::at(danas::cortex_m::kVtor) = reinterpret_cast<uintptr_t>(&danas_vectors);
   const uint32_t* from = danas_data_image;
   for (uint32_t* to = danas_data_start; to < danas_data_end; ++to) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The USART of STM32F0, F3, F7, G, H7 and L4 ("v2": separate receive and transmit data registers), polled.
-// RM0385, section 31.8 (USART registers).
+// RM0385, USART registers.
 #pragma once
 
 #include <cstdint>
@@ -27,11 +27,14 @@ struct UsartV2 {
 
   static bool enabled() { return (port::at(kCr1) & kEnable) != 0; }
 
+  // BRR: the divider of the kernel clock with 16 samples a bit, 16 to 65535 (RM0385, USART baud rate generation).
+  static constexpr uint32_t divider(uint32_t kernel_hz, uint32_t baud) { return (kernel_hz + baud / 2) / baud; }
+
   // 8 data bits, no parity, 1 stop bit, 16 samples a bit. A byte that is not fetched in time is replaced by the next
   // one: a lost byte shows as a wrong CRC or an unknown command, while an overrun flag would need looking after.
   static void start(uint32_t kernel_hz, uint32_t baud) {
     port::at(kCr1) = 0;
-    port::at(kBrr) = (kernel_hz + baud / 2) / baud;
+    port::at(kBrr) = divider(kernel_hz, baud);
     port::at(kCr3) = kNoOverrun;
     port::at(kCr1) = kEnable | kReceive | kTransmit;
   }

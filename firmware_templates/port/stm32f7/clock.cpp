@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The clock tree at full speed. RM0385, section 5.2.3 (PLL), section 4.1.4 (over-drive: the order of steps),
-// section 3.3.2 (wait states: before the clock is raised).
+// The clock tree at full speed. RM0385: PLL; entering over-drive mode, which is done while the internal oscillator is
+// the system clock; read access latency of the flash, which is raised before the clock.
 #include "stm32f7/clock.h"
 
 #include <cstdint>
@@ -23,15 +23,15 @@ constexpr uint32_t kP = 2;
 constexpr uint32_t kN = board::kClockHz / kMegahertz * kP;
 constexpr uint32_t kQ = (kN + 47) / 48;
 static_assert(board::kClockSourceHz % kMegahertz == 0 && board::kClockHz % kMegahertz == 0, "whole megahertz");
-static_assert(kM >= 2 && kM <= 63, "RM0385, section 5.3.2: 2 <= PLLM <= 63");
-static_assert(kN >= 100 && kN <= 432, "RM0385, section 5.3.2: the PLL's oscillator runs at 100 to 432 MHz");
-static_assert(kQ >= 2 && kQ <= 15, "RM0385, section 5.3.2: 2 <= PLLQ <= 15");
-static_assert(board::kClockHz > 180 * kMegahertz, "RM0385, section 4.1.4: up to 180 MHz over-drive is not needed");
+static_assert(kM >= 2 && kM <= 63, "RM0385, RCC_PLLCFGR: 2 <= PLLM <= 63");
+static_assert(kN >= 100 && kN <= 432, "RM0385, RCC_PLLCFGR: the PLL's oscillator runs at 100 to 432 MHz");
+static_assert(kQ >= 2 && kQ <= 15, "RM0385, RCC_PLLCFGR: 2 <= PLLQ <= 15");
+static_assert(board::kClockHz > 180 * kMegahertz, "RM0385, voltage scaling: up to 180 MHz over-drive is not needed");
 constexpr uint32_t kPllcfgr = kM | (kN << 6) | ((kP / 2 - 1) << 16) | kPllSourceHse | (kQ << 24);
 
-// RM0385, table 7, at 2.7 to 3.6 V: one wait state more every 30 MHz.
+// RM0385, wait states by clock and voltage, at 2.7 to 3.6 V: one more every 30 MHz.
 constexpr uint32_t kWaitStates = (board::kClockHz - 1) / (30 * kMegahertz);
-static_assert(kWaitStates <= 7, "RM0385, table 7: at most 7 wait states at 216 MHz");
+static_assert(kWaitStates <= 7, "RM0385: at most 7 wait states, at 216 MHz");
 
 void set(uintptr_t address, uint32_t bits) { at(address) = at(address) | bits; }
 
@@ -49,15 +49,19 @@ void wait(uintptr_t address, uint32_t mask, uint32_t value) {
 
 void start_clock() {
   set(kRccApb1enr, kApb1Power);
-  // A peripheral answers two cycles after its clock is enabled (RM0385, section 5.2): the read takes longer.
+  // A peripheral answers a few cycles after its clock is enabled (RM0385, RCC): reading the register takes longer.
   wait(kRccApb1enr, kApb1Power, kApb1Power);
+  // The regulator takes the scale over when the PLL is switched on.
   set(kPwrCr1, kVoltageScale1);
+  // AHB at the processor's clock; APB1 at a quarter (at most 54 MHz), APB2 at half (at most 108 MHz). A divider takes
+  // up to 16 cycles to act, so it is set long before the clock is raised.
+  at(kRccCfgr) = kCfgrApb1Div4 | kCfgrApb2Div2;
 
   set(kRccCr, board::kClockSourceIsBypass ? kCrHseBypass : 0);
   set(kRccCr, kCrHseOn);
   wait(kRccCr, kCrHseReady, kCrHseReady);
 
-  at(kRccPllcfgr) = kPllcfgr;
+  at(kRccPllcfgr) = (at(kRccPllcfgr) & kPllcfgrReserved) | kPllcfgr;
   set(kRccCr, kCrPllOn);
   wait(kRccCr, kCrPllReady, kCrPllReady);
 
@@ -67,13 +71,12 @@ void start_clock() {
   wait(kPwrCsr1, kOverDriveSwitchReady, kOverDriveSwitchReady);
   wait(kPwrCsr1, kVoltageReady, kVoltageReady);
 
-  // The ART accelerator may only be reset while it is off.
+  // The program runs from 0x0800'0000, on the AXI bus, through the core's caches. The ART accelerator serves the other
+  // view of flash alone, at 0x0020'0000; it costs nothing to have it on. It may only be reset while it is off.
   at(kFlashAcr) = kAcrArtReset | kWaitStates;
   at(kFlashAcr) = kAcrArt | kAcrPrefetch | kWaitStates;
   wait(kFlashAcr, kAcrLatencyMask, kWaitStates);
 
-  // AHB at the processor's clock; APB1 at a quarter (at most 54 MHz), APB2 at half (at most 108 MHz).
-  at(kRccCfgr) = kCfgrApb1Div4 | kCfgrApb2Div2;
   set(kRccCfgr, kCfgrSwitchPll);
   wait(kRccCfgr, kCfgrStatusMask, kCfgrStatusPll);
 }
