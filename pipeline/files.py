@@ -48,5 +48,5 @@ def disk_problem(error: OSError, path: Path) -> EnvironmentProblem:
         "disk-full" if full else "not-writable",
         f"cannot write {printable(path)}",
         why=printable(error.strerror or error),
-        next="Free some space and resume the run." if full else "Choose another folder with --run.",
+        next="Free some space." if full else "Make the folder writable, or choose another one.",
     )

@@ -60,7 +60,7 @@ def build(
         BuildError: ``not-rendered``, ``other-board``, ``compile-failed`` with the first error, ``build-timeout``,
             ``bad-elf``, ``wrong-build``.
         DoesNotFitError: ``region-overflow`` with region and bytes.
-        EnvironmentProblem: ``missing-compiler``, ``missing-platformio``, ``no-registry``, ``cannot-write``.
+        EnvironmentProblem: ``missing-compiler``, ``missing-platformio``, ``no-registry``, ``disk-full``.
         UsageError: ``unknown-environment``.
     """
     rendered = render.restamp(folder, environment=environment)
@@ -111,7 +111,7 @@ def failure(outcome: Outcome, board: Board) -> DanasError:
     if header is not None:
         return _missing_compiler(f"the compiler has no <{header[1]}>")
     if _search(re.compile("No space left on device"), outcome.lines) is not None:
-        return EnvironmentProblem("cannot-write", "the disk is full", next="Free some space and build again.")
+        return EnvironmentProblem("disk-full", "the disk is full", next="Free some space and build again.")
     if _search(_OFFLINE, outcome.lines) is not None:
         return EnvironmentProblem(
             "no-registry",

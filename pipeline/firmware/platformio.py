@@ -66,7 +66,7 @@ def run(
 
     Raises:
         BuildError: ``build-timeout``.
-        EnvironmentProblem: ``missing-platformio``, ``cannot-write``.
+        EnvironmentProblem: ``missing-platformio``.
         KeyboardInterrupt: Passed on, after the whole process group has ended.
     """
     if importlib.util.find_spec("platformio") is None:

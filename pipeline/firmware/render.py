@@ -34,8 +34,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import boards, resources
 from pipeline.boards import Board
-from pipeline.errors import BuildError, EnvironmentProblem, UsageError, printable
+from pipeline.errors import BuildError, UsageError, printable
 from pipeline.estimate.model import MemoryPlan
+from pipeline.files import disk_problem
 from pipeline.firmware.filters import CText
 from pipeline.firmware.filters import environment as template_environment
 from pipeline.firmware.model_sources import model_sources, runtime_files
@@ -96,7 +97,7 @@ def render(
     Raises:
         UsageError: ``skeleton``, ``bad-model-id``, ``bad-baud``, ``unknown-port``, ``unknown-environment``, or what
             :func:`pipeline.firmware.model_sources.model_sources` refuses.
-        EnvironmentProblem: ``cannot-write``.
+        EnvironmentProblem: ``disk-full`` or ``not-writable``.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", graph.sha256):
         raise UsageError("skeleton", "a Graph without data cannot be rendered", next="Read it from a .tflite file.")
@@ -129,7 +130,7 @@ def restamp(folder: Path, *, environment: str | None = None) -> Rendered:
     Raises:
         BuildError: ``not-rendered``.
         UsageError: ``unknown-environment``.
-        EnvironmentProblem: ``cannot-write``.
+        EnvironmentProblem: ``disk-full`` or ``not-writable``.
     """
     try:
         manifest = _Manifest.model_validate_json((folder / _MANIFEST).read_bytes())
@@ -288,12 +289,7 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise EnvironmentProblem(
-            "cannot-write",
-            f"cannot write the sources into {printable(folder)}",
-            why=printable(error.strerror or error),
-            next="Free some space, or choose another run directory.",
-        ) from error
+        raise disk_problem(error, folder) from error
 
 
 def _read(path: Path) -> str:

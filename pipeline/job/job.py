@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import boards
-from pipeline.errors import InterruptedRun, printable
+from pipeline.errors import EnvironmentProblem, InterruptedRun, printable
 from pipeline.files import disk_problem, write_atomic
 from pipeline.job import driving, finding, judging, making
 from pipeline.job.context import Context, StageResult
@@ -148,11 +148,14 @@ class Job:
             raise InterruptedRun(
                 "interrupted", "Interrupted.", why="What was finished is kept in the run directory.", next=resume
             ) from error
+        except EnvironmentProblem as error:
+            error.next = f"{error.next} {resume}".strip()
+            raise
         except OSError as error:
             problem = disk_problem(error, Path(error.filename or self.run.folder))
             if problem.id != "disk-full":
                 raise
-            problem.next = f"Free some space. {resume}"
+            problem.next = f"{problem.next} {resume}"
             raise problem from error
 
 

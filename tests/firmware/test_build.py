@@ -36,7 +36,7 @@ BOARD = boards.load("nucleo_f746zg")
             "missing-compiler",
             "gcc-arm",
         ),
-        (["as: out: No space left on device"], EnvironmentProblem, "cannot-write", "disk is full"),
+        (["as: out: No space left on device"], EnvironmentProblem, "disk-full", "disk is full"),
         (["HTTPClientError: "], EnvironmentProblem, "no-registry", "nucleo_f746zg_local"),
         (["ok", "a.cpp:3:1: error: expected ';'", "b: error: two"], BuildError, "compile-failed", "expected ';'"),
         (["a.o: in function `f': undefined reference to `g'"], BuildError, "compile-failed", "undefined reference"),

@@ -168,7 +168,7 @@ def test_a_folder_that_cannot_be_written_or_read_says_so(tmp_path: Path) -> None
     file.write_text("")
     with pytest.raises(EnvironmentProblem) as problem:
         render.render(GRAPH, PLAN, BOARD, into=file)
-    assert problem.value.id == "cannot-write"
+    assert problem.value.id == "not-writable"
     for content in (None, "{", '{"schema_version": 2}', '{"build_id": "x"}'):
         if content is not None:
             (tmp_path / "render.json").write_text(content)
