@@ -2,7 +2,7 @@
 
 Most registers only remember what was written. The board file says which bits a write makes the hardware answer with
 (oscillators, PLL, over-drive). The core's registers are those of the Armv7-M Architecture Reference Manual (ARM
-DDI 0403, B3) and the Cortex-M7 Technical Reference Manual (ARM DDI 0489); the UART is RM0385's chapter 31 (USART).
+DDI 0403) and the Cortex-M7 Technical Reference Manual (ARM DDI 0489); the UART is RM0385's USART.
 Nothing here knows the engine.
 """
 
@@ -28,11 +28,11 @@ USART_BYTES = 0x400
 _UE, _RE, _TE = 1 << 0, 1 << 2, 1 << 3
 _RXNE, _TC, _TXE, _TEACK, _REACK = 1 << 5, 1 << 6, 1 << 7, 1 << 21, 1 << 22
 
-# Values after reset, and of registers that never change. DDI 0489 table 3-1 and section 4.3; caches of 4 kB each as
-# in the STM32F746 (RM0385, section 1.1).
+# Values after reset, and of registers that never change (DDI 0489, register summaries); caches of 4 kB each as in the
+# STM32F746 (DS10916), whose core is an r0p1.
 _CORE_RESET = {
     "cortex-m7": {
-        0xE000ED00: 0x411FC271,  # CPUID, r1p1
+        0xE000ED00: 0x410FC271,  # CPUID, r0p1
         0xE000ED14: 0x00040200,  # CCR
         0xE000ED78: 0x09000003,  # CLIDR
         0xE000ED7C: 0x8303C003,  # CTR
