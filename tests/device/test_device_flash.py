@@ -62,7 +62,7 @@ def test_a_missing_program_is_a_flash_error(flasher: Flasher, program: Program) 
 def test_the_emulated_board_runs_the_program(board: Board, program: Program) -> None:
     with EmulatedFlasher(board).flash(program) as device:
         talker = Talker(device.port)
-        assert talker.ask(b"p")[0] == 0x411FC271
+        assert talker.ask(b"p")[0] == 0x410FC271
         talker.close()
 
 

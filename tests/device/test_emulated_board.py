@@ -54,7 +54,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_start_up_code_gets_through(talker: Talker) -> None:
-    assert talker.ask(b"p") == [0x411FC271, 0xC2, 0x006000C0]
+    assert talker.ask(b"p") == [0x410FC271, 0xC2, 0x006000C0]
 
 
 def test_the_cycle_counter_counts_instructions(talker: Talker) -> None:
@@ -260,7 +260,7 @@ def test_a_smaller_ram_is_a_smaller_ram(board: Board, probe: Path) -> None:
     )
     with emulated.start(small, probe) as device:
         talker = Talker(device.port)
-        assert talker.ask(b"p")[0] == 0x411FC271
+        assert talker.ask(b"p")[0] == 0x410FC271
         talker.close()
 
 

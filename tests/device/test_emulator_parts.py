@@ -88,9 +88,9 @@ def test_registers_remember_bytes_and_halfwords(registers: Peripherals) -> None:
 
 
 def test_the_core_is_a_cortex_m7_with_4_kb_caches(registers: Peripherals) -> None:
-    assert registers.read(0xE000ED00, 4) == 0x411FC271
+    assert registers.read(0xE000ED00, 4) == 0x410FC271
     registers.write(0xE000ED00, 4, 0)
-    assert registers.read(0xE000ED00, 4) == 0x411FC271
+    assert registers.read(0xE000ED00, 4) == 0x410FC271
     for selected in (0, 1):
         registers.write(CSSELR, 4, selected)
         size = registers.read(CCSIDR, 4)
