@@ -152,10 +152,16 @@ def deploy(
 
 @app.command()
 def resume(
-    run: RunArgument, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
+    run: RunArgument,
+    emulate: EmulateOption = False,
+    port: PortOption = None,
+    serial_number: SerialOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """Take up a run that was interrupted; what is finished is not done again."""
-    _finish(_open_job(run, quiet), as_json)
+    _finish(_open_job(run, quiet, _target(emulate, port, serial_number)), as_json)
 
 
 @app.command()
@@ -252,10 +258,7 @@ def _device_command(name: str, text: str) -> None:
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        job = _open_job(run, quiet)
-        if emulate or port or serial_number:
-            job.target = _target(emulate, port, serial_number)
-        _stage(job, name, as_json)
+        _stage(_open_job(run, quiet, _target(emulate, port, serial_number)), name, as_json)
 
     command.__doc__ = text
     app.command(name)(command)
@@ -415,12 +418,17 @@ def _new_job(settings: Settings, folder: Path | None, quiet: bool, *, needs_boar
     return Job.start(settings, folder, display(quiet=quiet), needs_board=needs_board)
 
 
-def _open_job(folder: Path, quiet: bool) -> Job:
+def _open_job(folder: Path, quiet: bool, target: Target | None = None) -> Job:
+    """The job of a run; ``target``, where it says anything, takes the place of the run's own."""
     from pipeline.job import Job
     from pipeline.progress import display
     from pipeline.runs import Run
+    from pipeline.settings import Target
 
-    return Job(Run.open(folder), display(quiet=quiet))
+    job = Job(Run.open(folder), display(quiet=quiet))
+    if target not in (None, Target()):
+        job.target = target
+    return job
 
 
 def _finish(job: Job, as_json: bool) -> None:

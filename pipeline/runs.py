@@ -144,6 +144,15 @@ class Run:
             ) from error
         return cls(folder.resolve(), manifest)
 
+    def changed_versions(self) -> dict[str, tuple[str, str]]:
+        """What computes in another version now than when the run began: (then, now)."""
+        now = versions()
+        return {
+            name: (then, now.get(name, "absent"))
+            for name, then in self.manifest.versions.items()
+            if now.get(name) != then
+        }
+
     def path(self, *parts: str) -> Path:
         """A path inside the run directory."""
         return self.folder.joinpath(*parts)

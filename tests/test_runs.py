@@ -30,6 +30,13 @@ def test_a_run_opens_as_it_was_made(tmp_path: Path) -> None:
     assert opened.manifest.versions["danas-deploy"]
 
 
+def test_other_versions_than_at_the_beginning_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run.create(SETTINGS, tmp_path / "run")
+    assert run.changed_versions() == {}
+    monkeypatch.setattr("pipeline.runs.__version__", "9.9.9")
+    assert run.changed_versions() == {"danas-deploy": (run.manifest.versions["danas-deploy"], "9.9.9")}
+
+
 def test_runs_without_a_name_never_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folders = {Run.create(SETTINGS).folder for _ in range(3)}

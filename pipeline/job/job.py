@@ -108,6 +108,8 @@ class Job:
             DanasError: What a stage raises; ``interrupted`` after Ctrl-C. The run can be resumed.
         """
         demand_device(boards.load(self.run.settings.board), self.target)
+        for name, (then, now) in self.run.changed_versions().items():
+            self.display.note(f"Note: {name} was {then} when this run began and is {now} now; results may differ.")
         with self._working():
             for name, stage in STAGES.items():
                 if not stage.searches or self.run.settings.kind is Kind.SEARCH:

@@ -119,6 +119,9 @@ def test_stages_are_commands_on_a_file(tmp_path: Path, capsys: pytest.CaptureFix
     code, printed, err = _run(capsys, "flash", tmp_path / "render", "--emulate")
     assert code == 0, err
     assert printed["flash"]["target"] == "emulated"
+    code, printed, err = _run(capsys, "resume", tmp_path / "render", "--emulate")
+    assert code == 0, err
+    assert printed["report"]["target"] == "emulated"
     code, printed, err = _run(capsys, "quantize", tmp_path / "render")
     assert (code, printed["error"]["id"]) == (2, "not-a-search-run")
 
