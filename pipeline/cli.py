@@ -354,7 +354,7 @@ def _search_settings(
         seed=seed,
         images=images,
         environment=environment,
-        data=data,
+        data=_absolute(data),
         group_by=group_by,
         preset=preset,
         evaluations=evaluations,
@@ -364,6 +364,12 @@ def _search_settings(
         flash=parse_size(flash) if flash else None,
         macs=parse_count(macs) if macs else None,
     )
+
+
+def _absolute(data: str) -> str:
+    """A folder by its absolute path: a run may be resumed from elsewhere."""
+    kind, _, path = data.partition(":")
+    return f"folder:{Path(path).expanduser().resolve()}" if kind == "folder" and path else data
 
 
 def _deploy_settings(

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import UsageError
+from pipeline.errors import DoesNotFitError, UsageError
 from pipeline.files import file_sha256, write_atomic
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
@@ -141,6 +141,13 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     from pipeline.datasets import Split
 
     best, _ = candidates(context)
+    if not best:
+        raise DoesNotFitError(
+            "no-candidates",
+            "the search has found no feasible candidate",
+            why="It was ended before the first one was scored.",
+            next="Start a search with more --time or --evaluations.",
+        )
     finalists = best[:FINALISTS]
     made = []
     for number, candidate in enumerate(finalists):

@@ -56,7 +56,8 @@ def test_the_main_job_survives_a_kill(
 ) -> None:
     monkeypatch.setenv("DANAS_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "run"
-    options = ["--board", "nucleo_f746zg", "--emulate", "--data", f"folder:{images}", "--images", "12"]
+    # A relative folder: the run is resumed from another one.
+    options = ["--board", "nucleo_f746zg", "--emulate", "--data", f"folder:{images.name}", "--images", "12"]
     # 17 kB admit the smallest resolution alone, which keeps this short.
     options += ["--evaluations", "1", "--ram", "17000", "--run", str(folder)]
     process = subprocess.Popen(
@@ -64,6 +65,7 @@ def test_the_main_job_survives_a_kill(
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
+        cwd=images.parent,
         env=os.environ | {"NO_COLOR": "1"},
     )
     assert process.stderr is not None

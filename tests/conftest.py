@@ -1,7 +1,8 @@
-"""What the tests of the device layer share."""
+"""What tests of several folders share."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,12 @@ from device_samples import compile_probe
 
 from pipeline import boards
 from pipeline.boards import Board
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """Ctrl-C as in a terminal: a shell starts its background jobs with SIGINT ignored, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
