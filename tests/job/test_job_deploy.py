@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline.__main__ import run
+from pipeline.device import emulated
 from pipeline.report.model import Report
 from pipeline.runs import Run
 
@@ -139,6 +140,26 @@ def test_given_inputs_go_through_the_device(tmp_path: Path, capsys: pytest.Captu
     code, printed, err = _run(capsys, *arguments, "--run", tmp_path / "right")
     assert code == 0, err
     assert printed["report"]["verdict"]["notes"] == ["only 2 inputs: the given file has no more"]
+
+
+def test_without_the_compiled_path_fewer_inputs_are_sent_and_the_verdict_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = emulated.launch
+
+    def in_python(*arguments: Any, **options: Any) -> emulated.EmulatedDevice:
+        return launch(*arguments, **(options | {"pure_python": True}))
+
+    monkeypatch.setattr(emulated, "launch", in_python)
+    model = tmp_path / "model.tflite"
+    model.write_bytes(graph_samples.content())
+    arguments = ["deploy", model, "--board", "nucleo_f746zg", "--emulate"]
+    code, printed, err = _run(capsys, *arguments, "--run", tmp_path / "run")
+    assert code == 0, err
+    (note,) = printed["report"]["verdict"]["notes"]
+    assert note.startswith("only 10 inputs: the emulator's compiled path is not available")
+    outputs = next(check for check in printed["report"]["verdict"]["checks"] if check["id"] == "outputs")
+    assert (outputs["expected"], outputs["measured"]) == (10, 10)
 
 
 @pytest.mark.parametrize(("option", "limit"), [("--ram", "600"), ("--flash", "9k")])
