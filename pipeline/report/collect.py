@@ -11,7 +11,7 @@ from pipeline.device.measure import Measurement
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.figures import Figure, Source
 from pipeline.graph.model import Graph
-from pipeline.report.model import Line, ModelSummary, Report, SearchSummary
+from pipeline.report.model import Finalist, Line, ModelSummary, Report, SearchSummary
 from pipeline.runs import Manifest
 from pipeline.validate import Verdict
 
@@ -51,7 +51,7 @@ def collect(
             input_shape=graph.input.shape,
             output_shape=graph.output.shape,
             operators=len(graph.operators),
-            macs=estimate.macs,
+            macs=_macs(estimate.macs),
         ),
         search=None if search is None else _search(search),
         accuracy=_accuracy(measurement, host, search),
@@ -82,7 +82,18 @@ def _search(search: SearchArtifacts) -> SearchSummary:
         preset=search.preset,
         limits={"RAM": limits.ram_bytes, "flash": limits.flash_bytes, "MAC": limits.macs},
         evaluations=search.candidates["evaluations"],
-        finalists=tuple(search.winner["finalists"]),
+        finalists=tuple(
+            Finalist(
+                genotype=one["genotype"],
+                inherited_accuracy=_percent(one["inherited_validation_accuracy"], Source.HOST),
+                float_accuracy=_percent(one["float_validation_accuracy"], Source.HOST),
+                int8_accuracy=_percent(one["int8_validation_accuracy"], Source.HOST),
+                ram=_bytes(one["ram_bytes"], Source.ANALYTIC),
+                flash=_bytes(one["flash_bytes"], Source.ANALYTIC),
+                macs=_macs(one["macs"]),
+            )
+            for one in search.winner["finalists"]
+        ),
         genotype=search.winner["genotype"],
     )
 
@@ -136,6 +147,10 @@ def _timing(measurement: Measurement) -> dict[str, Figure]:
 
 def _bytes(value: int, source: Source) -> Figure:
     return Figure(value=value, unit="B", source=source)
+
+
+def _macs(value: int) -> Figure:
+    return Figure(value=value, unit="MAC", source=Source.ANALYTIC)
 
 
 def _none(reason: str) -> Figure:

@@ -22,7 +22,19 @@ class ModelSummary(_Frozen):
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     operators: int
-    macs: int
+    macs: Figure
+
+
+class Finalist(_Frozen):
+    """One of the best candidates, as it was quantized. Accuracies are on the validation split."""
+
+    genotype: str
+    inherited_accuracy: Figure
+    float_accuracy: Figure
+    int8_accuracy: Figure
+    ram: Figure
+    flash: Figure
+    macs: Figure
 
 
 class SearchSummary(_Frozen):
@@ -32,7 +44,7 @@ class SearchSummary(_Frozen):
     preset: str
     limits: dict[str, int | None]
     evaluations: int
-    finalists: tuple[dict[str, Any], ...]
+    finalists: tuple[Finalist, ...]
     genotype: str
 
 

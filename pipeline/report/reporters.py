@@ -96,7 +96,7 @@ class TerminalReporter:
             console.print(f"Winner {report.search.genotype} of {report.search.evaluations} evaluations ({limits})")
         console.print(
             f"Model {report.model.sha256[:16]}, input {'×'.join(map(str, report.model.input_shape))}, "
-            f"{report.model.operators} operators, {report.model.macs:,} MAC, build {printable(report.build_id)}"
+            f"{report.model.operators} operators, {_value(report.model.macs)}, build {printable(report.build_id)}"
         )
         self._accuracy(console, report)
         self._memory(console, "RAM", report.ram)

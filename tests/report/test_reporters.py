@@ -35,7 +35,12 @@ def _report(*, passed: bool = True, note: str = "") -> Report:
         build_id="0123456789abcdef",
         versions={"danas-deploy": "0.1.0"},
         model=ModelSummary(
-            sha256="ab" * 32, file_bytes=1, input_shape=(1, 96, 96, 3), output_shape=(1, 2), operators=3, macs=4
+            sha256="ab" * 32,
+            file_bytes=1,
+            input_shape=(1, 96, 96, 3),
+            output_shape=(1, 2),
+            operators=3,
+            macs=Figure(value=4, unit="MAC", source=Source.ANALYTIC),
         ),
         search=SearchSummary(
             data={"source": note},
