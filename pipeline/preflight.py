@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from pathlib import Path
 
 from pipeline import boards
 from pipeline.boards import Board
-from pipeline.errors import EnvironmentProblem, UsageError, printable
+from pipeline.errors import EnvironmentProblem, NoBoardError, UsageError, printable
+from pipeline.files import disk_problem
+from pipeline.firmware import platformio
 from pipeline.settings import Settings, Target
 
 #: Least free disk space for a run: supernets, build output and images.
@@ -19,14 +22,15 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     """Check board, device, tools and disk, the quickest first. Nothing heavy is imported.
 
     Raises:
-        UsageError: ``unknown-board``, ``no-emulator``.
-        NoBoardError: ``no-board``, ``ambiguous-board``, ``port-held`` …
+        UsageError: ``unknown-board``, ``no-emulator``, ``unsafe-folder``.
+        NoBoardError: ``no-board``, ``ambiguous-board``, ``no-such-port``.
         EnvironmentProblem: ``missing-extra``, ``missing-compiler``, ``disk-full``.
     """
     board = boards.load(settings.board)
     if needs_board:
         device(board, settings.target)
     compiler(settings.environment or board.build.local, board)
+    platformio.demand_safe((folder or Path()).resolve())
     disk(folder or Path())
 
 
@@ -50,7 +54,14 @@ def device(board: Board, target: Target) -> None:
         return
     from pipeline.device import discovery
 
-    discovery.find(board, port=target.port, serial=target.serial_number)
+    found = discovery.find(board, port=target.port, serial=target.serial_number)
+    if os.name == "posix" and "://" not in found.port and not Path(found.port).exists():
+        raise NoBoardError(
+            "no-such-port",
+            f"there is no port {printable(found.port)}",
+            why="Nothing of that name is there.",
+            next="Check the name: `python -m serial.tools.list_ports` lists the ports.",
+        )
 
 
 def compiler(environment: str, board: Board) -> None:
@@ -61,7 +72,7 @@ def compiler(environment: str, board: Board) -> None:
             "arm-none-eabi-gcc is not on PATH",
             why=f"The environment {environment} builds with the compiler of this machine.",
             next=(
-                "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib, "
+                f"apt-get install {platformio.COMPILER_PACKAGES}, "
                 f"or use --environment {board.build.registry}, which downloads one."
             ),
         )
@@ -70,9 +81,12 @@ def compiler(environment: str, board: Board) -> None:
 def disk(folder: Path) -> None:
     """Room for a run."""
     existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
+    try:
+        while not existing.exists():
+            existing = existing.parent
+        free = shutil.disk_usage(existing).free
+    except OSError as error:
+        raise disk_problem(error, folder) from error
     if free < LEAST_FREE_BYTES:
         raise EnvironmentProblem(
             "disk-full",

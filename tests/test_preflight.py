@@ -55,3 +55,29 @@ def test_a_board_that_cannot_be_emulated_says_so() -> None:
 def test_no_board(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serial.tools.list_ports.comports", list)
     assert _id(Settings(kind=Kind.SEARCH, board="nucleo_f746zg")) == "no-board"
+
+
+def test_a_port_that_is_not_there_is_seen_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("serial.tools.list_ports.comports", list)
+    here, gone = tmp_path / "port", tmp_path / "no-port"
+    here.touch()
+    assert _id(Settings(kind=Kind.SEARCH, board="nucleo_f746zg", target=Target(port=str(gone)))) == "no-such-port"
+    board = boards.load("nucleo_f746zg")
+    preflight.device(board, Target(port=str(here)))
+    preflight.device(board, Target(port="socket://localhost:1"))
+
+
+@pytest.mark.parametrize(
+    "name", ["$x", "a;b", "it's", "a  b", "`ls`", "100%", "a&b", "(1)", "a\nb", "a\\b", 'a"b', "*"]
+)
+def test_a_folder_that_a_shell_would_read_as_a_command_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: f"/bin/{program}")
+    assert _id(EMULATED, tmp_path / name) == "unsafe-folder"
+
+
+@pytest.mark.parametrize("name", ["a b", "räume", "run-1_x.y+z,a=b@c~", "a:b"])
+def test_a_folder_of_plain_characters_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program: f"/bin/{program}")
+    preflight.preflight(EMULATED, tmp_path / name, needs_board=True)

@@ -12,9 +12,8 @@ from pipeline.boards import Board
 from pipeline.errors import BuildError, DanasError, DoesNotFitError, EnvironmentProblem, printable
 from pipeline.firmware import elf, platformio, render
 from pipeline.firmware.elf import ElfReport
-from pipeline.firmware.platformio import DEADLINE_S, OnLine, Outcome
+from pipeline.firmware.platformio import COMPILER_PACKAGES, DEADLINE_S, OnLine, Outcome
 
-_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib"
 _HEADER = re.compile(r"fatal error: ((?:cstd\w+|std\w+\.h|algorithm|array|cmath|cstring|limits)): No such file")
 _OVERFLOW = re.compile(r"region [`'](\w+)' overflowed by (\d+) bytes?")
 _FIRST = re.compile(
@@ -61,7 +60,7 @@ def build(
             ``bad-elf``, ``wrong-build``.
         DoesNotFitError: ``region-overflow`` with region and bytes.
         EnvironmentProblem: ``missing-compiler``, ``missing-platformio``, ``no-registry``, ``disk-full``.
-        UsageError: ``unknown-environment``.
+        UsageError: ``unknown-environment``, ``unsafe-folder``.
     """
     rendered = render.restamp(folder, environment=environment)
     if rendered.board != board.name:
@@ -133,7 +132,7 @@ def _missing_compiler(why: str) -> EnvironmentProblem:
         "missing-compiler",
         "there is no complete compiler for Arm microcontrollers",
         why=why,
-        next=f"Debian: apt-get install {_PACKAGES}",
+        next=f"Debian: apt-get install {COMPILER_PACKAGES}",
     )
 
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import re
 import selectors
 import shutil
 import signal
@@ -22,8 +23,12 @@ from pathlib import Path
 import platformdirs
 
 from pipeline import resources
-from pipeline.errors import BuildError, EnvironmentProblem, printable
+from pipeline.errors import BuildError, EnvironmentProblem, UsageError, printable
 
+#: Debian's packages of the local environments' compiler.
+COMPILER_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib"
+#: PlatformIO's builder, SCons, puts paths into command lines of a shell, and ``$`` and ``%`` mean something to itself.
+_SAFE_PATH = re.compile(r"(?:[\w/.+,:=@~-]| (?! ))*")
 #: A build takes seconds; the first one of a registry environment fetches a compiler.
 DEADLINE_S = 1800.0
 _LINE_LIMIT = 4000
@@ -67,6 +72,7 @@ def run(
     Raises:
         BuildError: ``build-timeout``.
         EnvironmentProblem: ``missing-platformio``.
+        UsageError: ``unsafe-folder``.
         KeyboardInterrupt: Passed on, after the whole process group has ended.
     """
     if importlib.util.find_spec("platformio") is None:
@@ -75,6 +81,8 @@ def run(
             "PlatformIO is not installed",
             next="Install danas-deploy again with its dependencies.",
         )
+    demand_safe(folder.resolve())
+    demand_safe(project())
     command = [resources.python(), "-m", "platformio", "run", "--disable-auto-clean"]
     command += ["-d", str(project()), "-e", environment]
     for target in targets:
@@ -89,6 +97,23 @@ def run(
                 on_line(line)
         status = process.wait()
     return Outcome(status, tuple(lines))
+
+
+def demand_safe(folder: Path) -> None:
+    """Refuse a folder whose name the builder would take for something else, or hand to a shell as a command.
+
+    Raises:
+        UsageError: ``unsafe-folder``.
+    """
+    fits = _SAFE_PATH.match(str(folder))
+    end = fits.end() if fits is not None else 0
+    if end < len(str(folder)):
+        raise UsageError(
+            "unsafe-folder",
+            f"PlatformIO cannot build in {printable(folder)}",
+            why=f"Its builder takes {str(folder)[end]!r} for more than a character of a name.",
+            next="Use a folder of letters, digits, single spaces and - _ . + , : = @ ~ in all of its path.",
+        )
 
 
 def project() -> Path:
