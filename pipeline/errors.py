@@ -20,9 +20,14 @@ may change. All text that comes from outside passes :func:`printable` before it 
 from __future__ import annotations
 
 import re
+import shlex
 from typing import ClassVar
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+#: What drives a terminal, turns the direction of writing, or is no character of XML and UTF-8.
+_CONTROL = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+_LONGEST_PATH = 4096
 
 
 def printable(text: object, limit: int = 200) -> str:
@@ -33,6 +38,15 @@ def printable(text: object, limit: int = 200) -> str:
     """
     clean = _CONTROL.sub("?", str(text))
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
+def shell_word(path: object) -> str:
+    """A path as one word of a command that the user may copy into a shell.
+
+    >>> shell_word("my runs/1")
+    "'my runs/1'"
+    """
+    return shlex.quote(printable(path, _LONGEST_PATH))
 
 
 class DanasError(Exception):

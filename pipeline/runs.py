@@ -34,7 +34,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline import __version__
-from pipeline.errors import NoBoardError, UsageError, printable
+from pipeline.errors import NoBoardError, UsageError, printable, shell_word
 from pipeline.files import disk_problem, file_sha256, write_atomic
 from pipeline.settings import Settings
 
@@ -99,20 +99,10 @@ class Run:
             EnvironmentProblem: ``disk-full`` or ``not-writable``.
         """
         now = datetime.now(UTC)
-        if folder is None:
-            stem = f"{now:%Y%m%d-%H%M%S}-{settings.board}"
-            folder = Path("runs") / stem
-            number = 1
-            while folder.exists():
-                number += 1
-                folder = Path("runs") / f"{stem}-{number}"
-        if (folder / "manifest.json").exists() or (folder.exists() and any(folder.iterdir())):
-            raise UsageError(
-                "run-exists",
-                f"{printable(folder)} is not empty",
-                why="A new run starts in a folder of its own.",
-                next=f"Take it up with `danas-deploy resume {printable(folder)}`, or name another with --run.",
-            )
+        try:
+            folder = _unnamed(f"{now:%Y%m%d-%H%M%S}-{settings.board}") if folder is None else _named(folder)
+        except OSError as error:
+            raise disk_problem(error, folder or Path("runs")) from error
         manifest = Manifest(created=now.isoformat(timespec="seconds"), settings=settings, versions=versions())
         write_atomic(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
         return cls(folder.resolve(), manifest)
@@ -167,13 +157,15 @@ class Run:
         lock = FileLock(self.path(".lock"), timeout=0)
         try:
             lock.acquire()
-        except Timeout as error:
+        except Timeout as error:  # before OSError: it is one
             raise NoBoardError(
                 "run-busy",
                 f"another process works on {printable(self.folder)}",
                 why="A run is worked on by one process at a time.",
                 next="Wait for it, or end it.",
             ) from error
+        except OSError as error:
+            raise disk_problem(error, self.folder) from error
         try:
             yield
         finally:
@@ -230,16 +222,16 @@ class Run:
         return write_atomic(self.path(name), text + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON artifact.
+        """Read a JSON artifact of schema version 1, which all are of.
 
         Raises:
-            UsageError: ``missing-stage`` naming the stage's command.
+            UsageError: ``missing-stage`` naming the file.
         """
         try:
             value = json.loads(self.path(name).read_bytes())
         except (OSError, ValueError) as error:
             raise missing(self, name) from error
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or value.get("schema_version") != 1:
             raise missing(self, name)
         return value
 
@@ -254,8 +246,38 @@ def missing(run: Run, name: str) -> UsageError:
         "missing-stage",
         f"{printable(run.path(name))} is missing or unreadable",
         why="An earlier stage has not been run, or its output was changed.",
-        next=f"`danas-deploy resume {printable(run.folder)}` does what is missing.",
+        next=f"`danas-deploy resume {shell_word(run.folder)}` does what is missing.",
     )
+
+
+def _unnamed(stem: str) -> Path:
+    """A folder below ``runs/`` that nobody else has, whoever starts in the same second."""
+    folder, number = Path("runs") / stem, 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            folder = folder.with_name(f"{stem}-{number}")
+        else:
+            return folder
+
+
+def _named(folder: Path) -> Path:
+    """The folder that the user names, if it is new or empty.
+
+    Raises:
+        UsageError: ``run-exists``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise UsageError(
+            "run-exists",
+            f"{printable(folder)} is not empty",
+            why="A new run starts in a folder of its own.",
+            next=f"Take it up with `danas-deploy resume {shell_word(folder)}`, or name another with --run.",
+        )
+    return folder
 
 
 def _last_byte(path: Path) -> bytes:

@@ -1,5 +1,7 @@
 """The error tree: exit codes, ids, and text from outside made harmless."""
 
+import shlex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,3 +41,16 @@ def test_printable_text_cannot_drive_a_terminal(text: str) -> None:
 def test_printable_keeps_what_is_harmless() -> None:
     assert errors.printable("Zoë's 96×96 model") == "Zoë's 96×96 model"
     assert errors.printable("a\x1b[2Jb\u202ec") == "a?[2Jb?c"
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udcffb", "\ufffe", "\u200f"])
+def test_printable_text_can_be_encoded_and_put_into_xml(text: str) -> None:
+    shown = errors.printable(text)
+    assert "?" in shown
+    shown.encode()
+
+
+@given(st.text(max_size=40))
+def test_a_path_in_a_command_is_one_word(text: str) -> None:
+    assert len(shlex.split(errors.shell_word(text))) == 1
+    assert errors.shell_word("runs/1") == "runs/1"

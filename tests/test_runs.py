@@ -147,3 +147,43 @@ def test_reading_what_is_not_there_names_the_way_on(tmp_path: Path) -> None:
 def test_a_digest_depends_on_every_part() -> None:
     assert digest("a", 1) == digest("a", 1)
     assert len({digest("a", 1), digest("a", 2), digest("b", 1), digest("a"), digest(["a", 1])}) == 5
+
+
+def test_two_that_start_in_the_same_second_get_a_folder_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # neither sees the other's before it makes its own
+    assert Run.create(SETTINGS).folder != Run.create(SETTINGS).folder
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "x" * 300])
+def test_a_folder_that_cannot_be_made_is_a_problem_of_the_environment(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(EnvironmentProblem) as caught:
+        Run.create(SETTINGS, tmp_path / name)
+    assert caught.value.id == "not-writable"
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_run_that_cannot_be_locked_is_a_problem_of_the_environment(tmp_path: Path) -> None:
+    run = Run.create(SETTINGS, tmp_path / "run")
+    run.path(".lock").mkdir()
+    with pytest.raises(EnvironmentProblem) as caught, run.locked():
+        pass
+    assert caught.value.id == "not-writable"
+
+
+def test_an_artifact_of_another_version_is_not_read(tmp_path: Path) -> None:
+    run = Run.create(SETTINGS, tmp_path / "run")
+    run.write_json("estimate.json", {"schema_version": 2})
+    with pytest.raises(UsageError) as caught:
+        run.read_json("estimate.json")
+    assert caught.value.id == "missing-stage"
+    run.write_json("estimate.json", {"schema_version": 1, "ram": 3})
+    assert run.read_json("estimate.json")["ram"] == 3
+
+
+def test_the_way_on_can_be_copied_into_a_shell(tmp_path: Path) -> None:
+    run = Run.create(SETTINGS, tmp_path / "my runs" / ("long " * 40))
+    with pytest.raises(UsageError) as caught:
+        run.read_json("estimate.json")
+    assert f"danas-deploy resume '{run.folder}'" in caught.value.next

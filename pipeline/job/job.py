@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import boards
-from pipeline.errors import EnvironmentProblem, InterruptedRun, printable
+from pipeline.errors import EnvironmentProblem, InterruptedRun, shell_word
 from pipeline.files import disk_problem, write_atomic
 from pipeline.job import driving, finding, judging, making
 from pipeline.job.context import Context, StageResult
@@ -142,7 +142,7 @@ class Job:
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[None]:
-        resume = f"Go on with `danas-deploy resume {printable(self.run.folder)}`."
+        resume = f"Go on with `danas-deploy resume {shell_word(self.run.folder)}`."
         try:
             with self.run.locked():
                 yield
