@@ -47,7 +47,7 @@ def _bug(error: Exception) -> DanasError:
 def _misused(error: Exception, arguments: list[str]) -> int:
     """A command, option or value that the parser refuses."""
     text = getattr(error, "format_message", error.__str__)()
-    if "--help" in text:
+    if type(error).__name__ == "NoArgsIsHelpError":
         # A group without a command: the parser's message is the help text itself.
         sys.stderr.write(f"{text}\n")
         return UsageError.exit_code

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pipeline.job import Job
     from pipeline.settings import Settings, Target
     from pipeline.validate import Verdict
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="danas-deploy",
@@ -326,7 +329,7 @@ def _target(emulate: bool, port: str | None, serial_number: str | None) -> Targe
             why="The emulated board has a port of its own.",
             next="Leave one of them out.",
         )
-    return Target(emulate=emulate, port=port, serial_number=serial_number)
+    return _checked(Target, emulate=emulate, port=port, serial_number=serial_number)
 
 
 def _search_settings(
@@ -345,9 +348,10 @@ def _search_settings(
     environment: str | None,
     target: Target,
 ) -> Settings:
-    from pipeline.settings import Kind, parse_count, parse_duration, parse_size
+    from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size
 
-    return _settings(
+    return _checked(
+        Settings,
         kind=Kind.SEARCH,
         board=board,
         target=target,
@@ -383,9 +387,10 @@ def _deploy_settings(
     images: int | None = None,
     environment: str | None = None,
 ) -> Settings:
-    from pipeline.settings import Kind, parse_size
+    from pipeline.settings import Kind, Settings, parse_size
 
-    return _settings(
+    return _checked(
+        Settings,
         kind=Kind.DEPLOY,
         board=board,
         target=target,
@@ -399,19 +404,19 @@ def _deploy_settings(
     )
 
 
-def _settings(**values: Any) -> Settings:
+def _checked(made: Callable[..., T], /, **values: Any) -> T:
+    """Settings or a Target of the options' values."""
     from pydantic import ValidationError
 
     from pipeline.errors import UsageError, printable
-    from pipeline.settings import Settings
 
     try:
-        return Settings(**values)
+        return made(**values)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(
             "bad-option",
-            f"--{'-'.join(map(str, first['loc']))} {printable(first['input'])}: {printable(first['msg'])}",
+            f"--{printable('-'.join(map(str, first['loc'])))} {printable(first['input'])}: {printable(first['msg'])}",
             why="The option does not take this value.",
             next="See `danas-deploy search-and-flash --help`.",
         ) from error
@@ -452,11 +457,11 @@ def _stage(job: Job, name: str, as_json: bool) -> None:
 
 def _print_result(job: Job, data: dict[str, Any], text: str, verdict: Verdict | None, as_json: bool) -> None:
     """Print what a command found; a failed gate is its error, and one JSON document all the same."""
-    from pipeline.errors import GateError
+    from pipeline.errors import GateError, printable
 
     data = {"run": str(job.run.folder), **data}
     if not as_json:
-        typer.echo(f"{text.rstrip()}\nRun: {job.run.folder}")
+        typer.echo(f"{text.rstrip()}\nRun: {printable(job.run.folder, 4096)}")
     try:
         if verdict is not None:
             verdict.raise_if_failed()

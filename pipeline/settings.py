@@ -6,17 +6,29 @@ import re
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
 from pipeline.estimate.model import Limits
 
-_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*(b|k|kb|kib|m|mb|mib)?$", re.IGNORECASE)
-_DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+)s?)?$", re.IGNORECASE)
-_COUNT = re.compile(r"^(\d+(?:\.\d+)?)\s*(k|m)?$", re.IGNORECASE)
+_SIZE = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(b|k|kb|kib|m|mb|mib)?$", re.IGNORECASE)
+_DURATION = re.compile(r"^(?:(\d{1,9})h)?(?:(\d{1,9})m(?:in)?)?(?:(\d{1,9})s?)?$", re.IGNORECASE)
+_COUNT = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(k|m)?$", re.IGNORECASE)
 
 DEFAULT_IMAGES = 100
+
+
+def _in_utf8(text: str) -> str:
+    """A path may hold any bytes; the manifest is JSON, and takes text alone."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a name that is not UTF-8 cannot be written into a run") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_in_utf8)]
 
 
 class Kind(StrEnum):
@@ -32,8 +44,8 @@ class Target(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     emulate: bool = False
-    port: str | None = None
-    serial_number: str | None = None
+    port: Text | None = None
+    serial_number: Text | None = None
 
 
 class Settings(BaseModel):
@@ -46,11 +58,11 @@ class Settings(BaseModel):
     target: Target = Target()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     images: Annotated[int | None, Field(ge=1, le=100_000)] = None
-    environment: str | None = None  # PlatformIO environment; None: the board's local one
+    environment: Text | None = None  # PlatformIO environment; None: the board's local one
 
     # search
-    data: str = "sample"
-    group_by: str | None = None
+    data: Text = "sample"
+    group_by: Text | None = None
     preset: Literal["quick", "full"] = "quick"
     evaluations: Annotated[int | None, Field(ge=1)] = None
     time_s: Annotated[float | None, Field(gt=0)] = None
@@ -60,8 +72,8 @@ class Settings(BaseModel):
     macs: Annotated[int | None, Field(ge=1)] = None
 
     # deploy
-    model: str | None = None
-    inputs: str | None = None
+    model: Text | None = None
+    inputs: Text | None = None
 
     def limits(self, board: Board) -> Limits:
         """The board's limits, lowered where the user says so."""

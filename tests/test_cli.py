@@ -39,7 +39,14 @@ def test_a_group_without_a_command_shows_its_help(command: list[str], capsys: py
 
 @pytest.mark.parametrize(
     "arguments",
-    [["deplo"], ["deploy"], ["resume"], ["search", "--board", "nucleo_f746zg", "--evaluations", "0"], ["--frob"]],
+    [
+        ["deplo"],
+        ["deploy"],
+        ["resume"],
+        ["search", "--board", "nucleo_f746zg", "--evaluations", "0"],
+        ["--frob"],
+        ["estimate", "--helpx"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*arguments, "--json"]) == 2
@@ -57,6 +64,10 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
         (["deploy", "no-such.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "no-such-model"),
         (["estimate", "no-such.tflite"], 2, "no-board-given"),
         (["resume", "no-such-run"], 2, "no-such-run"),
+        (["deploy", "m\udcff.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "bad-option"),
+        (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--port", "\udcff"], 2, "bad-option"),
+        (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--port", "no-such-port"], 3, "no-such-port"),
+        (["estimate", "x.tflite", "--board", "nucleo_f746zg", "--run", "$(reboot)"], 2, "unsafe-folder"),
     ],
 )
 def test_what_is_wrong_is_named(

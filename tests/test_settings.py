@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline import boards
 from pipeline.errors import UsageError
@@ -51,3 +52,15 @@ def test_limits_are_the_smaller_of_board_and_wish() -> None:
     limits = settings.limits(board)
     assert (limits.ram_bytes, limits.flash_bytes, limits.macs) == (65_536, board.flash_bytes, 6_000_000)
     assert Settings(kind=Kind.SEARCH, board=board.name).limits(board).ram_bytes == board.ram_bytes
+
+
+@pytest.mark.parametrize("parse", [parse_size, parse_duration, parse_count])
+def test_no_number_is_too_long_to_be_refused(parse, text: str = "9" * 5000) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UsageError):
+        parse(text)
+
+
+@pytest.mark.parametrize("field", ["data", "group_by", "model", "inputs", "environment"])
+def test_what_json_cannot_hold_is_refused(field: str) -> None:
+    with pytest.raises(ValidationError, match="UTF-8"):
+        Settings.model_validate({"kind": "search", "board": "nucleo_f746zg", field: "a\udcff"})
