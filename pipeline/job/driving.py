@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import io
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError, printable
-from pipeline.files import file_sha256
+from pipeline.files import file_sha256, write_atomic
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import digest, missing
@@ -67,8 +68,9 @@ def given_inputs(path: Path, tensor: Tensor) -> NDArray[Any]:
         UsageError: ``bad-inputs``.
     """
     try:
-        given = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            given = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise UsageError(
             "bad-inputs", f"{printable(path)} cannot be read", why=printable(error), next="Give a .npy file."
         ) from error
@@ -167,6 +169,8 @@ def measure_key(context: Context) -> str:
     built = context.run.read_json("firmware/elf.json")
     # Not the ELF: its debug information names the folder it was built in.
     image = program(context).elf.with_suffix(".bin")
+    if not image.is_file():
+        raise missing(context.run, image.relative_to(context.run.folder).as_posix())
     return digest(
         built["build_id"],
         file_sha256(image),
@@ -207,13 +211,13 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
         "device_correct": _correct(result.outputs, reference, sent.labels),
         "notes": notes,
     }
-    paths = (
+    content = io.BytesIO()
+    np.save(content, sent.values, allow_pickle=False)
+    return (
         context.run.write_json("measurement.json", result),
         context.run.write_json("device/host.json", host),
+        write_atomic(context.run.path("device", "inputs.npy"), content.getvalue()),
     )
-    np_path = context.run.path("device", "inputs.npy")
-    np.save(np_path, sent.values)
-    return (*paths, np_path)
 
 
 def _correct(outputs: tuple[bytes, ...], reference: NDArray[Any], labels: NDArray[np.int64] | None) -> int | None:
@@ -240,4 +244,4 @@ def measure_result(context: Context) -> StageResult:
         cycles = sorted(int(one.cycles.value or 0) for one in found.inputs)
         unit = "instructions" if found.target == "emulated" else "cycles"
         lines.append(f"{cycles[len(cycles) // 2]:,} {unit} an inference (median, {memory.static.source})")
-    return StageResult(json.loads(found.model_dump_json()), "\n".join(lines))
+    return StageResult(found.model_dump(mode="json"), "\n".join(lines))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pipeline.errors import UsageError
+from pipeline.errors import printable
 from pipeline.files import write_atomic
 from pipeline.job import finding
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import missing
+from pipeline.settings import Kind
 
 if TYPE_CHECKING:
     from pipeline.device.measure import Measurement
@@ -80,7 +80,7 @@ def validate_result(context: Context) -> StageResult:
         f"({check.expected_source}, {check.tolerance}), found {check.measured} {check.unit} ({check.measured_source})"
         for check in found.checks
     ]
-    lines += [f"note  {note}" for note in found.notes]
+    lines += [f"note  {printable(note, 400)}" for note in found.notes]
     lines.append(f"Verdict: {'PASS' if found.passed else 'FAIL'}")
     return StageResult(found.model_dump(mode="json") | {"passed": found.passed}, "\n".join(lines), found)
 
@@ -102,10 +102,9 @@ def collected(context: Context) -> Report:
     from pipeline.report.collect import SearchArtifacts, collect
 
     found = None
-    with contextlib.suppress(UsageError):
-        winner = context.run.read_json("winner.json")
+    if context.settings.kind is Kind.SEARCH:
         found = SearchArtifacts(
-            winner=winner,
+            winner=context.run.read_json("winner.json"),
             candidates=context.run.read_json("search/candidates.json"),
             preset=context.settings.preset,
             limits=finding.config(context).limits,

@@ -89,7 +89,10 @@ def render_result(context: Context) -> StageResult:
     values = context.run.read_json("firmware/rendered.json")
     sources = sorted(path.relative_to(context.firmware).as_posix() for path in context.firmware.glob("src/*"))
     text = "\n".join(
-        [f"Sources of build {values['build_id']} in {context.firmware}:", *(f"  {one}" for one in sources)]
+        [
+            f"Sources of build {printable(values['build_id'])} in {printable(context.firmware, 4096)}:",
+            *(f"  {printable(one)}" for one in sources),
+        ]
     )
     return StageResult(values | {"sources": sources}, text)
 
@@ -128,7 +131,7 @@ def build_result(context: Context) -> StageResult:
     """What the ELF holds."""
     values = context.run.read_json("firmware/elf.json")
     text = (
-        f"{context.run.path(values['elf'])}\n"
+        f"{printable(context.run.path(values['elf']), 4096)}\n"
         f"flash {values['flash_bytes']:,} B, static {values['static_bytes']:,} B, arena {values['arena_bytes']:,} B "
         "(linked ELF)"
     )

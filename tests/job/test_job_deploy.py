@@ -106,6 +106,35 @@ def test_what_is_missing_is_named_by_the_stage_that_needs_it(
     assert missing in printed["error"]["what"]
 
 
+def test_an_image_that_is_missing_is_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    next(copied.glob("firmware/build/*/firmware.bin")).unlink()
+    code, printed, _ = _run(capsys, "measure", copied)
+    assert (code, printed["error"]["id"]) == (2, "missing-stage")
+    assert "firmware.bin" in printed["error"]["what"]
+
+
+def test_another_program_on_the_device_is_not_measured(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "other.tflite"
+    model.write_bytes(graph_samples.content())
+    assert run(["build", str(model), "--board", "nucleo_f746zg", "--run", str(tmp_path / "other"), "-q"]) == 0
+    for name in ("firmware.elf", "firmware.bin"):
+        (wrong,) = (tmp_path / "other").glob(f"firmware/build/*/{name}")
+        shutil.copyfile(wrong, next(copied.glob(f"firmware/build/*/{name}")))
+    code, printed, _ = _run(capsys, "measure", copied)
+    assert (code, printed["error"]["id"]) == (6, "wrong-model")
+
+
+def test_a_run_that_moved_to_an_unsafe_folder_is_not_built_there(
+    deployed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = tmp_path / "`touch gone`"
+    shutil.copytree(deployed, moved)
+    code, printed, _ = _run(capsys, "build", moved)
+    assert (code, printed["error"]["id"]) == (2, "unsafe-folder")
+
+
 def test_stages_are_commands_on_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "model.tflite"
     model.write_bytes(graph_samples.content())
@@ -127,6 +156,12 @@ def test_stages_are_commands_on_a_file(tmp_path: Path, capsys: pytest.CaptureFix
     assert (code, printed["error"]["id"]) == (2, "not-a-search-run")
 
 
+def _npy_header(shape: str) -> bytes:
+    """A file that claims more than any machine has."""
+    text = f"{{'descr': '|i1', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
 def test_given_inputs_go_through_the_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, inputs = tmp_path / "model.tflite", tmp_path / "inputs.npy"
     model.write_bytes(graph_samples.content())
@@ -136,6 +171,10 @@ def test_given_inputs_go_through_the_device(tmp_path: Path, capsys: pytest.Captu
     assert (code, printed["error"]["id"]) == (2, "bad-inputs")
     assert "int8" in printed["error"]["why"]
     assert not (tmp_path / "wrong").exists(), "wrong inputs are seen before any work"
+    for broken in (b"", b"PK\x03\x04 no archive", _npy_header("(99999999999, 9, 8, 3)")):
+        inputs.write_bytes(broken)
+        code, printed, _ = _run(capsys, *arguments, "--run", tmp_path / "broken")
+        assert (code, printed["error"]["id"]) == (2, "bad-inputs"), broken
     np.save(inputs, np.arange(2 * 9 * 8 * 3, dtype=np.int64).astype(np.int8).reshape(2, 9, 8, 3))
     code, printed, err = _run(capsys, *arguments, "--run", tmp_path / "right")
     assert code == 0, err
