@@ -184,17 +184,17 @@ def read(path: Path) -> Board:
         with path.open("rb") as file:
             values = tomllib.load(file)
         return Board.model_validate(values)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
-            "board-file", f"{path.name}: not a TOML file", why=printable(error), next="Mend the file."
+            "board-file", f"{printable(path.name)}: not a TOML file", why=printable(error), next="Mend the file."
         ) from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
         raise UsageError(
             "board-file",
-            f"{path.name}: field {printable(field)}: {printable(first['msg'])}",
-            why=f"{error.error_count()} wrong field(s) in {path}",
+            f"{printable(path.name)}: field {printable(field)}: {printable(first['msg'])}",
+            why=f"{error.error_count()} wrong field(s) in {printable(path)}",
             next="Mend the field; boards/nucleo_f746zg.toml shows each of them.",
         ) from error
 

@@ -61,3 +61,12 @@ def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) 
     assert caught.value.id == "board-file"
     assert "broken.toml" in caught.value.what
     assert field in caught.value.what
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broken\x1b.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError) as caught:
+        boards.read(path)
+    assert caught.value.id == "board-file"
+    assert "broken?.toml" in caught.value.what

@@ -34,12 +34,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline import boards, resources
 from pipeline.boards import Board
-from pipeline.errors import BuildError, UsageError, printable
+from pipeline.errors import BuildError, EnvironmentProblem, UsageError, printable
 from pipeline.estimate.model import MemoryPlan
 from pipeline.files import disk_problem
 from pipeline.firmware.filters import CText
 from pipeline.firmware.filters import environment as template_environment
 from pipeline.firmware.model_sources import model_sources, runtime_files
+from pipeline.firmware.platformio import COMPILER_PACKAGES
 from pipeline.graph.model import Graph
 
 #: Folders of firmware_templates/port that each port is made of.
@@ -97,7 +98,7 @@ def render(
     Raises:
         UsageError: ``skeleton``, ``bad-model-id``, ``bad-baud``, ``unknown-port``, ``unknown-environment``, or what
             :func:`pipeline.firmware.model_sources.model_sources` refuses.
-        EnvironmentProblem: ``disk-full`` or ``not-writable``.
+        EnvironmentProblem: ``disk-full``, ``not-writable`` or ``missing-compiler``.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", graph.sha256):
         raise UsageError("skeleton", "a Graph without data cannot be rendered", next="Read it from a .tflite file.")
@@ -268,9 +269,23 @@ def _compiler(manifest: _Manifest) -> str:
         return "from the registry"
     if shutil.which("arm-none-eabi-gcc") is None:
         return "absent"
-    found = subprocess.run(
-        ["arm-none-eabi-gcc", "--version"], capture_output=True, text=True, timeout=30, check=False, errors="replace"
-    )
+    try:
+        found = subprocess.run(
+            ["arm-none-eabi-gcc", "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+            errors="replace",
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EnvironmentProblem(
+            "missing-compiler",
+            "arm-none-eabi-gcc does not say its version",
+            why=printable(error),
+            next=f"Install it again: apt-get install {COMPILER_PACKAGES}",
+        ) from error
     return found.stdout.partition("\n")[0]
 
 

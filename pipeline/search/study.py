@@ -39,7 +39,7 @@ class Study:
 
     Raises:
         UsageError: ``other-search``: the file belongs to a search with other settings.
-        EnvironmentProblem: ``study-file``: the file cannot be read or written.
+        EnvironmentProblem: ``study-file``: the file cannot be read or written, or holds something else.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -59,10 +59,12 @@ class Study:
                 study_name=_NAME, storage=self._storage, direction="maximize", load_if_exists=True
             )
         wanted = json.loads(json.dumps(settings))
-        found = self._study.user_attrs.get(_SETTINGS)
-        if found is None:
-            self._study.set_user_attr(_SETTINGS, wanted)
-        elif found != wanted:
+        with self._storing():
+            found = self._study.user_attrs.get(_SETTINGS)
+            if found is None:
+                self._study.set_user_attr(_SETTINGS, wanted)
+                found = wanted
+        if found != wanted:
             changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
             self.close()
             raise UsageError(
@@ -76,12 +78,19 @@ class Study:
 
     @contextmanager
     def _storing(self) -> Iterator[None]:
-        """What the database cannot do becomes an error of the environment."""
+        """What the database cannot do, or should not hold, becomes an error of the environment."""
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
             yield
-        except (SQLAlchemyError, self._optuna.exceptions.StorageInternalError, RuntimeError, OSError) as error:
+        except (
+            SQLAlchemyError,
+            self._optuna.exceptions.StorageInternalError,
+            RuntimeError,
+            OSError,
+            ValueError,
+            KeyError,
+        ) as error:
             raise EnvironmentProblem(
                 "study-file",
                 f"cannot use {printable(self._path)}",
@@ -100,16 +109,19 @@ class Study:
 
     def _complete(self) -> list[Any]:
         states = self._optuna.trial.TrialState
-        return list(self._study.get_trials(deepcopy=False, states=(states.COMPLETE,)))
+        with self._storing():
+            return list(self._study.get_trials(deepcopy=False, states=(states.COMPLETE,)))
 
     def history(self) -> list[Candidate]:
         """Everything evaluated, by proposal number."""
-        found = [Candidate.from_dict(json.loads(trial.user_attrs[_CANDIDATE])) for trial in self._complete()]
+        with self._storing():
+            found = [Candidate.from_dict(json.loads(trial.user_attrs[_CANDIDATE])) for trial in self._complete()]
         return sorted(found, key=lambda candidate: candidate.proposal)
 
     def seconds(self) -> float:
         """Time that the completed evaluations took, over all the processes that worked on the study."""
-        return sum(float(trial.user_attrs[_SECONDS]) for trial in self._complete())
+        with self._storing():
+            return sum(float(trial.user_attrs[_SECONDS]) for trial in self._complete())
 
     def begin(self, proposal: int, genotype: Genotype) -> None:
         """Open a trial."""

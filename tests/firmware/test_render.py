@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import subprocess
 import tempfile
 from dataclasses import replace
 from functools import cache
@@ -228,3 +229,14 @@ def test_environment_text_follows_what_is_extended_and_quoted() -> None:
         assert f"[{section}]\n" in local
     assert "env:nucleo_f746zg]" not in local
     assert "registry_arm" not in local
+
+
+def test_a_compiler_that_hangs_is_an_error_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: list[str], **options: object) -> None:
+        raise subprocess.TimeoutExpired(command, 30)
+
+    monkeypatch.setattr("pipeline.firmware.render.shutil.which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr("pipeline.firmware.render.subprocess.run", hang)
+    with pytest.raises(EnvironmentProblem) as caught:
+        render.render(GRAPH, PLAN, BOARD, into=tmp_path)
+    assert caught.value.id == "missing-compiler"

@@ -74,6 +74,21 @@ def test_a_file_that_is_no_study_is_an_error_of_the_environment(tmp_path: Path) 
     assert caught.value.id == "study-file"
 
 
+def test_a_journal_that_was_changed_is_an_error_of_the_environment(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.db", {})
+    _record(study, 0)
+    study.close()
+    with sqlite3.connect(tmp_path / "study.db") as other:
+        other.execute("DELETE FROM trial_user_attributes")
+    other.close()
+    study = Study(tmp_path / "study.db", {})
+    for read in (study.history, study.seconds):
+        with pytest.raises(EnvironmentProblem) as caught:
+            read()
+        assert caught.value.id == "study-file"
+    study.close()
+
+
 def test_a_full_disk_is_an_error_of_the_environment(tmp_path: Path) -> None:
     study = Study(tmp_path / "study.db", {})
     study.begin(0, _candidate(0).genotype)
