@@ -42,13 +42,14 @@ class JunitReporter:
     def render(self, report: Report) -> str:
         """The whole document, ending in a line feed."""
         verdict = report.verdict
+        group = f"danas-deploy.{printable(report.board)}"
         suite = ET.Element(
             "testsuite",
-            name=f"danas-deploy.{report.board}",
+            name=group,
             tests=str(len(verdict.checks)),
             failures=str(len(verdict.failed)),
             errors="0",
-            timestamp=report.created,
+            timestamp=printable(report.created),
         )
         properties = ET.SubElement(suite, "properties")
         for name, value in (
@@ -60,7 +61,7 @@ class JunitReporter:
         ):
             ET.SubElement(properties, "property", name=name, value=printable(value, 1000))
         for check in verdict.checks:
-            case = ET.SubElement(suite, "testcase", classname=f"danas-deploy.{report.board}", name=check.id)
+            case = ET.SubElement(suite, "testcase", classname=group, name=printable(check.id))
             text = printable(
                 f"{check.title}: expected {check.expected} {check.unit} ({check.expected_source}, {check.tolerance}), "
                 f"found {check.measured} {check.unit} ({check.measured_source}). {check.detail}",
@@ -87,13 +88,21 @@ class TerminalReporter:
         """The whole document, ending in a line feed."""
         buffer = io.StringIO()
         console = Console(
-            file=buffer, width=self._width, force_terminal=self._colour, no_color=not self._colour, highlight=False
+            file=buffer,
+            width=self._width,
+            force_terminal=self._colour,
+            no_color=not self._colour,
+            highlight=False,
+            markup=False,  # a bracket in a text from outside is a bracket
+            emoji=False,
         )
         where = "emulated board, never measured as time or energy" if report.target == "emulated" else "device"
         console.print(Text(f"{report.board} ({where})", style="bold"))
         if report.search is not None:
             limits = ", ".join(f"{name} ≤ {value:,}" for name, value in report.search.limits.items() if value)
-            console.print(f"Winner {report.search.genotype} of {report.search.evaluations} evaluations ({limits})")
+            console.print(
+                f"Winner {printable(report.search.genotype)} of {report.search.evaluations} evaluations ({limits})"
+            )
         console.print(
             f"Model {report.model.sha256[:16]}, input {'×'.join(map(str, report.model.input_shape))}, "
             f"{report.model.operators} operators, {_value(report.model.macs)}, build {printable(report.build_id)}"
@@ -135,9 +144,9 @@ class TerminalReporter:
         table = Table("Check", "expected", "tolerance", "found", "source", "")
         for check in report.verdict.checks:
             table.add_row(
-                Text(check.title),
+                Text(printable(check.title)),
                 Text(_plain(check.expected, check.unit)),
-                check.tolerance,
+                printable(check.tolerance),
                 Text(_plain(check.measured, check.unit)),
                 str(check.measured_source),
                 Text("pass", style="green") if check.passed else Text("FAIL", style="bold red"),

@@ -48,7 +48,7 @@ def _report(*, passed: bool = True, note: str = "") -> Report:
             limits={"ram": 1, "macs": None},
             evaluations=20,
             finalists=(),
-            genotype="96-rgb-d32100-a03",
+            genotype=note or "96-rgb-d32100-a03",
         ),
         accuracy={
             note or "test int8": Figure(value=None, unit="%", source=Source.HOST, reason=f"no test split {note}")
@@ -80,6 +80,8 @@ def test_contract(reporter: Reporter, note: str) -> None:
     assert text != reporter.render(bad)
     assert "\x1b[2J" not in text
     assert "\x00" not in text
+    if note and isinstance(reporter, TerminalReporter):
+        assert "[bold red]" in text, "a bracket from outside is a bracket, no style"
 
 
 def test_json_round_trips() -> None:
