@@ -116,16 +116,26 @@ def damaged(why: str) -> UsageError:
     )
 
 
+def too_large(size: int) -> UsageError:
+    """The error for a file that no board could hold, before it is read."""
+    return UsageError(
+        "model-too-large",
+        f"the model has {size:,} bytes",
+        why=f"The limit is {MAX_FILE_BYTES:,}; no supported board has a tenth of that as flash.",
+        next="Take a smaller model.",
+    )
+
+
 def decode(content: bytes) -> FileModel:
     """Read the flatbuffer.
 
     Raises:
-        UsageError: ``not-a-tflite``, or ``external-weights`` for weights that are not in the file.
+        UsageError: ``not-a-tflite``, ``model-too-large``, or ``external-weights`` for weights that are not in the file.
     """
     if len(content) < 8 or content[4:8] != IDENTIFIER:
         raise damaged("the identifier TFL3 is missing at byte 4")
     if len(content) > MAX_FILE_BYTES:
-        raise damaged(f"{len(content)} bytes are more than the limit of {MAX_FILE_BYTES}")
+        raise too_large(len(content))
     try:
         return _Decoder(content).model()
     except _DAMAGE as error:

@@ -6,6 +6,7 @@ A Graph comes from a .tflite (:func:`pipeline.graph.reader.read`, with data) or 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import prod
@@ -26,6 +27,15 @@ class DType(StrEnum):
     def size(self) -> int:
         """Bytes an element."""
         return 4 if self in (DType.INT32, DType.FLOAT32) else 1
+
+
+def without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape as broadcasting sees it; ADD of a 1×1 feature map has an operand that the converter squeezed to (C,).
+
+    >>> without_leading_ones((1, 1, 1, 8)) == without_leading_ones((8,))
+    True
+    """
+    return tuple(itertools.dropwhile(lambda size: size == 1, shape))
 
 
 class OpCode(StrEnum):

@@ -9,7 +9,6 @@ reshape.cc, softmax.cc, quantize.cc, dequantize.cc), functions Prepare.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from pipeline.graph.model import (
     SoftmaxOptions,
     Tensor,
     WindowOptions,
+    without_leading_ones,
 )
 from pipeline.graph.writer import ACTIVATIONS, PADDINGS
 
@@ -263,19 +263,14 @@ def _rescaling(given: _Given, weights: Tensor) -> None:
 def _add(given: _Given) -> Options:
     given.counts(2, 2)
     first, second = given.activation(0), given.activation(1)
-    # The converter squeezes one operand of a 1×1 feature map to (C,): a broadcast in name alone.
     longer = first if len(first.shape) >= len(second.shape) else second
-    if _without_leading_ones(first.shape) != _without_leading_ones(second.shape):
+    if without_leading_ones(first.shape) != without_leading_ones(second.shape):
         given.refuse(f"operands of shapes {first.shape} and {second.shape}; equal shapes are supported", second)
     given.shape(longer.shape)
     scales = [t.quantization.scale for t in (first, second, given.output) if t.quantization]
     if len(scales) == 3 and not 2 * max(scales[:2]) / (scales[2] * 2.0**_ADD_SHIFT) < 1:
         given.refuse("its scale is far below its operands'", id="unsupported-tensor")
     return ActivationOptions(given.fused())
-
-
-def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(itertools.dropwhile(lambda size: size == 1, shape))
 
 
 def _pool(given: _Given) -> Options:

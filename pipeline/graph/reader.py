@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from pipeline.errors import UsageError, printable
 from pipeline.graph import operators as operator_rules
 from pipeline.graph import tensors as tensor_rules
-from pipeline.graph.flatfile import MAX_FILE_BYTES, FileModel, FileOperator, damaged, decode
+from pipeline.graph.flatfile import MAX_FILE_BYTES, FileModel, FileOperator, decode, too_large
 from pipeline.graph.model import DType, Graph, OpCode, Tensor
 from pipeline.graph.tensors import TYPE_NAMES
 
@@ -44,9 +44,10 @@ def read(path: Path) -> Graph:
     """Read a .tflite file.
 
     Raises:
-        UsageError: ``no-such-model``, ``not-a-tflite``, ``unsupported-model``, ``unsupported-operator``,
-            ``float-model``, ``partly-quantized``, ``unsupported-tensor``, ``unsupported-options``, ``dynamic-shape``
-            or ``external-weights``; each names the operator, its version and the tensor where there is one.
+        UsageError: ``no-such-model``, ``model-too-large``, ``not-a-tflite``, ``unsupported-model``,
+            ``unsupported-operator``, ``float-model``, ``partly-quantized``, ``unsupported-tensor``,
+            ``unsupported-options``, ``dynamic-shape`` or ``external-weights``; each names the operator, its version
+            and the tensor where there is one.
     """
     return parse(content_of(path))
 
@@ -55,14 +56,14 @@ def content_of(path: Path) -> bytes:
     """The bytes of a model file of a sensible size.
 
     Raises:
-        UsageError: ``no-such-model`` or ``not-a-tflite``.
+        UsageError: ``no-such-model`` or ``model-too-large``.
     """
     try:
         if not path.is_file():
             raise FileNotFoundError("there is no such file")
         size = path.stat().st_size
         if size > MAX_FILE_BYTES:
-            raise damaged(f"{printable(path.name)}: {size} bytes are more than the limit of {MAX_FILE_BYTES}")
+            raise too_large(size)
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise UsageError(
@@ -137,7 +138,7 @@ def _refuse_float(model: FileModel) -> None:
         "float-model",
         f"the model is not quantized: {what}",
         why="Only full-int8 models run on the device.",
-        next="Quantize it: a converter with a representative data set, or `danas-deploy quantize`.",
+        next="Convert it to full int8: with a representative data set and TFLITE_BUILTINS_INT8 alone.",
     )
 
 

@@ -354,7 +354,7 @@ def test_files_that_are_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("pipeline.graph.reader.MAX_FILE_BYTES", 1000)
     with pytest.raises(UsageError) as caught:
         read(path)
-    assert caught.value.id == "not-a-tflite" and "limit" in str(caught.value)
+    assert caught.value.id == "model-too-large" and "limit" in str(caught.value)
 
 
 def test_the_budget_for_numbers_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from math import prod
 
 from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering.site import Site, scale, zero_point
 from pipeline.firmware.lowering.values import Call, Field, array
-from pipeline.graph.model import ActivationOptions, MeanOptions, PadOptions
+from pipeline.graph.model import ActivationOptions, MeanOptions, PadOptions, without_leading_ones
 
 
 def add(site: Site) -> Call:
     """ADD of two tensors with the same elements in the same order."""
     options = site.options(ActivationOptions)
     a, b, output = (site.expect(tensor) for tensor in (site.input(0), site.input(1), site.output))
-    # The converter squeezes one operand of a 1×1 feature map to (C,): a broadcast in name alone.
-    if _without_leading_ones(a.shape) != _without_leading_ones(b.shape):
+    if without_leading_ones(a.shape) != without_leading_ones(b.shape):
         raise site.unsupported("operands of different shapes", "Give both operands the same shape.")
     if output.shape != max(a.shape, b.shape, key=len):
         raise site.mismatch(output)
@@ -42,10 +40,6 @@ def add(site: Site) -> Call:
         *site.output_range(options.activation),
         inputs=(a, b),
     )
-
-
-def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(itertools.dropwhile(lambda size: size == 1, shape))
 
 
 def mean(site: Site) -> Call:
