@@ -276,7 +276,7 @@ def start(
         timeout_s: For the start.
 
     Raises:
-        DanasError: ``missing-extra``, ``bad-image``, ``image-outside-flash``, ``board-not-emulated``,
+        DanasError: ``missing-extra``, ``bad-image``, ``image-outside-flash``, ``no-emulator``,
             ``emulator-died``, ``emulator-not-ready``.
     """
     device = launch(board, elf, pure_python=pure_python, link=link, timeout_s=timeout_s)

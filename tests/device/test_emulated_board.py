@@ -214,7 +214,7 @@ def test_a_board_without_emulation_is_refused(board: Board, probe: Path) -> None
     bare = board.model_copy(update={"emulator": None})
     with pytest.raises(UsageError) as caught, emulated.start(bare, probe):
         pass
-    assert caught.value.id == "board-not-emulated"
+    assert caught.value.id == "no-emulator"
 
 
 @pytest.mark.slow

@@ -75,7 +75,7 @@ class Machine:
     def __init__(self, board: Board, image: Image, terminal: Terminal, *, pure_python: bool = False) -> None:
         if board.emulator is None:
             raise UsageError(
-                "board-not-emulated",
+                "no-emulator",
                 f"{board.name} cannot be emulated",
                 why="Its board file has no [emulator] table.",
                 next="Attach the board, or choose one that `danas-deploy boards list` shows as emulated.",
