@@ -78,101 +78,79 @@ def _shown(check: Check) -> str:
     return f"expected {check.expected}{unit} ({check.tolerance}), found {check.measured}{unit}"
 
 
-def equal(
+#: A figure of a check, and where it comes from.
+Sourced = tuple[int | str, Source]
+Bytes = tuple[int, Source]
+
+
+def _check(
     id: str,  # noqa: A002
     title: str,
-    expected: tuple[int | str, Source],
-    measured: tuple[int | str, Source],
+    expected: Sourced,
+    measured: Sourced,
     *,
-    unit: str = "",
+    passed: bool,
+    tolerance: str,
+    unit: str = "B",
     detail: str = "",
 ) -> Check:
-    """Both sides are the same."""
     return Check(
         id=id,
         title=title,
-        passed=expected[0] == measured[0],
+        passed=passed,
         expected=expected[0],
         expected_source=expected[1],
         measured=measured[0],
         measured_source=measured[1],
-        tolerance="equal",
+        tolerance=tolerance,
         unit=unit,
         detail=detail,
     )
 
 
-def at_most(
-    id: str,  # noqa: A002
-    title: str,
-    limit: tuple[int, Source],
-    measured: tuple[int, Source],
-    *,
-    unit: str = "B",
-    detail: str = "",
-) -> Check:
+def equal(id: str, title: str, expected: Sourced, measured: Sourced, *, detail: str = "") -> Check:  # noqa: A002
+    """Both sides are the same."""
+    same = expected[0] == measured[0]
+    return _check(id, title, expected, measured, passed=same, tolerance="equal", unit="", detail=detail)
+
+
+def at_most(id: str, title: str, limit: Bytes, measured: Bytes) -> Check:  # noqa: A002
     """The figure is within a limit."""
-    return Check(
-        id=id,
-        title=title,
-        passed=measured[0] <= limit[0],
-        expected=limit[0],
-        expected_source=limit[1],
-        measured=measured[0],
-        measured_source=measured[1],
-        tolerance="at most",
-        unit=unit,
-        detail=detail,
-    )
+    return _check(id, title, limit, measured, passed=measured[0] <= limit[0], tolerance="at most")
 
 
 def covers(
     id: str,  # noqa: A002
     title: str,
-    estimate: tuple[int, Source],
-    measured: tuple[int, Source],
+    estimate: Bytes,
+    measured: Bytes,
     *,
     tolerance: float,
     tolerance_bytes: int,
-    detail: str = "",
 ) -> Check:
     """The estimate is never under the measurement, and over it by no more than the larger of the tolerances."""
     over = max(int(measured[0] * tolerance), tolerance_bytes)
-    return Check(
-        id=id,
-        title=title,
+    return _check(
+        id,
+        title,
+        estimate,
+        measured,
         passed=measured[0] <= estimate[0] <= measured[0] + over,
-        expected=estimate[0],
-        expected_source=estimate[1],
-        measured=measured[0],
-        measured_source=measured[1],
         tolerance=f"+0 to +{over:,} B",
-        unit="B",
-        detail=detail or _difference(estimate[0], measured[0]),
+        detail=_difference(estimate[0], measured[0]),
     )
 
 
-def within(
-    id: str,  # noqa: A002
-    title: str,
-    estimate: tuple[int, Source],
-    measured: tuple[int, Source],
-    *,
-    tolerance: float,
-    detail: str = "",
-) -> Check:
+def within(id: str, title: str, estimate: Bytes, measured: Bytes, *, tolerance: float) -> Check:  # noqa: A002
     """The estimate is within the tolerance of the measurement, on either side."""
-    return Check(
-        id=id,
-        title=title,
+    return _check(
+        id,
+        title,
+        estimate,
+        measured,
         passed=abs(estimate[0] - measured[0]) <= tolerance * measured[0],
-        expected=estimate[0],
-        expected_source=estimate[1],
-        measured=measured[0],
-        measured_source=measured[1],
         tolerance=f"±{tolerance:.0%}",
-        unit="B",
-        detail=detail or _difference(estimate[0], measured[0]),
+        detail=_difference(estimate[0], measured[0]),
     )
 
 
@@ -244,16 +222,13 @@ def judge(evidence: Evidence) -> Verdict:
     if found.emulator is not None:
         seen = int(found.emulator.stack_used.value or 0)
         checks.append(
-            Check(
-                id="stack-oracle",
-                title="Stack, seen by the emulator",
+            _check(
+                "stack-oracle",
+                "Stack, seen by the emulator",
+                (seen, Source.EMULATED),
+                (stack, source),
                 passed=0 <= seen - stack <= STACK_TOLERANCE_BYTES,
-                expected=seen,
-                expected_source=Source.EMULATED,
-                measured=stack,
-                measured_source=source,
                 tolerance=f"at most {STACK_TOLERANCE_BYTES} B below",
-                unit="B",
                 detail="the lowest store to the stack against the firmware's own paint",
             )
         )
