@@ -7,12 +7,12 @@ import pytest
 
 from pipeline import boards
 from pipeline.device.measure import (
-    DeviceIdentity,
     EmulatorFigures,
     InputMeasurement,
     Measurement,
     MemoryFigures,
 )
+from pipeline.device.replies import Identity
 from pipeline.estimate.model import Estimate, Item, Limits
 from pipeline.figures import Figure, Source
 from pipeline.validate import Evidence, judge
@@ -47,7 +47,7 @@ def _inputs(outputs: tuple[bytes, ...] = OUTPUTS, *, damage: int = 0) -> tuple[I
 def _measurement() -> Measurement:
     return Measurement(
         target="emulated",
-        identity=DeviceIdentity(
+        identity=Identity(
             protocol=1,
             board="nucleo_f746zg",
             build="0123456789abcdef",

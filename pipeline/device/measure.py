@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -25,19 +25,6 @@ _Crc = Annotated[int, Field(ge=0, lt=2**32)]
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DeviceIdentity(_Frozen):
-    """Who the firmware said it is; see :class:`pipeline.device.replies.Identity`."""
-
-    protocol: int
-    board: str
-    build: str
-    model: str
-    runtime: str
-    clock_hz: int
-    input_bytes: int
-    output_bytes: int
 
 
 class MemoryFigures(_Frozen):
@@ -112,7 +99,7 @@ class Measurement(_Frozen):
 
     schema_version: Literal[1] = 1
     target: Literal["emulated", "device"]
-    identity: DeviceIdentity
+    identity: replies.Identity
     clock: Figure
     memory_before: MemoryFigures
     memory_after: MemoryFigures
@@ -129,27 +116,19 @@ class Measurement(_Frozen):
 def measure(
     session: Session,
     *,
-    inputs: Iterable[bytes],
+    inputs: Sequence[bytes],
     expected: Expected | None = None,
     statistics: Callable[[], emulated.Statistics] | None = None,
-    total: int | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
-    done: Sequence[InputMeasurement] = (),
-    on_input: Callable[[InputMeasurement], None] | None = None,
-    run_timeout_s: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:
     """Send each input through the device and read back everything there is to know.
 
     Args:
         session: With the device; connected here.
-        inputs: Bytes of the input tensor, all of them, those already done included.
+        inputs: Bytes of the input tensor, each of them.
         expected: The firmware that must be on the device.
         statistics: Of the emulated board; None on hardware. It decides the source of every figure.
-        total: Number of inputs, for the progress where ``inputs`` cannot tell.
         progress: Called with the inputs done and their number after each.
-        done: Results of an earlier, interrupted measurement of the same firmware: these inputs are not sent again.
-        on_input: Called with each new result, so that a caller can keep it.
-        run_timeout_s: For one inference.
 
     Raises:
         DeviceError: ``wrong-board``, ``wrong-build``, ``wrong-model``, ``corrupt-transfer``, ``input-size`` and
@@ -160,26 +139,17 @@ def measure(
     if expected is not None:
         session.verify(expected)
     before = _memory(session.memory(), source)
-    if total is None and isinstance(inputs, Sequence):
-        total = len(inputs)
-    results = list(done)
-    ran = False
+    results: list[InputMeasurement] = []
     for index, data in enumerate(inputs):
-        if index < len(done):
-            continue
-        result = _one(session, data, index=index, identity=identity, source=source, run_timeout_s=run_timeout_s)
-        ran = True
-        results.append(result)
-        if on_input is not None:
-            on_input(result)
+        results.append(_one(session, data, index=index, identity=identity, source=source))
         if progress is not None:
-            progress(index + 1, total)
-    operators = session.ops() if ran else ()
+            progress(index + 1, len(inputs))
+    operators = session.ops() if results else ()
     # Last: the two witnesses of the stack then speak of the same commands.
     after = _memory(session.memory(), source)
     return Measurement(
         target="device" if statistics is None else "emulated",
-        identity=DeviceIdentity(**vars(identity)),
+        identity=identity,
         clock=Figure(value=identity.clock_hz, unit="Hz", source=source),
         memory_before=before,
         memory_after=after,
@@ -194,15 +164,7 @@ def measure(
     )
 
 
-def _one(
-    session: Session,
-    data: bytes,
-    *,
-    index: int,
-    identity: replies.Identity,
-    source: Source,
-    run_timeout_s: float | None,
-) -> InputMeasurement:
+def _one(session: Session, data: bytes, *, index: int, identity: replies.Identity, source: Source) -> InputMeasurement:
     if len(data) != identity.input_bytes:
         raise DeviceError(
             "input-size",
@@ -212,7 +174,7 @@ def _one(
         )
     session.load(data)
     _compare(session.crc().input, data, f"input {index}")
-    cycles = session.run(timeout_s=run_timeout_s)
+    cycles = session.run()
     output = session.output(identity.output_bytes)
     crc = session.crc()
     _compare(crc.output, output, f"the output for input {index}")

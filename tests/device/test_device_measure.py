@@ -1,16 +1,17 @@
-"""A measurement over a device in memory: figures with sources, integrity, taking up again."""
+"""A measurement over a device in memory: figures with sources, integrity, there and back as JSON."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
+from pydantic import ValidationError
 
 from pipeline.device.deadline import ManualClock
 from pipeline.device.emulated import Statistics
 from pipeline.device.fake import FakeDevice, Misbehaviour
 from pipeline.device.link import MemoryLink
-from pipeline.device.measure import InputMeasurement, Measurement, measure
+from pipeline.device.measure import Measurement, measure
 from pipeline.device.protocol import Expected, Session
 from pipeline.errors import DeviceError
 from pipeline.figures import Source
@@ -33,7 +34,7 @@ def statistics() -> Statistics:
 
 def test_every_input_is_measured() -> None:
     session, device = session_with()
-    seen: list[tuple[int, int | None]] = []
+    seen: list[tuple[int, int]] = []
     found = measure(session, inputs=INPUTS, progress=lambda done, total: seen.append((done, total)))
     assert found.outputs == tuple((sum(data) % 65536).to_bytes(2, "little") for data in INPUTS)
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -62,13 +63,14 @@ def test_json_and_back() -> None:
     assert Measurement.model_validate_json(found.model_dump_json()) == found
 
 
-def test_an_interrupted_measurement_goes_on() -> None:
-    kept: list[InputMeasurement] = []
-    whole = measure(session_with()[0], inputs=INPUTS, on_input=kept.append)
-    session, device = session_with()
-    resumed = measure(session, inputs=INPUTS, done=kept[:3])
-    assert resumed.inputs == whole.inputs
-    assert device.commands.count("run") == 1
+def test_a_measurement_with_a_strange_identity_is_refused() -> None:
+    values = measure(session_with()[0], inputs=INPUTS[:1]).model_dump(mode="json")
+    values["identity"]["clock_hz"] = "soon"
+    with pytest.raises(ValidationError):
+        Measurement.model_validate(values)
+    del values["identity"]["clock_hz"]
+    with pytest.raises(ValidationError):
+        Measurement.model_validate(values)
 
 
 def test_a_damaged_input_is_found() -> None:

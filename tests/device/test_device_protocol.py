@@ -75,6 +75,14 @@ def test_mlperf_tinys_way_gives_the_same() -> None:
     assert session.crc().input == binary
 
 
+def test_the_devices_clock_is_read() -> None:
+    session, device = session_with()
+    device.clock.advance(1.5)
+    assert session.timestamp_us() == 1_500_000
+    session, _ = session_with(Misbehaviour(replace={"timestamp": b"m-lap-us-soon\r\nm-ready\r\n"}))
+    assert fails(session.timestamp_us).id == "garbled-line"
+
+
 def test_the_results_of_thousands_of_outputs_are_one_line() -> None:
     outputs = bytes(range(256)) * 16
     clock = ManualClock()
