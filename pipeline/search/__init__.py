@@ -6,7 +6,7 @@ Importing this package imports no TensorFlow; :func:`run` does, when it trains.
 from __future__ import annotations
 
 from pipeline.search.candidate import Candidate
-from pipeline.search.engine import ScoringSettings, SearchConfig, SearchResult, full, quick, run, with_budget
+from pipeline.search.engine import ScoringSettings, SearchConfig, SearchResult, full, quick, run
 from pipeline.search.feasibility import analytic
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.progress import Phase, Progress
@@ -28,5 +28,4 @@ __all__ = [
     "full",
     "quick",
     "run",
-    "with_budget",
 ]

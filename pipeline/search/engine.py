@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -299,8 +299,3 @@ def full(limits: Limits, *, evaluations: int | None = 200, seconds: float | None
         seconds=seconds,
         seed=seed,
     )
-
-
-def with_budget(config: SearchConfig, *, evaluations: int | None, seconds: float | None) -> SearchConfig:
-    """The same search with another budget."""
-    return replace(config, evaluations=evaluations, seconds=seconds)

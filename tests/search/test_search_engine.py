@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,9 +112,7 @@ def test_a_time_budget_ends_the_search_with_what_it_has(tmp_path: Path) -> None:
     settings = config(evaluations=None, seconds=1e-6)
     nothing = search.run(settings, ToySource(), folder=tmp_path, estimate=estimate)
     assert (nothing.evaluations, nothing.stopped) == (0, "time")
-    some = search.run(
-        search.with_budget(settings, evaluations=2, seconds=3600), ToySource(), folder=tmp_path, estimate=estimate
-    )
+    some = search.run(replace(settings, evaluations=2, seconds=3600), ToySource(), folder=tmp_path, estimate=estimate)
     assert (some.evaluations, some.stopped) == (2, "evaluations")
     assert time.monotonic() > began
 
