@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -228,7 +229,7 @@ def _model_or_run_command(name: str, text: str) -> None:
     ) -> None:
         from pipeline.errors import UsageError, printable
 
-        if source.is_dir():
+        if _is_folder(source):
             job = _open_job(source, quiet)
         elif board is None:
             raise UsageError(
@@ -249,6 +250,14 @@ def _model_or_run_command(name: str, text: str) -> None:
 _model_or_run_command("estimate", "RAM and flash of a model, before anything is built.")
 _model_or_run_command("render", "Write the C++ sources of the firmware.")
 _model_or_run_command("build", "Build the firmware with PlatformIO.")
+
+
+def _is_folder(path: Path) -> bool:
+    """False as well where one may not look: whoever reads the file says why it cannot."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _device_command(name: str, text: str) -> None:
@@ -446,7 +455,7 @@ def _finish(job: Job, as_json: bool) -> None:
     from pipeline.report.reporters import TerminalReporter
 
     report = job.all()
-    text = TerminalReporter(colour=sys.stdout.isatty()).render(report)
+    text = TerminalReporter(colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR")).render(report)
     _print_result(job, {"report": report.model_dump(mode="json")}, text, report.verdict, as_json)
 
 

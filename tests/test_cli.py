@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -64,6 +65,8 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
         (["deploy", "no-such.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "no-such-model"),
         (["estimate", "no-such.tflite"], 2, "no-board-given"),
         (["resume", "no-such-run"], 2, "no-such-run"),
+        (["estimate", "x" * 300, "--board", "nucleo_f746zg"], 2, "no-such-model"),
+        (["search", "--board", "nucleo_f746zg", "--data", f"folder:{'x' * 300}"], 2, "no-such-folder"),
         (["deploy", "m\udcff.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "bad-option"),
         (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--port", "\udcff"], 2, "bad-option"),
         (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--port", "no-such-port"], 3, "no-such-port"),
@@ -130,3 +133,20 @@ def test_ctrl_c_is_exit_code_130(capsys: pytest.CaptureFixture[str], monkeypatch
     monkeypatch.setattr("pipeline.boards.names", interrupted)
     assert run(["boards", "list", "--json"]) == 130
     assert _error(capsys)["id"] == "interrupted"
+
+
+@pytest.mark.parametrize("wish", ["", "1"])
+def test_colour_is_for_terminals_that_want_it(wish: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    class Reporter:
+        def __init__(self, *, colour: bool) -> None:
+            asked.append(colour)
+            raise KeyboardInterrupt
+
+    monkeypatch.setenv("NO_COLOR", wish)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("pipeline.report.reporters.TerminalReporter", Reporter)
+    monkeypatch.setattr("pipeline.cli._open_job", lambda *_: SimpleNamespace(all=lambda: None))
+    assert run(["resume", "."]) == 130
+    assert asked == [not wish]

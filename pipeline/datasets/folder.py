@@ -313,13 +313,13 @@ def _list(path: Path) -> tuple[set[Split], list[_File], int]:
     Raises:
         UsageError: ``no-such-folder``.
     """
-    if not path.is_dir():
-        raise UsageError(
-            "no-such-folder",
-            f"{printable(path)} is not a folder" if path.exists() else f"there is no folder {printable(path)}",
-            next="Give a folder with PATH/CLASS/* or PATH/{train,validation,test}/CLASS/*.",
-        )
     try:
+        if not path.is_dir():
+            raise UsageError(
+                "no-such-folder",
+                f"{printable(path)} is not a folder" if path.exists() else f"there is no folder {printable(path)}",
+                next="Give a folder with PATH/CLASS/* or PATH/{train,validation,test}/CLASS/*.",
+            )
         # A class may itself be called "train" (car, bus, train): only a train/ that holds folders is a split.
         presplit = (path / Split.TRAIN.value).is_dir() and bool(_folders(path / Split.TRAIN.value))
         if not presplit:
