@@ -21,6 +21,8 @@ LEAST_FREE_BYTES = 300 * 2**20
 def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> None:
     """Check board, device, tools and disk, the quickest first. Nothing heavy is imported.
 
+    Without ``needs_board`` the run may end before there is a program: then neither device nor compiler is asked for.
+
     Raises:
         UsageError: ``unknown-board``, ``no-emulator``, ``unsafe-folder``.
         NoBoardError: ``no-board``, ``ambiguous-board``, ``no-such-port``.
@@ -29,7 +31,7 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     board = boards.load(settings.board)
     if needs_board:
         device(board, settings.target)
-    compiler(settings.environment or board.build.local, board)
+        compiler(settings.environment or board.build.local, board)
     platformio.demand_safe((folder or Path()).resolve())
     disk(folder or Path())
 

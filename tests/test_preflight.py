@@ -28,6 +28,8 @@ def test_a_machine_that_has_everything_passes(monkeypatch: pytest.MonkeyPatch, t
 def test_a_missing_compiler_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert _id(EMULATED) == "missing-compiler"
+    # A search alone, or an estimate, needs none.
+    preflight.preflight(EMULATED, None, needs_board=False)
     # The registry's environment brings its own.
     board = boards.load("nucleo_f746zg")
     preflight.compiler(board.build.registry, board)

@@ -171,9 +171,11 @@ def measure_key(context: Context) -> str:
     image = program(context).elf.with_suffix(".bin")
     if not image.is_file():
         raise missing(context.run, image.relative_to(context.run.folder).as_posix())
+    given = Path(context.settings.inputs) if context.settings.inputs is not None else None
     return digest(
         built["build_id"],
         file_sha256(image),
+        file_sha256(given) if given is not None and given.is_file() else None,
         context.target.model_dump(),
         context.settings.model_dump(exclude={"target"}),
     )

@@ -179,6 +179,9 @@ def test_given_inputs_go_through_the_device(tmp_path: Path, capsys: pytest.Captu
     code, printed, err = _run(capsys, *arguments, "--run", tmp_path / "right")
     assert code == 0, err
     assert printed["report"]["verdict"]["notes"] == ["only 2 inputs: the given file has no more"]
+    np.save(inputs, np.zeros((3, 9, 8, 3), np.int8))
+    code, printed, err = _run(capsys, "resume", tmp_path / "right")
+    assert printed["report"]["verdict"]["notes"] == ["only 3 inputs: the given file has no more"], "they are new ones"
 
 
 def test_without_the_compiled_path_fewer_inputs_are_sent_and_the_verdict_says_so(
