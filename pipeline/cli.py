@@ -93,36 +93,66 @@ def _main(
     """Data-aware architecture search, from images to a network proven on a microcontroller board."""
 
 
-@app.command("search-and-flash")
-def search_and_flash(
-    board: BoardOption,
-    data: DataOption = "sample",
-    group_by: GroupOption = None,
-    preset: PresetOption = "quick",
-    evaluations: EvaluationsOption = None,
-    time: TimeOption = None,
-    sampler: SamplerOption = "evolution",
-    ram: RamOption = None,
-    flash: FlashOption = None,
-    macs: MacsOption = None,
-    seed: SeedOption = 0,
-    images: ImagesOption = None,
-    emulate: EmulateOption = False,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
-    environment: EnvironmentOption = None,
-    run: RunOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """The main job: search, quantize, render, build, flash, measure, validate, report."""
-    settings = _search_settings(
-        board, data, group_by, preset, evaluations, time, sampler, ram, flash, macs, seed, images, environment,
-        _target(emulate, port, serial_number),
-    )  # fmt: skip
-    job = _new_job(settings, run, quiet)
-    _finish(job, as_json)
+def _search_command(name: str, text: str, *, whole: bool) -> None:
+    """The main job, or its search alone; both take the same options, since a search can be resumed to the end."""
+
+    def command(
+        board: BoardOption,
+        data: DataOption = "sample",
+        group_by: GroupOption = None,
+        preset: PresetOption = "quick",
+        evaluations: EvaluationsOption = None,
+        time: TimeOption = None,
+        sampler: SamplerOption = "evolution",
+        ram: RamOption = None,
+        flash: FlashOption = None,
+        macs: MacsOption = None,
+        seed: SeedOption = 0,
+        images: ImagesOption = None,
+        emulate: EmulateOption = False,
+        port: PortOption = None,
+        serial_number: SerialOption = None,
+        environment: EnvironmentOption = None,
+        run: RunOption = None,
+        as_json: JsonOption = False,
+        quiet: QuietOption = False,
+        debug: DebugOption = False,
+    ) -> None:
+        from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size
+
+        settings = _checked(
+            Settings,
+            kind=Kind.SEARCH,
+            board=board,
+            target=_target(emulate, port, serial_number),
+            seed=seed,
+            images=images,
+            environment=environment,
+            data=_absolute(data),
+            group_by=group_by,
+            preset=preset,
+            evaluations=evaluations,
+            time_s=parse_duration(time) if time else None,
+            sampler=sampler,
+            ram=parse_size(ram) if ram else None,
+            flash=parse_size(flash) if flash else None,
+            macs=parse_count(macs) if macs else None,
+        )
+        job = _new_job(settings, run, quiet, needs_board=whole)
+        if whole:
+            _finish(job, as_json)
+        else:
+            _stage(job, "search", as_json)
+
+    command.__doc__ = text
+    app.command(name)(command)
+
+
+_search_command(
+    "search-and-flash",
+    "The main job: search, quantize, render, build, flash, measure, validate, report.",
+    whole=True,
+)
 
 
 @app.command()
@@ -168,36 +198,9 @@ def resume(
     _finish(_open_job(run, quiet, _target(emulate, port, serial_number)), as_json)
 
 
-@app.command()
-def search(
-    board: BoardOption,
-    data: DataOption = "sample",
-    group_by: GroupOption = None,
-    preset: PresetOption = "quick",
-    evaluations: EvaluationsOption = None,
-    time: TimeOption = None,
-    sampler: SamplerOption = "evolution",
-    ram: RamOption = None,
-    flash: FlashOption = None,
-    macs: MacsOption = None,
-    seed: SeedOption = 0,
-    images: ImagesOption = None,
-    emulate: EmulateOption = False,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
-    environment: EnvironmentOption = None,
-    run: RunOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    debug: DebugOption = False,
-) -> None:
-    """Search only: makes a run directory with the best candidates. No board is needed."""
-    settings = _search_settings(
-        board, data, group_by, preset, evaluations, time, sampler, ram, flash, macs, seed, images, environment,
-        _target(emulate, port, serial_number),
-    )  # fmt: skip
-    job = _new_job(settings, run, quiet, needs_board=False)
-    _stage(job, "search", as_json)
+_search_command(
+    "search", "Search only: makes a run directory with the best candidates. No board is needed.", whole=False
+)
 
 
 def _stage_command(name: str, text: str) -> None:
@@ -339,44 +342,6 @@ def _target(emulate: bool, port: str | None, serial_number: str | None) -> Targe
             next="Leave one of them out.",
         )
     return _checked(Target, emulate=emulate, port=port, serial_number=serial_number)
-
-
-def _search_settings(
-    board: str,
-    data: str,
-    group_by: str | None,
-    preset: str,
-    evaluations: int | None,
-    time: str | None,
-    sampler: str,
-    ram: str | None,
-    flash: str | None,
-    macs: str | None,
-    seed: int,
-    images: int | None,
-    environment: str | None,
-    target: Target,
-) -> Settings:
-    from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size
-
-    return _checked(
-        Settings,
-        kind=Kind.SEARCH,
-        board=board,
-        target=target,
-        seed=seed,
-        images=images,
-        environment=environment,
-        data=_absolute(data),
-        group_by=group_by,
-        preset=preset,
-        evaluations=evaluations,
-        time_s=parse_duration(time) if time else None,
-        sampler=sampler,
-        ram=parse_size(ram) if ram else None,
-        flash=parse_size(flash) if flash else None,
-        macs=parse_count(macs) if macs else None,
-    )
 
 
 def _absolute(data: str) -> str:
