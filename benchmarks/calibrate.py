@@ -97,11 +97,15 @@ class _Chain:
         weights: tuple[int, ...] | None = None,
         axis: int = 0,
         again: bool = False,
+        operand: tuple[int, ...] | None = None,
         dtype: DType = DType.INT8,
         scale: float = 0.05,
         zero_point: int = 0,
     ) -> _Chain:
         inputs: list[int | None] = [self.last, self.last] if again else [self.last]
+        if operand is not None:
+            data = self._rng.integers(-128, 128, operand)
+            inputs.append(self.writer.tensor(operand, DType.INT8, scale=0.05, data=data))
         if weights is not None:
             channels = weights[axis]
             data = self._rng.integers(-127, 128, weights)
@@ -151,6 +155,16 @@ def _adds(calls: int) -> Graph:
     return chain.graph()
 
 
+def _broadcasts(code: OpCode) -> Callable[[int], Graph]:
+    def make(calls: int) -> Graph:
+        chain = _Chain((1, 24, 24, 16))
+        for _ in range(calls):
+            chain.add(code, (1, 24, 24, 16), ActivationOptions(), operand=(16,))
+        return chain.graph()
+
+    return make
+
+
 def _pools(code: OpCode) -> Callable[[int], Graph]:
     def make(calls: int) -> Graph:
         chain = _Chain((1, 24, 24, 16))
@@ -197,6 +211,8 @@ def _base() -> Graph:
 
 PROBES: dict[str, Callable[[int], Graph]] = {
     "ADD": _adds,
+    "ADD_BROADCAST": _broadcasts(OpCode.ADD),
+    "SUB": _broadcasts(OpCode.SUB),
     "AVERAGE_POOL_2D": _pools(OpCode.AVERAGE_POOL_2D),
     "CONV_2D": _convolutions,
     "DEPTHWISE_CONV_2D": _depthwise,
@@ -204,6 +220,7 @@ PROBES: dict[str, Callable[[int], Graph]] = {
     "FULLY_CONNECTED": _dense,
     "MAX_POOL_2D": _pools(OpCode.MAX_POOL_2D),
     "MEAN": _means,
+    "MUL": _broadcasts(OpCode.MUL),
     "PAD": _pads,
     "QUANTIZE": _edge(OpCode.QUANTIZE, DType.FLOAT32, DType.INT8),
     "QUANTIZE_INTEGERS": _edge(OpCode.QUANTIZE, DType.UINT8, DType.INT8),

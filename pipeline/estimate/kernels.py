@@ -5,7 +5,7 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 
 from __future__ import annotations
 
-from pipeline.graph.model import DType, Graph, OpCode, Operator
+from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
 
 #: Arrays of int8 and int32 start at multiples of this, those of doubles at multiples of 8.
 WORD = 4
@@ -19,16 +19,23 @@ def words(size: int) -> int:
 def kernel_name(graph: Graph, operator: Operator) -> str:
     """Name of an operator's kernel in the calibration table.
 
-    It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32.
+    It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, and ADD of
+    operands that are repeated another than ADD of equal shapes.
     """
     source = operator.inputs[0]
     if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:
         return "QUANTIZE_INTEGERS"
+    if operator.code is OpCode.ADD:
+        shapes = {without_leading_ones(graph.tensors[index].shape) for index in operator.inputs if index is not None}
+        return "ADD" if len(shapes) == 1 else "ADD_BROADCAST"
     return operator.code.value
 
 
 def constant_bytes(graph: Graph, operator: Operator) -> int:
     """Bytes in flash of the constant arrays of one operator; parameters are not among them."""
+    if operator.code in (OpCode.ADD, OpCode.SUB, OpCode.MUL):
+        operands = [graph.tensors[index] for index in operator.inputs if index is not None]
+        return sum(words(tensor.nbytes) for tensor in operands if tensor.constant)
     if operator.code not in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):
         return 0
     index = operator.inputs[1]

@@ -15,7 +15,9 @@ CONV_2D             48    weights (1 B an element), bias (4 B a channel; zeros w
                           multipliers (4 B a channel), shifts (1 B a channel)
 DEPTHWISE_CONV_2D   48    the same
 FULLY_CONNECTED     28    weights, bias, factors (8 B an output, or 8 B in all where the weights have one scale)
-ADD                 24    a constant operand (1 B an element)
+ADD                 24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
+SUB                 40    a constant operand (1 B an element)
+MUL                 32    the same
 AVERAGE_POOL_2D     28    none
 MAX_POOL_2D         28    none
 MEAN                20    none
@@ -50,7 +52,7 @@ from pipeline.firmware.lowering import Call, Constant, ConstantPool, Float32, Lo
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor
 
 #: Headers of firmware_templates/runtime/aot that kernels share.
-SHARED_HEADERS = ("fixed_point.h", "window.h")
+SHARED_HEADERS = ("broadcast.h", "fixed_point.h", "window.h")
 
 _ARRAY_TYPES = {"int8": ("int8_t", 4), "int32": ("int32_t", 4), "float64": ("double", 8)}
 _EDGE_TYPES = {DType.INT8: "kInt8", DType.UINT8: "kUint8", DType.FLOAT32: "kFloat32"}

@@ -49,6 +49,8 @@ _OPTIONS: dict[int, tuple[type[Any], tuple[str, ...]]] = {
         ("FusedActivationFunction", "WeightsFormat", "KeepNumDims"),
     ),
     schema.BuiltinOptions.AddOptions: (schema.AddOptions, ("FusedActivationFunction",)),
+    schema.BuiltinOptions.SubOptions: (schema.SubOptions, ("FusedActivationFunction",)),
+    schema.BuiltinOptions.MulOptions: (schema.MulOptions, ("FusedActivationFunction",)),
     schema.BuiltinOptions.ReducerOptions: (schema.ReducerOptions, ("KeepDims",)),
     schema.BuiltinOptions.SoftmaxOptions: (schema.SoftmaxOptions, ("Beta",)),
 }

@@ -38,6 +38,19 @@ def without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(itertools.dropwhile(lambda size: size == 1, shape))
 
 
+def broadcast_shape(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of an elementwise result; None where the operands' shapes do not fit.
+
+    Dimensions are matched from the last one on; one of size 1, or one that is missing, repeats.
+
+    >>> broadcast_shape((1, 4, 4, 8), (8,))
+    (1, 4, 4, 8)
+    """
+    pairs = itertools.zip_longest(reversed(first), reversed(second), fillvalue=1)
+    sizes = [a if b == 1 else b if a in (1, b) else None for a, b in pairs]
+    return None if None in sizes else tuple(size for size in reversed(sizes) if size is not None)
+
+
 class OpCode(StrEnum):
     """Operators with a kernel in the ``aot`` runtime, by their names in TensorFlow Lite's schema."""
 
@@ -45,6 +58,8 @@ class OpCode(StrEnum):
     DEPTHWISE_CONV_2D = "DEPTHWISE_CONV_2D"
     FULLY_CONNECTED = "FULLY_CONNECTED"
     ADD = "ADD"
+    SUB = "SUB"
+    MUL = "MUL"
     AVERAGE_POOL_2D = "AVERAGE_POOL_2D"
     MAX_POOL_2D = "MAX_POOL_2D"
     MEAN = "MEAN"
@@ -129,7 +144,7 @@ class WindowOptions:
 
 @dataclass(frozen=True)
 class ActivationOptions:
-    """Options of ADD and FULLY_CONNECTED. ``keep_dims`` is FULLY_CONNECTED's keep_num_dims."""
+    """Options of ADD, SUB, MUL and FULLY_CONNECTED. ``keep_dims`` is FULLY_CONNECTED's keep_num_dims."""
 
     activation: Activation = Activation.NONE
     keep_dims: bool = False

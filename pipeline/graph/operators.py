@@ -3,8 +3,8 @@
 A model that passes here has a defined result, and LiteRT runs it too: shapes agree, weights are constant, options
 are ones that the kernels know, and no scale is such that LiteRT's own preparation would stop the process.
 
-Source: tensorflow/lite/kernels (conv.cc, depthwise_conv.cc, fully_connected.cc, add.cc, pooling.cc, reduce.cc, pad.cc,
-reshape.cc, softmax.cc, quantize.cc, dequantize.cc), functions Prepare.
+Source: tensorflow/lite/kernels (conv.cc, depthwise_conv.cc, fully_connected.cc, add.cc, sub.cc, mul.cc, pooling.cc,
+reduce.cc, pad.cc, reshape.cc, softmax.cc, quantize.cc, dequantize.cc), functions Prepare.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipeline.graph.model import (
     SoftmaxOptions,
     Tensor,
     WindowOptions,
-    without_leading_ones,
+    broadcast_shape,
 )
 from pipeline.graph.writer import ACTIVATIONS, PADDINGS
 
@@ -42,9 +42,12 @@ _ACTIVATION_NAMES = {v: name for name, v in vars(schema.ActivationFunctionType).
 #: Input and output of pools and PAD have one quantization; LiteRT allows scales this far apart.
 _SCALE_TOLERANCE = 1e-6
 _MAX_WINDOW = 1 << 16
-#: ADD scales its operands up by this power of two (add.cc); SOFTMAX its input by that one, and keeps 5 integer bits.
+#: ADD and SUB scale their operands up by this power of two (add.cc); SOFTMAX its input by that one, and keeps 5
+#: integer bits.
 _ADD_SHIFT = 20
 _SOFTMAX_BITS = 31 - 5
+#: A rescaling that a 31-bit multiplier and a shift can say is below this.
+_LARGEST_FACTOR = 2.0**30
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,15 @@ class _Given:
             self.refuse(f"input {position} is absent")
         if tensor.constant:
             self.refuse(f"input {position} is a constant", tensor)
+        return tensor
+
+    def operand(self, position: int) -> Tensor:
+        """The int8 tensor of one scale at an input position, activation or constant."""
+        tensor = self.input(position)
+        if tensor is None:
+            self.refuse(f"input {position} is absent")
+        if tensor.dtype is not DType.INT8 or (tensor.quantization is not None and len(tensor.quantization.scales) != 1):
+            self.refuse(f"input {position} is not an int8 tensor of one scale", tensor, id="unsupported-tensor")
         return tensor
 
     def constant(self, position: int, dtype: DType, rank: int) -> Tensor:
@@ -256,20 +268,27 @@ def _rescaling(given: _Given, weights: Tensor) -> None:
     before, after = given.activation().quantization, given.output.quantization
     if before is None or after is None or weights.quantization is None:
         return
-    if not before.scale * max(weights.quantization.scales) / after.scale < 2.0**30:
+    if not before.scale * max(weights.quantization.scales) / after.scale < _LARGEST_FACTOR:
         given.refuse("the scales of input and weights are far above the output's", id="unsupported-tensor")
 
 
-def _add(given: _Given) -> Options:
+def _elementwise(given: _Given) -> Options:
     given.counts(2, 2)
-    first, second = given.activation(0), given.activation(1)
-    longer = first if len(first.shape) >= len(second.shape) else second
-    if without_leading_ones(first.shape) != without_leading_ones(second.shape):
-        given.refuse(f"operands of shapes {first.shape} and {second.shape}; equal shapes are supported", second)
-    given.shape(longer.shape)
+    first, second = given.operand(0), given.operand(1)
+    if first.constant and second.constant:
+        given.refuse("both operands are constants", second)
+    shape = broadcast_shape(first.shape, second.shape)
+    if shape is None:
+        given.refuse(f"operands of shapes {first.shape} and {second.shape}", second, id="not-a-tflite")
+    given.shape(shape)
     scales = [t.quantization.scale for t in (first, second, given.output) if t.quantization]
-    if len(scales) == 3 and not 2 * max(scales[:2]) / (scales[2] * 2.0**_ADD_SHIFT) < 1:
-        given.refuse("its scale is far below its operands'", id="unsupported-tensor")
+    if len(scales) == 3:
+        if given.code is OpCode.MUL:
+            factor_fits = scales[0] * scales[1] / scales[2] < _LARGEST_FACTOR
+        else:
+            factor_fits = 2 * max(scales[:2]) / (scales[2] * 2.0**_ADD_SHIFT) < 1
+        if not factor_fits:
+            given.refuse("its scale is far below its operands'", id="unsupported-tensor")
     return ActivationOptions(given.fused())
 
 
@@ -376,7 +395,9 @@ _RULES: dict[OpCode, Callable[[_Given], Options]] = {
     OpCode.CONV_2D: _conv,
     OpCode.DEPTHWISE_CONV_2D: _depthwise,
     OpCode.FULLY_CONNECTED: _fully_connected,
-    OpCode.ADD: _add,
+    OpCode.ADD: _elementwise,
+    OpCode.SUB: _elementwise,
+    OpCode.MUL: _elementwise,
     OpCode.AVERAGE_POOL_2D: _pool,
     OpCode.MAX_POOL_2D: _pool,
     OpCode.MEAN: _mean,

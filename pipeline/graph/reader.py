@@ -25,6 +25,8 @@ LAST_VERSION = {
     OpCode.DEPTHWISE_CONV_2D: 6,
     OpCode.FULLY_CONNECTED: 14,
     OpCode.ADD: 5,
+    OpCode.SUB: 5,
+    OpCode.MUL: 7,
     OpCode.AVERAGE_POOL_2D: 3,
     OpCode.MAX_POOL_2D: 3,
     OpCode.MEAN: 3,

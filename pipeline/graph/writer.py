@@ -53,6 +53,13 @@ ACTIVATIONS = {
     Activation.RELU: schema.ActivationFunctionType.RELU,
     Activation.RELU6: schema.ActivationFunctionType.RELU6,
 }
+#: The schema's options of operators that have ActivationOptions.
+_ACTIVATED = {
+    OpCode.ADD: schema.AddOptionsT,
+    OpCode.SUB: schema.SubOptionsT,
+    OpCode.MUL: schema.MulOptionsT,
+    OpCode.FULLY_CONNECTED: schema.FullyConnectedOptionsT,
+}
 PADDINGS = {Padding.SAME: schema.Padding.SAME, Padding.VALID: schema.Padding.VALID}
 
 
@@ -255,7 +262,7 @@ def _schema_options(code: OpCode, options: Any) -> Any:  # noqa: PLR0911 - one r
     if isinstance(options, WindowOptions):
         return _window_options(code, options)
     if isinstance(options, ActivationOptions):
-        made = schema.AddOptionsT() if code is OpCode.ADD else schema.FullyConnectedOptionsT()
+        made = _ACTIVATED[code]()
         made.fusedActivationFunction = ACTIVATIONS[options.activation]
         if code is OpCode.FULLY_CONNECTED:
             made.keepNumDims = options.keep_dims

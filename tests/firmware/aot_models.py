@@ -235,6 +235,68 @@ def add(rng: np.random.Generator) -> Graph:
     return builder.finish(x, y)
 
 
+#: Shapes of an operand that repeats beside (1, h, w, c), and how often it is drawn: scalars, channels, rows, pixels.
+_REPEATED = [(), (1,), (1, 1, 1, 1), (-1,), (-1,), (1, 1, 1, -1), (1, -1), (-1, -1), (1, 1, -1, -1), (-1, -1, 1)]
+
+
+def elementwise(rng: np.random.Generator, code: OpCode, *, equal: bool | None = None) -> Graph:
+    """ADD, SUB or MUL of the input and a constant, either of which may repeat, on either side; or of it and itself."""
+    builder = _builder(rng)
+    full: tuple[int, ...] = (1, int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.integers(1, 12)))
+    if equal is False:
+        full = (1, *(size + 1 for size in full[1:]))
+    stated = _REPEATED[int(rng.integers(len(_REPEATED)))]
+    small = tuple(size if told < 0 else 1 for size, told in zip(full[4 - len(stated) :], stated, strict=True))
+    if equal or (equal is None and rng.random() < 0.4):
+        small = full
+    given, other_shape = full, small
+    if len(small) == 4 and rng.random() < 0.4:
+        given, other_shape = small, full
+    x = builder.activation(given, 10.0 ** rng.uniform(-3, 2), _zero_point(rng))
+    other = x
+    if small != full or rng.random() < 0.9:
+        scale = builder.scale(x) * 10.0 ** rng.uniform(-2, 2)
+        data = rng.integers(-128, 128, other_shape).astype(np.int8)
+        other = builder.constant(data, [scale], zero_point=_zero_point(rng))
+    if code is OpCode.MUL:
+        spread = builder.scale(x) * builder.scale(other) * 74 * 74
+        y = builder.activation(full, _output_scale(rng, spread), _zero_point(rng))
+    else:
+        largest = max(builder.scale(x), builder.scale(other))
+        y = builder.activation(full, largest * 10.0 ** rng.uniform(-1.5, 1.5), _zero_point(rng))
+    operands = [x, other] if rng.random() < 0.5 else [other, x]
+    builder.operator(code, operands, y, ActivationOptions(activation=_activation(rng)))
+    return builder.finish(x, y)
+
+
+def add_broadcast(rng: np.random.Generator) -> Graph:
+    return elementwise(rng, OpCode.ADD, equal=False)
+
+
+def subtract(rng: np.random.Generator) -> Graph:
+    return elementwise(rng, OpCode.SUB)
+
+
+def multiply(rng: np.random.Generator) -> Graph:
+    return elementwise(rng, OpCode.MUL)
+
+
+def gated(rng: np.random.Generator, code: OpCode) -> Graph:
+    """A feature map and its channels' means, as in squeeze-and-excitation: both operands are made at run time."""
+    builder = _builder(rng)
+    height, width, depth = (int(rng.integers(2, 7)) for _ in range(3))
+    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    means = builder.activation((1, 1, 1, depth), builder.scale(x) * 10.0 ** rng.uniform(-1, 0), _zero_point(rng))
+    axes = builder.constant(np.array([1, 2], np.int32))
+    builder.operator(OpCode.MEAN, [x, axes], means, MeanOptions(axes=(1, 2), keep_dims=True))
+    product = builder.scale(x) * builder.scale(means) * 1000
+    scale = product if code is OpCode.MUL else builder.scale(x) * 10.0 ** rng.uniform(-0.5, 0.5)
+    y = builder.activation((1, height, width, depth), scale, _zero_point(rng))
+    operands = [x, means] if rng.random() < 0.5 else [means, x]
+    builder.operator(code, operands, y, ActivationOptions(activation=_activation(rng)))
+    return builder.finish(x, y)
+
+
 def squeezed_add(rng: np.random.Generator) -> Graph:
     """A residual on a 1×1 map as TensorFlow converts it: the squeezed operand comes through a RESHAPE to (C,)."""
     builder = _builder(rng)
@@ -361,6 +423,9 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "depthwise_conv_2d": (depthwise, 36),
     "fully_connected": (fully_connected, 28),
     "add": (add, 24),
+    "add_broadcast": (add_broadcast, 24),
+    "sub": (subtract, 36),
+    "mul": (multiply, 40),
     "average_pool_2d": (pool, 14),
     "max_pool_2d": (max_pool, 8),
     "mean": (mean, 14),

@@ -75,6 +75,10 @@ class Quick:
         for case in range(4):
             graph = aot_models.squeezed_add(np.random.default_rng([SEED, case]))
             self.singles.append((f"squeezed_add[{case}]", graph, plan(graph)))
+        for code in (OpCode.ADD, OpCode.SUB, OpCode.MUL):
+            for case in range(2):
+                graph = aot_models.gated(np.random.default_rng([SEED, case]), code)
+                self.singles.append((f"gated {code}[{case}]", graph, plan(graph)))
         self.networks = [aot_models.mobilenet(np.random.default_rng([SEED, depth]), depth=depth) for depth in (3, 1)]
         self.reshape = aot_models.reshape(np.random.default_rng(SEED))
         models = [(graph, planned) for _, graph, planned in self.singles]

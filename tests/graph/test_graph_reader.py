@@ -327,15 +327,61 @@ def test_add_takes_an_operand_without_its_leading_ones() -> None:
     assert parse(writer.finish([a], [d])).operators[1].inputs == (a, b)
 
 
-def test_add_broadcasts_nothing() -> None:
+def _elementwise(
+    code: OpCode,
+    second: tuple[int, ...],
+    output: tuple[int, ...],
+    *,
+    scale: float = 1.0,
+    options: object = ActivationOptions(),
+    dtype: DType = DType.INT8,
+    scales: int = 1,
+) -> bytes:
+    """(1, 2, 2, 4) and a constant of another shape."""
     writer = ModelWriter()
-    a, b = writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0), writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0)
-    c, d = writer.tensor((1, 4), DType.INT8, scale=1.0), writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0)
-    writer.operator(OpCode.RESHAPE, [a], [b], NoOptions())
-    writer.operator(OpCode.MEAN, [a], [c], MeanOptions((1, 2)))
-    writer.operator(OpCode.ADD, [b, c], [d], ActivationOptions())
-    error = _refusal(writer.finish([a], [d]))
-    assert error.id == "unsupported-options" and "equal shapes" in error.what
+    a, d = writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0), writer.tensor(output, DType.INT8, scale=scale)
+    axis = max(len(second) - 1, 0)
+    data = np.zeros(second, np.int8)
+    b = writer.tensor(second, dtype, scale=[1.0] * scales, axis=axis, data=data, name="second")
+    writer.operator(code, [a, b], [d], options)
+    return writer.finish([a], [d])
+
+
+@pytest.mark.parametrize("code", [OpCode.ADD, OpCode.SUB, OpCode.MUL])
+@pytest.mark.parametrize("shape", [(), (1,), (4,), (1, 1, 1, 4), (1, 2, 2, 1), (1, 2, 2, 4)])
+def test_operands_repeat_and_may_be_constants(code: OpCode, shape: tuple[int, ...]) -> None:
+    options = ActivationOptions(Activation.RELU6)
+    graph = parse(_elementwise(code, shape, (1, 2, 2, 4), options=options))
+    (operator,) = graph.operators
+    assert (operator.code, operator.options) == (code, options)
+    assert graph.tensors[operator.inputs[1] or 0].shape == shape
+
+
+@pytest.mark.parametrize("code", [OpCode.ADD, OpCode.SUB, OpCode.MUL])
+@pytest.mark.parametrize(
+    ("changes", "id", "words"),
+    [
+        ({"second": (3,)}, "not-a-tflite", "operands of shapes (1, 2, 2, 4) and (3,)"),
+        ({"output": (1, 2, 2, 5)}, "not-a-tflite", "(1, 2, 2, 4) follows from its inputs"),
+        ({"scale": 1e-10}, "unsupported-tensor", "far below its operands'"),
+        ({"scales": 4}, "unsupported-tensor", "'second'"),
+        ({"dtype": DType.UINT8}, "unsupported-tensor", "'second'"),
+    ],
+)
+def test_operands_that_no_kernel_takes(code: OpCode, changes: dict[str, Any], id: str, words: str) -> None:  # noqa: A002
+    error = _refusal(_elementwise(code, **{"second": (4,), "output": (1, 2, 2, 4), **changes}))
+    assert error.id == id and words in error.what and f"{code} version 1" in error.what
+
+
+def test_two_constants_have_no_kernel() -> None:
+    writer = ModelWriter()
+    x, y = (writer.tensor((1, 4), DType.INT8, scale=1.0) for _ in range(2))
+    constants = [writer.tensor((4,), DType.INT8, scale=1.0, data=np.zeros(4)) for _ in range(2)]
+    folded = writer.tensor((4,), DType.INT8, scale=1.0)
+    writer.operator(OpCode.MUL, constants, [folded], ActivationOptions())
+    writer.operator(OpCode.SUB, [x, folded], [y], ActivationOptions())
+    error = _refusal(writer.finish([x], [y]))
+    assert error.id == "unsupported-options" and "both operands are constants" in error.what
 
 
 # --- bytes that are no model -----------------------------------------------------------------------------------------

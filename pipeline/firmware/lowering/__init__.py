@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from pipeline.firmware.lowering.dense import fully_connected, softmax
 from pipeline.firmware.lowering.edges import dequantize, quantize
-from pipeline.firmware.lowering.maps import add, mean, pad, reshape
+from pipeline.firmware.lowering.elementwise import add, multiply, subtract
+from pipeline.firmware.lowering.maps import mean, pad, reshape
 from pipeline.firmware.lowering.site import Site
 from pipeline.firmware.lowering.values import Call, Constant, ConstantPool, Field, Float32, Value
 from pipeline.firmware.lowering.windows import convolution, pool_2d
@@ -24,6 +25,8 @@ _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.DEPTHWISE_CONV_2D: convolution,
     OpCode.FULLY_CONNECTED: fully_connected,
     OpCode.ADD: add,
+    OpCode.SUB: subtract,
+    OpCode.MUL: multiply,
     OpCode.AVERAGE_POOL_2D: pool_2d,
     OpCode.MAX_POOL_2D: pool_2d,
     OpCode.MEAN: mean,

@@ -1,4 +1,4 @@
-"""Operators on whole feature maps: the sum of two, the mean over dimensions, padding, another shape."""
+"""Operators on one whole feature map: the mean over dimensions, padding, another shape."""
 
 from __future__ import annotations
 
@@ -7,39 +7,7 @@ from math import prod
 from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering.site import Site, scale, zero_point
 from pipeline.firmware.lowering.values import Call, Field, array
-from pipeline.graph.model import ActivationOptions, MeanOptions, PadOptions, without_leading_ones
-
-
-def add(site: Site) -> Call:
-    """ADD of two tensors with the same elements in the same order."""
-    options = site.options(ActivationOptions)
-    a, b, output = (site.expect(tensor) for tensor in (site.input(0), site.input(1), site.output))
-    if without_leading_ones(a.shape) != without_leading_ones(b.shape):
-        raise site.unsupported("operands of different shapes", "Give both operands the same shape.")
-    if output.shape != max(a.shape, b.shape, key=len):
-        raise site.mismatch(output)
-    # 2 · max is a float product; doubling is exact. The quotients are made in double.
-    twice = 2.0 * max(scale(a), scale(b))
-    factors = (scale(a) / twice, scale(b) / twice, twice / (2.0**20 * scale(output)))
-    pairs = [fixed_point.quantize_multiplier(factor) for factor in factors]
-    if any(factor >= 1.0 or shift > 0 for factor, (_, shift) in zip(factors, pairs, strict=True)):
-        raise site.unsupported("an output scale a million times smaller than an operand's", "Check the calibration.")
-    return site.call(
-        "add",
-        "AddParams",
-        Field("elements", output.elements),
-        Field("multiplier_a", pairs[0][0]),
-        Field("multiplier_b", pairs[1][0]),
-        Field("multiplier_output", pairs[2][0]),
-        Field("shift_a", pairs[0][1]),
-        Field("shift_b", pairs[1][1]),
-        Field("shift_output", pairs[2][1]),
-        Field("zero_point_a", zero_point(a)),
-        Field("zero_point_b", zero_point(b)),
-        Field("zero_point_output", zero_point(output)),
-        *site.output_range(options.activation),
-        inputs=(a, b),
-    )
+from pipeline.graph.model import MeanOptions, PadOptions
 
 
 def mean(site: Site) -> Call:
