@@ -175,6 +175,16 @@ def _pools(code: OpCode) -> Callable[[int], Graph]:
     return make
 
 
+def _activations(code: OpCode) -> Callable[[int], Graph]:
+    def make(calls: int) -> Graph:
+        chain = _Chain((1, 24, 24, 16))
+        for _ in range(calls):
+            chain.add(code, (1, 24, 24, 16), NoOptions())
+        return chain.graph()
+
+    return make
+
+
 def _means(calls: int) -> Graph:
     chain = _Chain((1, 24, 24, 16))
     for _ in range(calls):
@@ -218,12 +228,14 @@ PROBES: dict[str, Callable[[int], Graph]] = {
     "DEPTHWISE_CONV_2D": _depthwise,
     "DEQUANTIZE": _edge(OpCode.DEQUANTIZE, DType.INT8, DType.FLOAT32),
     "FULLY_CONNECTED": _dense,
+    "LOOKUP": _activations(OpCode.HARD_SWISH),
     "MAX_POOL_2D": _pools(OpCode.MAX_POOL_2D),
     "MEAN": _means,
     "MUL": _broadcasts(OpCode.MUL),
     "PAD": _pads,
     "QUANTIZE": _edge(OpCode.QUANTIZE, DType.FLOAT32, DType.INT8),
     "QUANTIZE_INTEGERS": _edge(OpCode.QUANTIZE, DType.UINT8, DType.INT8),
+    "RELU": _activations(OpCode.RELU),
     "SOFTMAX": _softmaxes,
 }
 

@@ -11,6 +11,12 @@ from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading
 WORD = 4
 
 
+#: Operators that share another one's kernel, or go by a kernel that is named after no operator.
+_SHARED_KERNELS = {OpCode.RELU6: "RELU", OpCode.LOGISTIC: "LOOKUP", OpCode.HARD_SWISH: "LOOKUP"}
+#: LOGISTIC and HARD_SWISH bring their value for each int8.
+_LOOKUP_BYTES = 256
+
+
 def words(size: int) -> int:
     """Bytes of an array with the padding behind it."""
     return -(-size // WORD) * WORD
@@ -20,7 +26,8 @@ def kernel_name(graph: Graph, operator: Operator) -> str:
     """Name of an operator's kernel in the calibration table.
 
     It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, and ADD of
-    operands that are repeated another than ADD of equal shapes.
+    operands that are repeated another than ADD of equal shapes; RELU6 is RELU with another bound, and LOGISTIC and
+    HARD_SWISH are two tables.
     """
     source = operator.inputs[0]
     if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:
@@ -28,11 +35,13 @@ def kernel_name(graph: Graph, operator: Operator) -> str:
     if operator.code is OpCode.ADD:
         shapes = {without_leading_ones(graph.tensors[index].shape) for index in operator.inputs if index is not None}
         return "ADD" if len(shapes) == 1 else "ADD_BROADCAST"
-    return operator.code.value
+    return _SHARED_KERNELS.get(operator.code, operator.code.value)
 
 
 def constant_bytes(graph: Graph, operator: Operator) -> int:
     """Bytes in flash of the constant arrays of one operator; parameters are not among them."""
+    if operator.code in (OpCode.LOGISTIC, OpCode.HARD_SWISH):
+        return _LOOKUP_BYTES
     if operator.code in (OpCode.ADD, OpCode.SUB, OpCode.MUL):
         operands = [graph.tensors[index] for index in operator.inputs if index is not None]
         return sum(words(tensor.nbytes) for tensor in operands if tensor.constant)

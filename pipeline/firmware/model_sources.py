@@ -8,25 +8,27 @@ Bytes in flash
 --------------
 Every object starts at a multiple of 4 (of 8 for ``factors``) and counts rounded up to that. For a 32-bit target:
 
-=================== ===== =====================================================================================
-operator            param constant arrays
-=================== ===== =====================================================================================
-CONV_2D             48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
-                          multipliers (4 B a channel), shifts (1 B a channel)
-DEPTHWISE_CONV_2D   48    the same
-FULLY_CONNECTED     28    weights, bias, factors (8 B an output, or 8 B in all where the weights have one scale)
-ADD                 24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
-SUB                 40    a constant operand (1 B an element)
-MUL                 32    the same
-AVERAGE_POOL_2D     28    none
-MAX_POOL_2D         28    none
-MEAN                20    none
-PAD                 26    none
-RESHAPE             4, 0  none; no parameters and no call where the plan shares the bytes
-SOFTMAX             16    none
-QUANTIZE            12    none (16 B of parameters where the input is int8 or uint8)
-DEQUANTIZE          12    none
-=================== ===== =====================================================================================
+==================== ===== ====================================================================================
+operator             param constant arrays
+==================== ===== ====================================================================================
+CONV_2D              48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
+                           multipliers (4 B a channel), shifts (1 B a channel)
+DEPTHWISE_CONV_2D    48    the same
+FULLY_CONNECTED      28    weights, bias, factors (8 B an output, or 8 B in all where the weights have one scale)
+ADD                  24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
+SUB                  40    a constant operand (1 B an element)
+MUL                  32    the same
+AVERAGE_POOL_2D      28    none
+MAX_POOL_2D          28    none
+MEAN                 20    none
+PAD                  26    none
+RESHAPE              4, 0  none; no parameters and no call where the plan shares the bytes
+RELU, RELU6          16    none
+LOGISTIC, HARD_SWISH 8     a value for each int8 (256 B)
+SOFTMAX              16    none
+QUANTIZE             12    none (16 B of parameters where the input is int8 or uint8)
+DEQUANTIZE           12    none
+==================== ===== ====================================================================================
 
 Arrays of equal type and bytes are kept once, so the sum over the operators is an upper bound that is nearly always
 met (short arrays of shifts are the ones that coincide). Weights with one scale get their multipliers and shifts for

@@ -65,6 +65,10 @@ class OpCode(StrEnum):
     MEAN = "MEAN"
     PAD = "PAD"
     RESHAPE = "RESHAPE"
+    RELU = "RELU"
+    RELU6 = "RELU6"
+    LOGISTIC = "LOGISTIC"
+    HARD_SWISH = "HARD_SWISH"
     SOFTMAX = "SOFTMAX"
     QUANTIZE = "QUANTIZE"
     DEQUANTIZE = "DEQUANTIZE"
@@ -174,7 +178,7 @@ class SoftmaxOptions:
 
 @dataclass(frozen=True)
 class NoOptions:
-    """RESHAPE, QUANTIZE and DEQUANTIZE: shapes and quantizations of the tensors say all."""
+    """RESHAPE, QUANTIZE, DEQUANTIZE and activations of their own: shapes and quantizations of the tensors say all."""
 
 
 Options = WindowOptions | ActivationOptions | MeanOptions | PadOptions | SoftmaxOptions | NoOptions

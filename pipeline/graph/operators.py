@@ -4,7 +4,7 @@ A model that passes here has a defined result, and LiteRT runs it too: shapes ag
 are ones that the kernels know, and no scale is such that LiteRT's own preparation would stop the process.
 
 Source: tensorflow/lite/kernels (conv.cc, depthwise_conv.cc, fully_connected.cc, add.cc, sub.cc, mul.cc, pooling.cc,
-reduce.cc, pad.cc, reshape.cc, softmax.cc, quantize.cc, dequantize.cc), functions Prepare.
+reduce.cc, pad.cc, reshape.cc, activations.cc, quantize.cc, dequantize.cc), functions Prepare.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ _MAX_WINDOW = 1 << 16
 #: integer bits.
 _ADD_SHIFT = 20
 _SOFTMAX_BITS = 31 - 5
+#: HARD_SWISH multiplies by 1/128 of the input's scale over the output's, which must be below one.
+_HARD_SWISH_FRACTION = 128
 #: A rescaling that a 31-bit multiplier and a shift can say is below this.
 _LARGEST_FACTOR = 2.0**30
 
@@ -371,6 +373,35 @@ def _softmax(given: _Given) -> Options:
     return SoftmaxOptions(beta)
 
 
+def _relu(given: _Given) -> Options:
+    given.counts(1, 1)
+    source = given.activation()
+    given.shape(source.shape)
+    before, after = source.quantization, given.output.quantization
+    if before is not None and after is not None and not before.scale / after.scale < _LARGEST_FACTOR:
+        given.refuse("its scale is far below its input's", id="unsupported-tensor")
+    return NoOptions()
+
+
+def _logistic(given: _Given) -> Options:
+    given.counts(1, 1)
+    given.shape(given.activation().shape)
+    after = given.output.quantization
+    if after is not None and (after.scale, after.zero_point) != (1 / 256, -128):
+        given.refuse("its quantization is not scale 1/256, zero point -128", id="unsupported-tensor")
+    return NoOptions()
+
+
+def _hard_swish(given: _Given) -> Options:
+    given.counts(1, 1)
+    source = given.activation()
+    given.shape(source.shape)
+    before, after = source.quantization, given.output.quantization
+    if before is not None and after is not None and not before.scale / after.scale < _HARD_SWISH_FRACTION:
+        given.refuse("its scale is far below its input's", id="unsupported-tensor")
+    return NoOptions()
+
+
 def _cast(given: _Given) -> Options:
     given.counts(1, 1)
     source = given.activation()
@@ -403,6 +434,10 @@ _RULES: dict[OpCode, Callable[[_Given], Options]] = {
     OpCode.MEAN: _mean,
     OpCode.PAD: _pad,
     OpCode.RESHAPE: _reshape,
+    OpCode.RELU: _relu,
+    OpCode.RELU6: _relu,
+    OpCode.LOGISTIC: _logistic,
+    OpCode.HARD_SWISH: _hard_swish,
     OpCode.SOFTMAX: _softmax,
     OpCode.QUANTIZE: _cast,
     OpCode.DEQUANTIZE: _cast,

@@ -280,6 +280,7 @@ def _schema_options(code: OpCode, options: Any) -> Any:  # noqa: PLR0911 - one r
     if options is None or isinstance(options, NoOptions):
         bare = {
             OpCode.RESHAPE: schema.ReshapeOptionsT,
+            OpCode.HARD_SWISH: schema.HardSwishOptionsT,
             OpCode.QUANTIZE: schema.QuantizeOptionsT,
             OpCode.DEQUANTIZE: schema.DequantizeOptionsT,
         }.get(code)

@@ -375,6 +375,39 @@ def reshape(rng: np.random.Generator) -> Graph:
     return builder.finish(x, y)
 
 
+def relu(rng: np.random.Generator, code: OpCode = OpCode.RELU) -> Graph:
+    builder = _builder(rng)
+    shape = (1, int(rng.integers(1, 400)))
+    x = builder.activation(shape, 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.5, 1.5), _zero_point(rng))
+    builder.operator(code, [x], y, NoOptions())
+    return builder.finish(x, y)
+
+
+def relu6(rng: np.random.Generator) -> Graph:
+    return relu(rng, OpCode.RELU6)
+
+
+def logistic(rng: np.random.Generator) -> Graph:
+    """On every int8 value, among others."""
+    builder = _builder(rng)
+    shape = (1, 4, 2, 128)
+    x = builder.activation(shape, 10.0 ** rng.uniform(-4, 2), _zero_point(rng))
+    y = builder.activation(shape, 1 / 256, -128)
+    builder.operator(OpCode.LOGISTIC, [x], y, NoOptions())
+    return builder.finish(x, y)
+
+
+def hard_swish(rng: np.random.Generator) -> Graph:
+    """Scales from where the output is a line to where it is a step; every int8 value is met."""
+    builder = _builder(rng)
+    shape = (1, 4, 2, 128)
+    x = builder.activation(shape, 10.0 ** rng.uniform(-5, 3), _zero_point(rng))
+    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.7, 1.5), _zero_point(rng))
+    builder.operator(OpCode.HARD_SWISH, [x], y, NoOptions())
+    return builder.finish(x, y)
+
+
 def softmax(rng: np.random.Generator) -> Graph:
     builder = _builder(rng)
     depth = int(rng.choice([1, 2, 2, 3, 10, 100, 400]))
@@ -431,6 +464,10 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "mean": (mean, 14),
     "pad": (pad, 6),
     "reshape": (reshape, 2),
+    "relu": (relu, 14),
+    "relu6": (relu6, 12),
+    "logistic": (logistic, 24),
+    "hard_swish": (hard_swish, 36),
     "softmax": (softmax, 16),
     "quantize": (quantize, 14),
     "dequantize": (dequantize, 4),

@@ -60,6 +60,10 @@ PARAMETER_BYTES = {
     "mean": 20,
     "pad": 26,
     "reshape": 4,
+    "relu": 16,
+    "relu6": 16,
+    "logistic": 8,
+    "hard_swish": 8,
     "softmax": 16,
     "quantize": 12,
     "requantize": 16,
@@ -192,6 +196,13 @@ def _sum(
         (lambda: _unary(OpCode.PAD, (1, 3), (1, 4), PadOptions(paddings=((0, 0), (1, 1)))), "shape-mismatch"),
         (lambda: _unary(OpCode.PAD, (1,) * 5, (1,) * 5, PadOptions(paddings=((0, 0),) * 5)), "unsupported-options"),
         (lambda: _unary(OpCode.SOFTMAX, (1, 3), (1, 3), SoftmaxOptions()), "unsupported-tensor"),
+        (lambda: _unary(OpCode.RELU, (1, 3), (1, 4), NoOptions()), "shape-mismatch"),
+        (lambda: _unary(OpCode.RELU6, (1, 3), (1, 3), NoOptions(), 1e-10), "unsupported-options"),
+        (lambda: _unary(OpCode.LOGISTIC, (1, 3), (1, 3), NoOptions()), "unsupported-tensor"),
+        (lambda: _unary(OpCode.LOGISTIC, (1, 3), (1, 4), NoOptions(), 1 / 256), "shape-mismatch"),
+        (lambda: _unary(OpCode.HARD_SWISH, (1, 3), (1, 3), NoOptions(), 1e-3), "unsupported-options"),
+        (lambda: _unary(OpCode.HARD_SWISH, (1, 3), (1, 3), NoOptions(), 1e6), "unsupported-options"),
+        (lambda: _unary(OpCode.HARD_SWISH, (1, 3), (3, 1), NoOptions()), "shape-mismatch"),
         (lambda: _unary(OpCode.RESHAPE, (1, 3), (1, 4), NoOptions()), "shape-mismatch"),
         (lambda: _unary(OpCode.DEQUANTIZE, (1, 3), (1, 3), NoOptions()), "unsupported-tensor"),
         (
@@ -283,6 +294,8 @@ def test_the_layout_is_the_promised_one(tmp_path: Path) -> None:
 def _promised_constants(graph: Graph) -> int:
     """The docstring's table, for one operator whose arrays are all different."""
     (operator,) = graph.operators
+    if operator.code in (OpCode.LOGISTIC, OpCode.HARD_SWISH):
+        return 256
     if operator.code in (OpCode.ADD, OpCode.SUB, OpCode.MUL):
         operands = [graph.tensors[index] for index in operator.inputs if index is not None]
         return sum(-(-tensor.nbytes // 4) * 4 for tensor in operands if tensor.constant)

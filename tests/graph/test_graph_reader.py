@@ -384,6 +384,29 @@ def test_two_constants_have_no_kernel() -> None:
     assert error.id == "unsupported-options" and "both operands are constants" in error.what
 
 
+@pytest.mark.parametrize(
+    ("code", "scale", "zero_point"),
+    [
+        (OpCode.RELU, 1e-10, 0),
+        (OpCode.RELU6, 1e-10, 0),
+        (OpCode.LOGISTIC, 1 / 256, 0),
+        (OpCode.LOGISTIC, 1 / 255, -128),
+        (OpCode.HARD_SWISH, 0.005, 0),
+    ],
+)
+def test_activations_of_their_own_need_fitting_scales(code: OpCode, scale: float, zero_point: int) -> None:
+    def model(shape: tuple[int, ...], scale: float, zero_point: int) -> bytes:
+        writer = ModelWriter()
+        x = writer.tensor((1, 4), DType.INT8, scale=1.0)
+        y = writer.tensor(shape, DType.INT8, scale=scale, zero_point=zero_point)
+        writer.operator(code, [x], [y], NoOptions())
+        return writer.finish([x], [y])
+
+    assert parse(model((1, 4), 1 / 256 if code is OpCode.LOGISTIC else 0.5, -128)).operators[0].code is code
+    assert _refusal(model((1, 4), scale, zero_point)).id == "unsupported-tensor"
+    assert _refusal(model((1, 5), 1 / 256, -128)).id in ("not-a-tflite", "unsupported-tensor")
+
+
 # --- bytes that are no model -----------------------------------------------------------------------------------------
 
 

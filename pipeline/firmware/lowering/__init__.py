@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline.firmware.lowering.activations import hard_swish, logistic, relu
 from pipeline.firmware.lowering.dense import fully_connected, softmax
 from pipeline.firmware.lowering.edges import dequantize, quantize
 from pipeline.firmware.lowering.elementwise import add, multiply, subtract
@@ -32,6 +33,10 @@ _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.MEAN: mean,
     OpCode.PAD: pad,
     OpCode.RESHAPE: reshape,
+    OpCode.RELU: relu,
+    OpCode.RELU6: relu,
+    OpCode.LOGISTIC: logistic,
+    OpCode.HARD_SWISH: hard_swish,
     OpCode.SOFTMAX: softmax,
     OpCode.QUANTIZE: quantize,
     OpCode.DEQUANTIZE: dequantize,
