@@ -12,7 +12,12 @@ WORD = 4
 
 
 #: Operators that share another one's kernel, or go by a kernel that is named after no operator.
-_SHARED_KERNELS = {OpCode.RELU6: "RELU", OpCode.LOGISTIC: "LOOKUP", OpCode.HARD_SWISH: "LOOKUP"}
+_SHARED_KERNELS = {
+    OpCode.PADV2: "PAD",
+    OpCode.RELU6: "RELU",
+    OpCode.LOGISTIC: "LOOKUP",
+    OpCode.HARD_SWISH: "LOOKUP",
+}
 #: LOGISTIC and HARD_SWISH bring their value for each int8.
 _LOOKUP_BYTES = 256
 
@@ -26,8 +31,8 @@ def kernel_name(graph: Graph, operator: Operator) -> str:
     """Name of an operator's kernel in the calibration table.
 
     It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, and ADD of
-    operands that are repeated another than ADD of equal shapes; RELU6 is RELU with another bound, and LOGISTIC and
-    HARD_SWISH are two tables.
+    operands that are repeated another than ADD of equal shapes; PADV2 is PAD with another value, RELU6 RELU with
+    another bound, and LOGISTIC and HARD_SWISH are two tables.
     """
     source = operator.inputs[0]
     if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:

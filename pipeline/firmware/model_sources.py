@@ -21,8 +21,8 @@ MUL                  32    the same
 AVERAGE_POOL_2D      28    none
 MAX_POOL_2D          28    none
 MEAN                 20    none
-PAD                  26    none
-RESHAPE              4, 0  none; no parameters and no call where the plan shares the bytes
+PAD, PADV2           26    none
+RESHAPE, SQUEEZE     4, 0  none; no parameters and no call where the plan shares the bytes
 RELU, RELU6          16    none
 LOGISTIC, HARD_SWISH 8     a value for each int8 (256 B)
 SOFTMAX              16    none
@@ -51,7 +51,7 @@ from pipeline.estimate.model import ALIGNMENT, MemoryPlan
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
 from pipeline.firmware.lowering import Call, Constant, ConstantPool, Float32, Lowering, Value
-from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor
+from pipeline.graph.model import ALIASES, DType, Graph, Operator, Tensor
 
 #: Headers of firmware_templates/runtime/aot that kernels share.
 SHARED_HEADERS = ("broadcast.h", "fixed_point.h", "window.h")
@@ -139,10 +139,10 @@ def _places(graph: Graph, plan: MemoryPlan) -> dict[int, int]:
 
 
 def _call_of(operator: Operator, lowering: Lowering, places: dict[int, int]) -> Call | None:
-    """The operator's call; None for a RESHAPE whose output lies where its input lies."""
+    """The operator's call; None for a RESHAPE or SQUEEZE whose output lies where its input lies."""
     call = lowering.call(operator)
     source = call.inputs[0]
-    shared = operator.code is OpCode.RESHAPE and places.get(source) == places[call.output]
+    shared = operator.code in ALIASES and places.get(source) == places[call.output]
     return None if shared else call
 
 

@@ -64,7 +64,9 @@ class OpCode(StrEnum):
     MAX_POOL_2D = "MAX_POOL_2D"
     MEAN = "MEAN"
     PAD = "PAD"
+    PADV2 = "PADV2"
     RESHAPE = "RESHAPE"
+    SQUEEZE = "SQUEEZE"
     RELU = "RELU"
     RELU6 = "RELU6"
     LOGISTIC = "LOGISTIC"
@@ -72,6 +74,10 @@ class OpCode(StrEnum):
     SOFTMAX = "SOFTMAX"
     QUANTIZE = "QUANTIZE"
     DEQUANTIZE = "DEQUANTIZE"
+
+
+#: Operators that give a tensor another shape: their output is their input's bytes, and they cost nothing.
+ALIASES = frozenset({OpCode.RESHAPE, OpCode.SQUEEZE})
 
 
 class Activation(StrEnum):
@@ -164,9 +170,20 @@ class MeanOptions:
 
 @dataclass(frozen=True)
 class PadOptions:
-    """Options of PAD, from its second input: (before, after) for each dimension."""
+    """Options of PAD and PADV2, from their constant inputs.
+
+    ``paddings`` is (before, after) for each dimension; ``value`` the element that PADV2 pads with, None for PAD.
+    """
 
     paddings: tuple[tuple[int, int], ...]
+    value: int | None = None
+
+
+@dataclass(frozen=True)
+class SqueezeOptions:
+    """Options of SQUEEZE: the dimensions that it drops, normalised to rising non-negative numbers."""
+
+    axes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -181,7 +198,7 @@ class NoOptions:
     """RESHAPE, QUANTIZE, DEQUANTIZE and activations of their own: shapes and quantizations of the tensors say all."""
 
 
-Options = WindowOptions | ActivationOptions | MeanOptions | PadOptions | SoftmaxOptions | NoOptions
+Options = WindowOptions | ActivationOptions | MeanOptions | PadOptions | SqueezeOptions | SoftmaxOptions | NoOptions
 
 
 @dataclass(frozen=True)

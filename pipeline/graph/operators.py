@@ -4,7 +4,7 @@ A model that passes here has a defined result, and LiteRT runs it too: shapes ag
 are ones that the kernels know, and no scale is such that LiteRT's own preparation would stop the process.
 
 Source: tensorflow/lite/kernels (conv.cc, depthwise_conv.cc, fully_connected.cc, add.cc, sub.cc, mul.cc, pooling.cc,
-reduce.cc, pad.cc, reshape.cc, activations.cc, quantize.cc, dequantize.cc), functions Prepare.
+reduce.cc, pad.cc, reshape.cc, squeeze.cc, activations.cc, quantize.cc, dequantize.cc), functions Prepare.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SqueezeOptions,
     Tensor,
     WindowOptions,
     broadcast_shape,
@@ -323,7 +324,8 @@ def _mean(given: _Given) -> Options:
 
 
 def _pad(given: _Given) -> Options:
-    given.counts(2, 2)
+    count = 3 if given.code is OpCode.PADV2 else 2
+    given.counts(count, count)
     source = given.activation()
     table = given.constant(1, DType.INT32, 2)
     if table.shape != (len(source.shape), 2) or table.data is None:
@@ -335,7 +337,28 @@ def _pad(given: _Given) -> Options:
         given.refuse("padding of the batch dimension is not supported", table)
     given.shape([size + sum(pair) for size, pair in zip(source.shape, paddings, strict=True)])
     given.same_quantization(source)
-    return PadOptions(paddings)
+    return PadOptions(paddings, _pad_value(given) if count == 3 else None)
+
+
+def _pad_value(given: _Given) -> int:
+    """PADV2's third input; its quantization must be the output's very own, since the kernel copies the number."""
+    value = given.operand(2)
+    if not value.constant or value.data is None or value.elements != 1:
+        given.refuse(f"a value of shape {value.shape} that is {'' if value.constant else 'not '}constant", value)
+    if value.quantization != given.output.quantization:
+        given.refuse("its quantization differs from the output's", value, id="unsupported-tensor")
+    return int(value.data.reshape(-1)[0])
+
+
+def _squeeze(given: _Given) -> Options:
+    given.counts(1, 1)
+    shape, named = given.activation().shape, given.raw.squeezed
+    rank = len(shape)
+    if any(not -rank <= axis < rank or shape[axis] != 1 for axis in named):
+        given.refuse(f"it drops dimensions {named} of shape {shape}", id="not-a-tflite")
+    axes = tuple(sorted({axis % rank for axis in named})) or tuple(axis for axis in range(rank) if shape[axis] == 1)
+    given.shape([size for axis, size in enumerate(shape) if axis not in axes])
+    return SqueezeOptions(axes)
 
 
 def _reshape(given: _Given) -> Options:
@@ -433,7 +456,9 @@ _RULES: dict[OpCode, Callable[[_Given], Options]] = {
     OpCode.MAX_POOL_2D: _pool,
     OpCode.MEAN: _mean,
     OpCode.PAD: _pad,
+    OpCode.PADV2: _pad,
     OpCode.RESHAPE: _reshape,
+    OpCode.SQUEEZE: _squeeze,
     OpCode.RELU: _relu,
     OpCode.RELU6: _relu,
     OpCode.LOGISTIC: _logistic,

@@ -35,6 +35,7 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SqueezeOptions,
     WindowOptions,
 )
 
@@ -276,7 +277,11 @@ def _schema_options(code: OpCode, options: Any) -> Any:  # noqa: PLR0911 - one r
         made.beta = options.beta
         return made
     if isinstance(options, PadOptions):
-        return schema.PadOptionsT()
+        return schema.PadOptionsT() if code is OpCode.PAD else schema.PadV2OptionsT()
+    if isinstance(options, SqueezeOptions):
+        made = schema.SqueezeOptionsT()
+        made.squeezeDims = list(options.axes)
+        return made
     if options is None or isinstance(options, NoOptions):
         bare = {
             OpCode.RESHAPE: schema.ReshapeOptionsT,

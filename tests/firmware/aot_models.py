@@ -24,6 +24,7 @@ from pipeline.graph.model import (
     PadOptions,
     Quantization,
     SoftmaxOptions,
+    SqueezeOptions,
     Tensor,
     WindowOptions,
 )
@@ -235,6 +236,16 @@ def add(rng: np.random.Generator) -> Graph:
     return builder.finish(x, y)
 
 
+def squeeze(rng: np.random.Generator) -> Graph:
+    builder = _builder(rng)
+    depth = int(rng.integers(2, 20))
+    shape, axes = [((1, 1, 1, depth), (1, 2)), ((1, depth, 1), (2,)), ((1, 1, depth, 1), (1,))][int(rng.integers(3))]
+    x = builder.activation(shape, 0.5, 3)
+    y = builder.activation([size for axis, size in enumerate(shape) if axis not in axes], 0.5, 3)
+    builder.operator(OpCode.SQUEEZE, [x], y, SqueezeOptions(axes))
+    return builder.finish(x, y)
+
+
 #: Shapes of an operand that repeats beside (1, h, w, c), and how often it is drawn: scalars, channels, rows, pixels.
 _REPEATED = [(), (1,), (1, 1, 1, 1), (-1,), (-1,), (1, 1, 1, -1), (1, -1), (-1, -1), (1, 1, -1, -1), (-1, -1, 1)]
 
@@ -351,7 +362,7 @@ def mean(rng: np.random.Generator) -> Graph:
     return builder.finish(x, y)
 
 
-def pad(rng: np.random.Generator) -> Graph:
+def pad(rng: np.random.Generator, code: OpCode = OpCode.PAD) -> Graph:
     builder = _builder(rng)
     rank = int(rng.integers(2, 5))
     shape = (1, *(int(rng.integers(1, 6)) for _ in range(rank - 1)))
@@ -361,8 +372,17 @@ def pad(rng: np.random.Generator) -> Graph:
     made = tuple(size + before + after for size, (before, after) in zip(shape, paddings, strict=True))
     y = builder.activation(made, 0.5, zero_point)
     table = builder.constant(np.array(paddings, np.int32))
-    builder.operator(OpCode.PAD, [x, table], y, PadOptions(paddings=paddings))
+    inputs, value = [x, table], None
+    if code is OpCode.PADV2:
+        value = int(rng.integers(-128, 128))
+        shape = () if rng.random() < 0.5 else (1,)
+        inputs.append(builder.constant(np.full(shape, value, np.int8), [0.5], zero_point=zero_point))
+    builder.operator(code, inputs, y, PadOptions(paddings, value))
     return builder.finish(x, y)
+
+
+def pad_v2(rng: np.random.Generator) -> Graph:
+    return pad(rng, OpCode.PADV2)
 
 
 def reshape(rng: np.random.Generator) -> Graph:
@@ -463,7 +483,9 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "max_pool_2d": (max_pool, 8),
     "mean": (mean, 14),
     "pad": (pad, 6),
+    "pad_v2": (pad_v2, 10),
     "reshape": (reshape, 2),
+    "squeeze": (squeeze, 4),
     "relu": (relu, 14),
     "relu6": (relu6, 12),
     "logistic": (logistic, 24),

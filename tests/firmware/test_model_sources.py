@@ -34,6 +34,7 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SqueezeOptions,
     Tensor,
     WindowOptions,
 )
@@ -59,7 +60,9 @@ PARAMETER_BYTES = {
     "max_pool_2d": 28,
     "mean": 20,
     "pad": 26,
+    "pad_v2": 26,
     "reshape": 4,
+    "squeeze": 4,
     "relu": 16,
     "relu6": 16,
     "logistic": 8,
@@ -204,6 +207,8 @@ def _sum(
         (lambda: _unary(OpCode.HARD_SWISH, (1, 3), (1, 3), NoOptions(), 1e6), "unsupported-options"),
         (lambda: _unary(OpCode.HARD_SWISH, (1, 3), (3, 1), NoOptions()), "shape-mismatch"),
         (lambda: _unary(OpCode.RESHAPE, (1, 3), (1, 4), NoOptions()), "shape-mismatch"),
+        (lambda: _unary(OpCode.SQUEEZE, (1, 3, 1), (1, 4), SqueezeOptions((2,))), "shape-mismatch"),
+        (lambda: _unary(OpCode.PADV2, (1, 3), (1, 4), PadOptions(((0, 0), (1, 1)), 7)), "shape-mismatch"),
         (lambda: _unary(OpCode.DEQUANTIZE, (1, 3), (1, 3), NoOptions()), "unsupported-tensor"),
         (
             lambda: _unary(OpCode.MAX_POOL_2D, (1, 4, 4, 1), (1, 4, 4, 2), WindowOptions(filter=(2, 2))),

@@ -27,6 +27,7 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SqueezeOptions,
     WindowOptions,
 )
 from pipeline.graph.reader import LAST_VERSION, parse, read
@@ -405,6 +406,56 @@ def test_activations_of_their_own_need_fitting_scales(code: OpCode, scale: float
     assert parse(model((1, 4), 1 / 256 if code is OpCode.LOGISTIC else 0.5, -128)).operators[0].code is code
     assert _refusal(model((1, 4), scale, zero_point)).id == "unsupported-tensor"
     assert _refusal(model((1, 5), 1 / 256, -128)).id in ("not-a-tflite", "unsupported-tensor")
+
+
+@pytest.mark.parametrize(
+    ("named", "output", "axes"), [((), (4,), (0, 1, 2)), ((1, -2), (1, 4), (1, 2)), ((2,), (1, 1, 4), (2,))]
+)
+def test_squeeze_drops_what_it_names(named: tuple[int, ...], output: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    graph = parse(_squeeze(named, output))
+    assert graph.operators[0].options == SqueezeOptions(axes)
+    assert _same(parse(write(graph)), graph)
+
+
+@pytest.mark.parametrize(("named", "output"), [((3,), (1, 1, 1)), ((4,), (1, 1, 4)), ((1,), (1, 4))])
+def test_squeeze_of_other_dimensions_is_refused(named: tuple[int, ...], output: tuple[int, ...]) -> None:
+    assert _refusal(_squeeze(named, output)).id == "not-a-tflite"
+
+
+def _squeeze(named: tuple[int, ...], output: tuple[int, ...]) -> bytes:
+    writer = ModelWriter()
+    x, z = (writer.tensor((1, 1, 1, 4), DType.INT8, scale=1.0) for _ in range(2))
+    y = writer.tensor(output, DType.INT8, scale=1.0)
+    writer.operator(OpCode.SQUEEZE, [x], [y], SqueezeOptions(named))
+    writer.operator(OpCode.ADD, [y, x], [z], ActivationOptions())
+    return writer.finish([x], [z])
+
+
+def _pad_v2(*, scale: float = 0.5, shape: tuple[int, ...] = (1,), data: bool = True) -> bytes:
+    writer = ModelWriter()
+    x, y = writer.tensor((1, 4), DType.INT8, scale=0.5), writer.tensor((1, 6), DType.INT8, scale=0.5)
+    table = writer.tensor((2, 2), DType.INT32, data=[[0, 0], [1, 1]])
+    value = writer.tensor(shape, DType.INT8, scale=scale, data=np.full(shape, -7)) if data else x
+    writer.operator(OpCode.PADV2, [x, table, value], [y], PadOptions(((0, 0), (1, 1))))
+    return writer.finish([x], [y])
+
+
+def test_pad_v2_has_its_value() -> None:
+    graph = parse(_pad_v2())
+    assert graph.operators[0].options == PadOptions(((0, 0), (1, 1)), -7)
+    assert _same(parse(write(graph)), graph)
+
+
+@pytest.mark.parametrize(
+    ("changes", "id"),
+    [
+        ({"scale": 0.25}, "unsupported-tensor"),
+        ({"shape": (2,)}, "unsupported-options"),
+        ({"data": False}, "unsupported-options"),
+    ],
+)
+def test_pad_v2_with_another_value_is_refused(changes: dict[str, Any], id: str) -> None:  # noqa: A002
+    assert _refusal(_pad_v2(**changes)).id == id
 
 
 # --- bytes that are no model -----------------------------------------------------------------------------------------

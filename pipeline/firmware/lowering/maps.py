@@ -41,7 +41,7 @@ def mean(site: Site) -> Call:
 
 
 def pad(site: Site) -> Call:
-    """PAD of up to four dimensions."""
+    """PAD and PADV2 of up to four dimensions."""
     options = site.options(PadOptions)
     source, output = site.int8()
     rank = len(source.shape)
@@ -58,12 +58,12 @@ def pad(site: Site) -> Call:
         Field("input", array((1,) * (4 - rank) + source.shape)),
         Field("before", array(tuple(before for before, _ in paddings))),
         Field("after", array(tuple(after for _, after in paddings))),
-        Field("value", zero_point(output)),
+        Field("value", zero_point(output) if options.value is None else options.value),
     )
 
 
 def reshape(site: Site) -> Call:
-    """RESHAPE: a copy, where the plan gives input and output different places."""
+    """RESHAPE and SQUEEZE: a copy, where the plan gives input and output different places."""
     source, output = site.input(), site.output
     if source.nbytes != output.nbytes or source.dtype is not output.dtype:
         raise site.mismatch(output)
