@@ -47,9 +47,10 @@ def constant_bytes(graph: Graph, operator: Operator) -> int:
     """Bytes in flash of the constant arrays of one operator; parameters are not among them."""
     if operator.code in (OpCode.LOGISTIC, OpCode.HARD_SWISH):
         return _LOOKUP_BYTES
-    if operator.code in (OpCode.ADD, OpCode.SUB, OpCode.MUL):
+    if operator.code in (OpCode.ADD, OpCode.SUB, OpCode.MUL, OpCode.CONCATENATION):
+        widths = WORD * len(operator.inputs) if operator.code is OpCode.CONCATENATION else 0
         operands = [graph.tensors[index] for index in operator.inputs if index is not None]
-        return sum(words(tensor.nbytes) for tensor in operands if tensor.constant)
+        return widths + sum(words(tensor.nbytes) for tensor in operands if tensor.constant)
     if operator.code not in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):
         return 0
     index = operator.inputs[1]

@@ -22,6 +22,7 @@ AVERAGE_POOL_2D      28    none
 MAX_POOL_2D          28    none
 MEAN                 20    none
 PAD, PADV2           26    none
+CONCATENATION        8     widths (4 B an input), constant operands (1 B an element)
 RESHAPE, SQUEEZE     4, 0  none; no parameters and no call where the plan shares the bytes
 RELU, RELU6          16    none
 LOGISTIC, HARD_SWISH 8     a value for each int8 (256 B)
@@ -159,6 +160,8 @@ def _operator_context(
         arguments = [
             _argument(graph.tensors[index], call.input_type, pool, places, const=True) for index in call.inputs
         ]
+        if call.gathered:
+            arguments = [CText("{" + ", ".join(arguments) + "}")]
         arguments.append(_argument(graph.tensors[call.output], call.output_type, pool, places, const=False))
         made["call"] = {
             "function": CText(call.function),

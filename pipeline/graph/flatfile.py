@@ -51,6 +51,7 @@ _OPTIONS: dict[int, tuple[type[Any], tuple[str, ...]]] = {
     schema.BuiltinOptions.AddOptions: (schema.AddOptions, ("FusedActivationFunction",)),
     schema.BuiltinOptions.SubOptions: (schema.SubOptions, ("FusedActivationFunction",)),
     schema.BuiltinOptions.MulOptions: (schema.MulOptions, ("FusedActivationFunction",)),
+    schema.BuiltinOptions.ConcatenationOptions: (schema.ConcatenationOptions, ("Axis", "FusedActivationFunction")),
     schema.BuiltinOptions.ReducerOptions: (schema.ReducerOptions, ("KeepDims",)),
     schema.BuiltinOptions.SoftmaxOptions: (schema.SoftmaxOptions, ("Beta",)),
 }

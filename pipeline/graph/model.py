@@ -65,6 +65,7 @@ class OpCode(StrEnum):
     MEAN = "MEAN"
     PAD = "PAD"
     PADV2 = "PADV2"
+    CONCATENATION = "CONCATENATION"
     RESHAPE = "RESHAPE"
     SQUEEZE = "SQUEEZE"
     RELU = "RELU"
@@ -180,6 +181,13 @@ class PadOptions:
 
 
 @dataclass(frozen=True)
+class ConcatenationOptions:
+    """Options of CONCATENATION: the dimension along which its inputs follow each other, not negative."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
 class SqueezeOptions:
     """Options of SQUEEZE: the dimensions that it drops, normalised to rising non-negative numbers."""
 
@@ -198,7 +206,16 @@ class NoOptions:
     """RESHAPE, QUANTIZE, DEQUANTIZE and activations of their own: shapes and quantizations of the tensors say all."""
 
 
-Options = WindowOptions | ActivationOptions | MeanOptions | PadOptions | SqueezeOptions | SoftmaxOptions | NoOptions
+Options = (
+    WindowOptions
+    | ActivationOptions
+    | MeanOptions
+    | PadOptions
+    | ConcatenationOptions
+    | SqueezeOptions
+    | SoftmaxOptions
+    | NoOptions
+)
 
 
 @dataclass(frozen=True)

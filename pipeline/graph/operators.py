@@ -4,7 +4,8 @@ A model that passes here has a defined result, and LiteRT runs it too: shapes ag
 are ones that the kernels know, and no scale is such that LiteRT's own preparation would stop the process.
 
 Source: tensorflow/lite/kernels (conv.cc, depthwise_conv.cc, fully_connected.cc, add.cc, sub.cc, mul.cc, pooling.cc,
-reduce.cc, pad.cc, reshape.cc, squeeze.cc, activations.cc, quantize.cc, dequantize.cc), functions Prepare.
+reduce.cc, pad.cc, concatenation.cc, reshape.cc, squeeze.cc, activations.cc, quantize.cc, dequantize.cc), functions
+Prepare.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline.graph.flatfile import FileOperator
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     MeanOptions,
     NoOptions,
@@ -49,6 +51,8 @@ _ADD_SHIFT = 20
 _SOFTMAX_BITS = 31 - 5
 #: HARD_SWISH multiplies by 1/128 of the input's scale over the output's, which must be below one.
 _HARD_SWISH_FRACTION = 128
+#: The stack that CONCATENATION's call takes grows with its inputs; it is calibrated for this many.
+MAX_CONCATENATED = 8
 #: A rescaling that a 31-bit multiplier and a shift can say is below this.
 _LARGEST_FACTOR = 2.0**30
 
@@ -350,6 +354,28 @@ def _pad_value(given: _Given) -> int:
     return int(value.data.reshape(-1)[0])
 
 
+def _concatenation(given: _Given) -> Options:
+    given.counts(1, MAX_CONCATENATED)
+    inputs = [given.operand(position) for position in range(len(given.raw.inputs))]
+    if all(tensor.constant for tensor in inputs):
+        given.refuse("all its inputs are constants", inputs[0])
+    if given.fused() is not Activation.NONE:
+        given.refuse("a fused activation; LiteRT has none here")
+    axis, shape = given.number("Axis", 0), inputs[0].shape
+    if not -len(shape) <= axis < len(shape):
+        given.refuse(f"axis {axis} of shape {shape}", id="not-a-tflite")
+    axis %= len(shape)
+    for tensor in inputs:
+        if len(tensor.shape) != len(shape) or any(
+            size != other for place, (size, other) in enumerate(zip(tensor.shape, shape, strict=True)) if place != axis
+        ):
+            given.refuse(f"inputs of shapes {shape} and {tensor.shape} along axis {axis}", tensor, id="not-a-tflite")
+        if tensor.quantization != given.output.quantization:
+            given.refuse("its quantization differs from the output's", tensor, id="unsupported-tensor")
+    given.shape([*shape[:axis], sum(tensor.shape[axis] for tensor in inputs), *shape[axis + 1 :]])
+    return ConcatenationOptions(axis)
+
+
 def _squeeze(given: _Given) -> Options:
     given.counts(1, 1)
     shape, named = given.activation().shape, given.raw.squeezed
@@ -457,6 +483,7 @@ _RULES: dict[OpCode, Callable[[_Given], Options]] = {
     OpCode.MEAN: _mean,
     OpCode.PAD: _pad,
     OpCode.PADV2: _pad,
+    OpCode.CONCATENATION: _concatenation,
     OpCode.RESHAPE: _reshape,
     OpCode.SQUEEZE: _squeeze,
     OpCode.RELU: _relu,

@@ -32,6 +32,7 @@ LAST_VERSION = {
     OpCode.MEAN: 3,
     OpCode.PAD: 6,
     OpCode.PADV2: 6,
+    OpCode.CONCATENATION: 7,
     OpCode.RESHAPE: 1,
     OpCode.SQUEEZE: 1,
     OpCode.RELU: 3,

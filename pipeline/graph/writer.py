@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     Graph,
     MeanOptions,
@@ -278,6 +279,10 @@ def _schema_options(code: OpCode, options: Any) -> Any:  # noqa: PLR0911 - one r
         return made
     if isinstance(options, PadOptions):
         return schema.PadOptionsT() if code is OpCode.PAD else schema.PadV2OptionsT()
+    if isinstance(options, ConcatenationOptions):
+        made = schema.ConcatenationOptionsT()
+        made.axis = options.axis
+        return made
     if isinstance(options, SqueezeOptions):
         made = schema.SqueezeOptionsT()
         made.squeezeDims = list(options.axes)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     Graph,
     MeanOptions,
@@ -234,6 +235,43 @@ def add(rng: np.random.Generator) -> Graph:
     operands = [x, other] if rng.random() < 0.5 else [other, x]
     builder.operator(OpCode.ADD, operands, y, ActivationOptions(activation=_activation(rng)))
     return builder.finish(x, y)
+
+
+def concatenation(rng: np.random.Generator) -> Graph:
+    """The input, constants, and the input once more, along any dimension but the batch."""
+    builder = _builder(rng)
+    rank = int(rng.integers(2, 5))
+    shape = [1, *(int(rng.integers(1, 6)) for _ in range(rank - 1))]
+    axis = int(rng.integers(1, rank))
+    zero_point = _zero_point(rng)
+    x = builder.activation(shape, 0.5, zero_point)
+    inputs, total = [x], shape[axis]
+    for _ in range(int(rng.integers(0, 5))):
+        if rng.random() < 0.3:
+            inputs.append(x)
+            total += shape[axis]
+        else:
+            size = int(rng.integers(1, 6))
+            data = rng.integers(-128, 128, [*shape[:axis], size, *shape[axis + 1 :]]).astype(np.int8)
+            inputs.insert(int(rng.integers(len(inputs) + 1)), builder.constant(data, [0.5], zero_point=zero_point))
+            total += size
+    y = builder.activation([*shape[:axis], total, *shape[axis + 1 :]], 0.5, zero_point)
+    builder.operator(OpCode.CONCATENATION, inputs, y, ConcatenationOptions(axis))
+    return builder.finish(x, y)
+
+
+def branches(rng: np.random.Generator) -> Graph:
+    """A map and two activations of it, put together channel by channel: three inputs that are made at run time."""
+    builder = _builder(rng)
+    shape = (1, 5, 4, int(rng.integers(1, 8)))
+    x = builder.activation(shape, 0.25, 3)
+    made = [x]
+    for code in (OpCode.RELU, OpCode.RELU6):
+        y = builder.activation(shape, 0.25, 3)
+        made.append(builder.operator(code, [x], y, NoOptions()))
+    joined = builder.activation((*shape[:3], 3 * shape[3]), 0.25, 3)
+    builder.operator(OpCode.CONCATENATION, [made[1], x, made[2]], joined, ConcatenationOptions(3))
+    return builder.finish(x, joined)
 
 
 def squeeze(rng: np.random.Generator) -> Graph:
@@ -484,6 +522,7 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "mean": (mean, 14),
     "pad": (pad, 6),
     "pad_v2": (pad_v2, 10),
+    "concatenation": (concatenation, 20),
     "reshape": (reshape, 2),
     "squeeze": (squeeze, 4),
     "relu": (relu, 14),

@@ -80,6 +80,8 @@ class Quick:
             for case in range(2):
                 graph = aot_models.gated(np.random.default_rng([SEED, case]), code)
                 self.singles.append((f"gated {code}[{case}]", graph, plan(graph)))
+        graph = aot_models.branches(np.random.default_rng(SEED))
+        self.singles.append(("branches", graph, plan(graph)))
         self.networks = [aot_models.mobilenet(np.random.default_rng([SEED, depth]), depth=depth) for depth in (3, 1)]
         self.aliases = [make(np.random.default_rng(SEED)) for make in (aot_models.reshape, aot_models.squeeze)]
         models = [(graph, planned) for _, graph, planned in self.singles]

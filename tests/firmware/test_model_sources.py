@@ -26,6 +26,7 @@ from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     Graph,
     MeanOptions,
@@ -61,6 +62,7 @@ PARAMETER_BYTES = {
     "mean": 20,
     "pad": 26,
     "pad_v2": 26,
+    "concatenation": 8,
     "reshape": 4,
     "squeeze": 4,
     "relu": 16,
@@ -209,6 +211,8 @@ def _sum(
         (lambda: _unary(OpCode.RESHAPE, (1, 3), (1, 4), NoOptions()), "shape-mismatch"),
         (lambda: _unary(OpCode.SQUEEZE, (1, 3, 1), (1, 4), SqueezeOptions((2,))), "shape-mismatch"),
         (lambda: _unary(OpCode.PADV2, (1, 3), (1, 4), PadOptions(((0, 0), (1, 1)), 7)), "shape-mismatch"),
+        (lambda: _unary(OpCode.CONCATENATION, (1, 3), (1, 4), ConcatenationOptions(1)), "shape-mismatch"),
+        (lambda: _unary(OpCode.CONCATENATION, (1, 3), (1, 3), ConcatenationOptions(1), 0.25), "unsupported-tensor"),
         (lambda: _unary(OpCode.DEQUANTIZE, (1, 3), (1, 3), NoOptions()), "unsupported-tensor"),
         (
             lambda: _unary(OpCode.MAX_POOL_2D, (1, 4, 4, 1), (1, 4, 4, 2), WindowOptions(filter=(2, 2))),
@@ -301,9 +305,10 @@ def _promised_constants(graph: Graph) -> int:
     (operator,) = graph.operators
     if operator.code in (OpCode.LOGISTIC, OpCode.HARD_SWISH):
         return 256
-    if operator.code in (OpCode.ADD, OpCode.SUB, OpCode.MUL):
+    if operator.code in (OpCode.ADD, OpCode.SUB, OpCode.MUL, OpCode.CONCATENATION):
+        widths = 4 * len(operator.inputs) if operator.code is OpCode.CONCATENATION else 0
         operands = [graph.tensors[index] for index in operator.inputs if index is not None]
-        return sum(-(-tensor.nbytes // 4) * 4 for tensor in operands if tensor.constant)
+        return widths + sum(-(-tensor.nbytes // 4) * 4 for tensor in operands if tensor.constant)
     if operator.code not in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):
         return 0
     weights: Tensor = graph.tensors[operator.inputs[1] or 0]

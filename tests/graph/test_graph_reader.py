@@ -19,6 +19,7 @@ from pipeline.graph import flatfile
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     Graph,
     MeanOptions,
@@ -270,7 +271,7 @@ def test_what_is_not_supported_is_refused_by_name(change: Callable[[Any], None],
     assert words in str(error)
 
 
-@pytest.mark.parametrize("code", [schema.BuiltinOperator.CONCATENATION, schema.BuiltinOperator.GELU, 4000, "MyOp"])
+@pytest.mark.parametrize("code", [schema.BuiltinOperator.SPLIT_V, schema.BuiltinOperator.GELU, 4000, "MyOp"])
 def test_an_operator_without_a_kernel_is_named(code: int | str) -> None:
     writer = ModelWriter()
     x, y = (writer.tensor((1, 4), DType.INT8, name=name, scale=1.0) for name in ("in", "out"))
@@ -456,6 +457,52 @@ def test_pad_v2_has_its_value() -> None:
 )
 def test_pad_v2_with_another_value_is_refused(changes: dict[str, Any], id: str) -> None:  # noqa: A002
     assert _refusal(_pad_v2(**changes)).id == id
+
+
+def _concatenation(
+    *,
+    other: tuple[int, ...] = (1, 2, 3),
+    output: tuple[int, ...] = (1, 2, 7),
+    axis: int = -1,
+    scale: float = 1.0,
+    count: int = 1,
+    activation: int = schema.ActivationFunctionType.NONE,
+    constants: bool = False,
+) -> bytes:
+    writer = ModelWriter()
+    x, z = (writer.tensor((1, 2, 4), DType.INT8, scale=1.0) for _ in range(2))
+    y = writer.tensor(output, DType.INT8, scale=1.0)
+    constant = writer.tensor(other, DType.INT8, scale=scale, data=np.zeros(other), name="other")
+    options = schema.ConcatenationOptionsT()
+    options.axis, options.fusedActivationFunction = axis, activation
+    writer.operator(OpCode.CONCATENATION, [constant if constants else x, *[constant] * count], [y], options)
+    if constants:
+        writer.operator(OpCode.RELU, [x], [z], NoOptions())
+    return writer.finish([x], [z if constants else y])
+
+
+def test_concatenation_is_read_with_its_axis() -> None:
+    graph = parse(_concatenation())
+    assert graph.operators[0].options == ConcatenationOptions(2)
+    assert _same(parse(write(graph)), graph)
+
+
+@pytest.mark.parametrize(
+    ("changes", "id", "words"),
+    [
+        ({"axis": 3}, "not-a-tflite", "axis 3"),
+        ({"axis": 1}, "not-a-tflite", "along axis 1"),
+        ({"other": (2, 3)}, "not-a-tflite", "'other'"),
+        ({"output": (1, 2, 8)}, "not-a-tflite", "(1, 2, 7) follows"),
+        ({"scale": 0.5}, "unsupported-tensor", "'other': its quantization differs"),
+        ({"count": 8, "output": (1, 2, 28)}, "unsupported-options", "9 inputs"),
+        ({"activation": schema.ActivationFunctionType.RELU}, "unsupported-options", "fused activation"),
+        ({"constants": True, "output": (1, 2, 6)}, "unsupported-options", "all its inputs are constants"),
+    ],
+)
+def test_concatenation_that_no_kernel_does(changes: dict[str, Any], id: str, words: str) -> None:  # noqa: A002
+    error = _refusal(_concatenation(**changes))
+    assert error.id == id and words in error.what
 
 
 # --- bytes that are no model -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pipeline.firmware.lowering.activations import hard_swish, logistic, relu
 from pipeline.firmware.lowering.dense import fully_connected, softmax
 from pipeline.firmware.lowering.edges import dequantize, quantize
 from pipeline.firmware.lowering.elementwise import add, multiply, subtract
-from pipeline.firmware.lowering.maps import mean, pad, reshape
+from pipeline.firmware.lowering.maps import concatenation, mean, pad, reshape
 from pipeline.firmware.lowering.site import Site
 from pipeline.firmware.lowering.values import Call, Constant, ConstantPool, Field, Float32, Value
 from pipeline.firmware.lowering.windows import convolution, pool_2d
@@ -33,6 +33,7 @@ _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.MEAN: mean,
     OpCode.PAD: pad,
     OpCode.PADV2: pad,
+    OpCode.CONCATENATION: concatenation,
     OpCode.RESHAPE: reshape,
     OpCode.SQUEEZE: reshape,
     OpCode.RELU: relu,

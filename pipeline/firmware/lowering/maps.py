@@ -1,13 +1,15 @@
-"""Operators on one whole feature map: the mean over dimensions, padding, another shape."""
+"""Operators on one whole feature map: the mean over dimensions, padding, another shape; and several put together."""
 
 from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering.site import Site, scale, zero_point
 from pipeline.firmware.lowering.values import Call, Field, array
-from pipeline.graph.model import MeanOptions, PadOptions
+from pipeline.graph.model import ConcatenationOptions, MeanOptions, PadOptions
 
 
 def mean(site: Site) -> Call:
@@ -59,6 +61,28 @@ def pad(site: Site) -> Call:
         Field("before", array(tuple(before for before, _ in paddings))),
         Field("after", array(tuple(after for _, after in paddings))),
         Field("value", zero_point(output) if options.value is None else options.value),
+    )
+
+
+def concatenation(site: Site) -> Call:
+    """CONCATENATION: rows of each input after one another; a row is what lies inside the axis."""
+    axis = site.options(ConcatenationOptions).axis
+    inputs = tuple(site.expect(site.input(position)) for position in range(len(site.operator.inputs)))
+    output = site.expect(site.output)
+    rows = prod(output.shape[:axis])
+    widths = [tensor.elements // rows for tensor in inputs]
+    if any(tensor.shape[:axis] != output.shape[:axis] for tensor in inputs) or sum(widths) * rows != output.elements:
+        raise site.mismatch(output)
+    for tensor in inputs:
+        if tensor.quantization != output.quantization:
+            raise site.refused(tensor, "its quantization differs from the output's")
+    return site.call(
+        "concatenation",
+        "ConcatenationParams",
+        Field("widths", site.pool.add(np.array(widths, np.int32))),
+        Field("rows", rows),
+        inputs=inputs,
+        gathered=True,
     )
 
 
