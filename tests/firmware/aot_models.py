@@ -573,6 +573,21 @@ def ties(code: OpCode) -> Graph:
     return builder.finish(x, y)
 
 
+def float_factor(code: OpCode) -> Graph:
+    """MUL or RELU with scales by which a factor made in double, not in float as the reference's, gives other values."""
+    builder = GraphBuilder()
+    shape = (1, 4096)
+    if code is OpCode.RELU:
+        x, y = builder.activation(shape, 0.200704873, -128), builder.activation(shape, 0.423888683, -128)
+        builder.operator(code, [x], y, NoOptions())
+    else:  # the factor is one half in float, and not quite in double: ties go the other way
+        x, one = builder.activation(shape, 0.1), builder.constant(np.ones((), np.int8), [0.3])
+        product = float(np.float32(builder.scale(x)) * np.float32(builder.scale(one)))
+        y = builder.activation(shape, 2 * product)
+        builder.operator(code, [x, one], y, ActivationOptions())
+    return builder.finish(x, y)
+
+
 def mobilenet(rng: np.random.Generator, *, size: int = 24, depth: int = 3) -> Graph:
     """A small MobileNetV2: stem, inverted residuals with and without a skip, head, mean, dense, softmax."""
     builder = GraphBuilder()

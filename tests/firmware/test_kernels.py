@@ -80,6 +80,9 @@ class Quick:
             for case in range(2):
                 graph = aot_models.gated(np.random.default_rng([SEED, case]), code)
                 self.singles.append((f"gated {code}[{case}]", graph, plan(graph)))
+        for code in (OpCode.MUL, OpCode.RELU):
+            graph = aot_models.float_factor(code)
+            self.singles.append((f"float factor of {code}", graph, plan(graph)))
         graph = aot_models.branches(np.random.default_rng(SEED))
         self.singles.append(("branches", graph, plan(graph)))
         self.networks = [aot_models.mobilenet(np.random.default_rng([SEED, depth]), depth=depth) for depth in (3, 1)]
