@@ -44,6 +44,7 @@ from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     Graph,
     MeanOptions,
@@ -53,6 +54,7 @@ from pipeline.graph.model import (
     SoftmaxOptions,
     WindowOptions,
 )
+from pipeline.graph.operators import MAX_CONCATENATED
 from pipeline.graph.reader import parse
 from pipeline.graph.skeleton import from_genotype
 from pipeline.graph.writer import ModelWriter
@@ -97,11 +99,16 @@ class _Chain:
         weights: tuple[int, ...] | None = None,
         axis: int = 0,
         again: bool = False,
+        operand: tuple[int, ...] | None = None,
+        operands: int = 1,
         dtype: DType = DType.INT8,
         scale: float = 0.05,
         zero_point: int = 0,
     ) -> _Chain:
         inputs: list[int | None] = [self.last, self.last] if again else [self.last]
+        for constant in [operand] * operands if operand is not None else []:
+            data = self._rng.integers(-128, 128, constant)
+            inputs.append(self.writer.tensor(constant, DType.INT8, scale=0.05, data=data))
         if weights is not None:
             channels = weights[axis]
             data = self._rng.integers(-127, 128, weights)
@@ -151,6 +158,16 @@ def _adds(calls: int) -> Graph:
     return chain.graph()
 
 
+def _broadcasts(code: OpCode) -> Callable[[int], Graph]:
+    def make(calls: int) -> Graph:
+        chain = _Chain((1, 24, 24, 16))
+        for _ in range(calls):
+            chain.add(code, (1, 24, 24, 16), ActivationOptions(), operand=(16,))
+        return chain.graph()
+
+    return make
+
+
 def _pools(code: OpCode) -> Callable[[int], Graph]:
     def make(calls: int) -> Graph:
         chain = _Chain((1, 24, 24, 16))
@@ -159,6 +176,26 @@ def _pools(code: OpCode) -> Callable[[int], Graph]:
         return chain.graph()
 
     return make
+
+
+def _activations(code: OpCode) -> Callable[[int], Graph]:
+    def make(calls: int) -> Graph:
+        chain = _Chain((1, 24, 24, 16))
+        for _ in range(calls):
+            chain.add(code, (1, 24, 24, 16), NoOptions())
+        return chain.graph()
+
+    return make
+
+
+def _concatenations(calls: int) -> Graph:
+    """Each of as many inputs as there may be: its call and its stack are the largest."""
+    chain = _Chain((1, 24, 24, 1))
+    for _ in range(calls):
+        shape = (1, 24, 24, chain.shape[3] + MAX_CONCATENATED - 1)
+        options = ConcatenationOptions(3)
+        chain.add(OpCode.CONCATENATION, shape, options, operand=(1, 24, 24, 1), operands=MAX_CONCATENATED - 1)
+    return chain.graph()
 
 
 def _means(calls: int) -> Graph:
@@ -197,16 +234,22 @@ def _base() -> Graph:
 
 PROBES: dict[str, Callable[[int], Graph]] = {
     "ADD": _adds,
+    "ADD_BROADCAST": _broadcasts(OpCode.ADD),
+    "SUB": _broadcasts(OpCode.SUB),
     "AVERAGE_POOL_2D": _pools(OpCode.AVERAGE_POOL_2D),
+    "CONCATENATION": _concatenations,
     "CONV_2D": _convolutions,
     "DEPTHWISE_CONV_2D": _depthwise,
     "DEQUANTIZE": _edge(OpCode.DEQUANTIZE, DType.INT8, DType.FLOAT32),
     "FULLY_CONNECTED": _dense,
+    "LOOKUP": _activations(OpCode.HARD_SWISH),
     "MAX_POOL_2D": _pools(OpCode.MAX_POOL_2D),
     "MEAN": _means,
+    "MUL": _broadcasts(OpCode.MUL),
     "PAD": _pads,
     "QUANTIZE": _edge(OpCode.QUANTIZE, DType.FLOAT32, DType.INT8),
     "QUANTIZE_INTEGERS": _edge(OpCode.QUANTIZE, DType.UINT8, DType.INT8),
+    "RELU": _activations(OpCode.RELU),
     "SOFTMAX": _softmaxes,
 }
 

@@ -6,7 +6,7 @@ from pipeline.errors import UsageError
 from pipeline.estimate.kernels import constant_bytes, kernel_name, name_bytes
 from pipeline.estimate.model import Item
 from pipeline.estimate.table import Table
-from pipeline.graph.model import Graph, OpCode
+from pipeline.graph.model import ALIASES, Graph
 
 
 def flash_items(graph: Graph, table: Table) -> tuple[Item, ...]:
@@ -19,7 +19,7 @@ def flash_items(graph: Graph, table: Table) -> tuple[Item, ...]:
     calls = 0
     names: list[str] = []
     for operator in graph.operators:
-        if operator.code is OpCode.RESHAPE:
+        if operator.code in ALIASES:
             continue  # The plan lets it share its input's bytes: no call.
         name = kernel_name(graph, operator)
         kernel = table.kernels.get(name)

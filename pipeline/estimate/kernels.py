@@ -5,10 +5,21 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 
 from __future__ import annotations
 
-from pipeline.graph.model import DType, Graph, OpCode, Operator
+from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
 
 #: Arrays of int8 and int32 start at multiples of this, those of doubles at multiples of 8.
 WORD = 4
+
+
+#: Operators that share another one's kernel, or go by a kernel that is named after no operator.
+_SHARED_KERNELS = {
+    OpCode.PADV2: "PAD",
+    OpCode.RELU6: "RELU",
+    OpCode.LOGISTIC: "LOOKUP",
+    OpCode.HARD_SWISH: "LOOKUP",
+}
+#: LOGISTIC and HARD_SWISH bring their value for each int8.
+_LOOKUP_BYTES = 256
 
 
 def words(size: int) -> int:
@@ -19,16 +30,27 @@ def words(size: int) -> int:
 def kernel_name(graph: Graph, operator: Operator) -> str:
     """Name of an operator's kernel in the calibration table.
 
-    It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32.
+    It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, and ADD of
+    operands that are repeated another than ADD of equal shapes; PADV2 is PAD with another value, RELU6 RELU with
+    another bound, and LOGISTIC and HARD_SWISH are two tables.
     """
     source = operator.inputs[0]
     if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:
         return "QUANTIZE_INTEGERS"
-    return operator.code.value
+    if operator.code is OpCode.ADD:
+        shapes = {without_leading_ones(graph.tensors[index].shape) for index in operator.inputs if index is not None}
+        return "ADD" if len(shapes) == 1 else "ADD_BROADCAST"
+    return _SHARED_KERNELS.get(operator.code, operator.code.value)
 
 
 def constant_bytes(graph: Graph, operator: Operator) -> int:
     """Bytes in flash of the constant arrays of one operator; parameters are not among them."""
+    if operator.code in (OpCode.LOGISTIC, OpCode.HARD_SWISH):
+        return _LOOKUP_BYTES
+    if operator.code in (OpCode.ADD, OpCode.SUB, OpCode.MUL, OpCode.CONCATENATION):
+        widths = WORD * len(operator.inputs) if operator.code is OpCode.CONCATENATION else 0
+        operands = [graph.tensors[index] for index in operator.inputs if index is not None]
+        return widths + sum(words(tensor.nbytes) for tensor in operands if tensor.constant)
     if operator.code not in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):
         return 0
     index = operator.inputs[1]

@@ -1,8 +1,8 @@
 """The memory plan: where in the arena each activation lives, and when.
 
 An activation lives from the operator that writes it to the last one that reads it; two that live at the same time
-never share a byte. RESHAPE moves nothing: its output is its input's bytes. The model's input is there from operator
-0 and may be overwritten after its last reader; the output stays to the end.
+never share a byte. RESHAPE and SQUEEZE move nothing: their output is their input's bytes. The model's input is there
+from operator 0 and may be overwritten after its last reader; the output stays to the end.
 
 The placement is greedy, by size: the largest activation first, each at the lowest offset that is free during its
 whole life. That is TensorFlow Lite Micro's planner, whose ties (by falling index) are kept: equal arenas on 24 of 24
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import UsageError
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement
-from pipeline.graph.model import Graph, OpCode
+from pipeline.graph.model import ALIASES, Graph
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ def _lifetimes(graph: Graph) -> tuple[dict[int, _Life], dict[int, int]]:
             lives[roots[index]].last = position
         for index in operator.outputs:
             source = operator.inputs[0]
-            if operator.code is OpCode.RESHAPE and source is not None:
+            if operator.code in ALIASES and source is not None:
                 roots[index] = roots[source]
                 lives[roots[source]].last = position
             else:

@@ -8,23 +8,28 @@ Bytes in flash
 --------------
 Every object starts at a multiple of 4 (of 8 for ``factors``) and counts rounded up to that. For a 32-bit target:
 
-=================== ===== =====================================================================================
-operator            param constant arrays
-=================== ===== =====================================================================================
-CONV_2D             48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
-                          multipliers (4 B a channel), shifts (1 B a channel)
-DEPTHWISE_CONV_2D   48    the same
-FULLY_CONNECTED     28    weights, bias, factors (8 B an output, or 8 B in all where the weights have one scale)
-ADD                 24    a constant operand (1 B an element)
-AVERAGE_POOL_2D     28    none
-MAX_POOL_2D         28    none
-MEAN                20    none
-PAD                 26    none
-RESHAPE             4, 0  none; no parameters and no call where the plan shares the bytes
-SOFTMAX             16    none
-QUANTIZE            12    none (16 B of parameters where the input is int8 or uint8)
-DEQUANTIZE          12    none
-=================== ===== =====================================================================================
+==================== ===== ====================================================================================
+operator             param constant arrays
+==================== ===== ====================================================================================
+CONV_2D              48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
+                           multipliers (4 B a channel), shifts (1 B a channel)
+DEPTHWISE_CONV_2D    48    the same
+FULLY_CONNECTED      28    weights, bias, factors (8 B an output, or 8 B in all where the weights have one scale)
+ADD                  24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
+SUB                  40    a constant operand (1 B an element)
+MUL                  32    the same
+AVERAGE_POOL_2D      28    none
+MAX_POOL_2D          28    none
+MEAN                 20    none
+PAD, PADV2           26    none
+CONCATENATION        8     widths (4 B an input), constant operands (1 B an element)
+RESHAPE, SQUEEZE     4, 0  none; no parameters and no call where the plan shares the bytes
+RELU, RELU6          16    none
+LOGISTIC, HARD_SWISH 8     a value for each int8 (256 B)
+SOFTMAX              16    none
+QUANTIZE             12    none (16 B of parameters where the input is int8 or uint8)
+DEQUANTIZE           12    none
+==================== ===== ====================================================================================
 
 Arrays of equal type and bytes are kept once, so the sum over the operators is an upper bound that is nearly always
 met (short arrays of shifts are the ones that coincide). Weights with one scale get their multipliers and shifts for
@@ -47,10 +52,10 @@ from pipeline.estimate.model import ALIGNMENT, MemoryPlan
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
 from pipeline.firmware.lowering import Call, Constant, ConstantPool, Float32, Lowering, Value
-from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor
+from pipeline.graph.model import ALIASES, DType, Graph, Operator, Tensor
 
 #: Headers of firmware_templates/runtime/aot that kernels share.
-SHARED_HEADERS = ("fixed_point.h", "window.h")
+SHARED_HEADERS = ("broadcast.h", "fixed_point.h", "window.h")
 
 _ARRAY_TYPES = {"int8": ("int8_t", 4), "int32": ("int32_t", 4), "float64": ("double", 8)}
 _EDGE_TYPES = {DType.INT8: "kInt8", DType.UINT8: "kUint8", DType.FLOAT32: "kFloat32"}
@@ -135,10 +140,10 @@ def _places(graph: Graph, plan: MemoryPlan) -> dict[int, int]:
 
 
 def _call_of(operator: Operator, lowering: Lowering, places: dict[int, int]) -> Call | None:
-    """The operator's call; None for a RESHAPE whose output lies where its input lies."""
+    """The operator's call; None for a RESHAPE or SQUEEZE whose output lies where its input lies."""
     call = lowering.call(operator)
     source = call.inputs[0]
-    shared = operator.code is OpCode.RESHAPE and places.get(source) == places[call.output]
+    shared = operator.code in ALIASES and places.get(source) == places[call.output]
     return None if shared else call
 
 
@@ -155,6 +160,8 @@ def _operator_context(
         arguments = [
             _argument(graph.tensors[index], call.input_type, pool, places, const=True) for index in call.inputs
         ]
+        if call.gathered:
+            arguments = [CText("{" + ", ".join(arguments) + "}")]
         arguments.append(_argument(graph.tensors[call.output], call.output_type, pool, places, const=False))
         made["call"] = {
             "function": CText(call.function),

@@ -49,6 +49,9 @@ _OPTIONS: dict[int, tuple[type[Any], tuple[str, ...]]] = {
         ("FusedActivationFunction", "WeightsFormat", "KeepNumDims"),
     ),
     schema.BuiltinOptions.AddOptions: (schema.AddOptions, ("FusedActivationFunction",)),
+    schema.BuiltinOptions.SubOptions: (schema.SubOptions, ("FusedActivationFunction",)),
+    schema.BuiltinOptions.MulOptions: (schema.MulOptions, ("FusedActivationFunction",)),
+    schema.BuiltinOptions.ConcatenationOptions: (schema.ConcatenationOptions, ("Axis", "FusedActivationFunction")),
     schema.BuiltinOptions.ReducerOptions: (schema.ReducerOptions, ("KeepDims",)),
     schema.BuiltinOptions.SoftmaxOptions: (schema.SoftmaxOptions, ("Beta",)),
 }
@@ -86,7 +89,8 @@ class FileTensor:
 @dataclass(frozen=True)
 class FileOperator:
     """An operator as the file has it. ``code`` is a number of the schema's BuiltinOperator; ``options`` the fields of
-    the option tables that a supported operator may have, by the schema's accessor names; empty for others."""
+    the option tables that a supported operator may have, by the schema's accessor names; empty for others. ``squeezed``
+    are the dimensions that SQUEEZE names."""
 
     code: int
     custom: str
@@ -94,6 +98,7 @@ class FileOperator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: dict[str, int | float | bool]
+    squeezed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,11 @@ class _Decoder:
             values = kind()
             values.Init(packed.Bytes, packed.Pos)
             options = {field: getattr(values, field)() for field in fields}
+        squeezed: tuple[int, ...] = ()
+        if table.BuiltinOptionsType() == schema.BuiltinOptions.SqueezeOptions and packed is not None:
+            named = schema.SqueezeOptions()
+            named.Init(packed.Bytes, packed.Pos)
+            squeezed = self._ints(named.SqueezeDimsLength, named.SqueezeDimsAsNumpy)
         return FileOperator(
             code,
             custom,
@@ -223,6 +233,7 @@ class _Decoder:
             self._ints(table.InputsLength, table.InputsAsNumpy),
             self._ints(table.OutputsLength, table.OutputsAsNumpy),
             options,
+            squeezed,
         )
 
     def _tensor(self, table: Any, buffers: int) -> FileTensor:

@@ -38,6 +38,19 @@ def without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(itertools.dropwhile(lambda size: size == 1, shape))
 
 
+def broadcast_shape(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape of an elementwise result; None where the operands' shapes do not fit.
+
+    Dimensions are matched from the last one on; one of size 1, or one that is missing, repeats.
+
+    >>> broadcast_shape((1, 4, 4, 8), (8,))
+    (1, 4, 4, 8)
+    """
+    pairs = itertools.zip_longest(reversed(first), reversed(second), fillvalue=1)
+    sizes = [a if b == 1 else b if a in (1, b) else None for a, b in pairs]
+    return None if None in sizes else tuple(size for size in reversed(sizes) if size is not None)
+
+
 class OpCode(StrEnum):
     """Operators with a kernel in the ``aot`` runtime, by their names in TensorFlow Lite's schema."""
 
@@ -45,14 +58,27 @@ class OpCode(StrEnum):
     DEPTHWISE_CONV_2D = "DEPTHWISE_CONV_2D"
     FULLY_CONNECTED = "FULLY_CONNECTED"
     ADD = "ADD"
+    SUB = "SUB"
+    MUL = "MUL"
     AVERAGE_POOL_2D = "AVERAGE_POOL_2D"
     MAX_POOL_2D = "MAX_POOL_2D"
     MEAN = "MEAN"
     PAD = "PAD"
+    PADV2 = "PADV2"
+    CONCATENATION = "CONCATENATION"
     RESHAPE = "RESHAPE"
+    SQUEEZE = "SQUEEZE"
+    RELU = "RELU"
+    RELU6 = "RELU6"
+    LOGISTIC = "LOGISTIC"
+    HARD_SWISH = "HARD_SWISH"
     SOFTMAX = "SOFTMAX"
     QUANTIZE = "QUANTIZE"
     DEQUANTIZE = "DEQUANTIZE"
+
+
+#: Operators that give a tensor another shape: their output is their input's bytes, and they cost nothing.
+ALIASES = frozenset({OpCode.RESHAPE, OpCode.SQUEEZE})
 
 
 class Activation(StrEnum):
@@ -129,7 +155,7 @@ class WindowOptions:
 
 @dataclass(frozen=True)
 class ActivationOptions:
-    """Options of ADD and FULLY_CONNECTED. ``keep_dims`` is FULLY_CONNECTED's keep_num_dims."""
+    """Options of ADD, SUB, MUL and FULLY_CONNECTED. ``keep_dims`` is FULLY_CONNECTED's keep_num_dims."""
 
     activation: Activation = Activation.NONE
     keep_dims: bool = False
@@ -145,9 +171,27 @@ class MeanOptions:
 
 @dataclass(frozen=True)
 class PadOptions:
-    """Options of PAD, from its second input: (before, after) for each dimension."""
+    """Options of PAD and PADV2, from their constant inputs.
+
+    ``paddings`` is (before, after) for each dimension; ``value`` the element that PADV2 pads with, None for PAD.
+    """
 
     paddings: tuple[tuple[int, int], ...]
+    value: int | None = None
+
+
+@dataclass(frozen=True)
+class ConcatenationOptions:
+    """Options of CONCATENATION: the dimension along which its inputs follow each other, not negative."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class SqueezeOptions:
+    """Options of SQUEEZE: the dimensions that it drops, normalised to rising non-negative numbers."""
+
+    axes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -159,10 +203,19 @@ class SoftmaxOptions:
 
 @dataclass(frozen=True)
 class NoOptions:
-    """RESHAPE, QUANTIZE and DEQUANTIZE: shapes and quantizations of the tensors say all."""
+    """RESHAPE, QUANTIZE, DEQUANTIZE and activations of their own: shapes and quantizations of the tensors say all."""
 
 
-Options = WindowOptions | ActivationOptions | MeanOptions | PadOptions | SoftmaxOptions | NoOptions
+Options = (
+    WindowOptions
+    | ActivationOptions
+    | MeanOptions
+    | PadOptions
+    | ConcatenationOptions
+    | SqueezeOptions
+    | SoftmaxOptions
+    | NoOptions
+)
 
 
 @dataclass(frozen=True)

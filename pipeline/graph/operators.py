@@ -3,8 +3,9 @@
 A model that passes here has a defined result, and LiteRT runs it too: shapes agree, weights are constant, options
 are ones that the kernels know, and no scale is such that LiteRT's own preparation would stop the process.
 
-Source: tensorflow/lite/kernels (conv.cc, depthwise_conv.cc, fully_connected.cc, add.cc, pooling.cc, reduce.cc, pad.cc,
-reshape.cc, softmax.cc, quantize.cc, dequantize.cc), functions Prepare.
+Source: tensorflow/lite/kernels (conv.cc, depthwise_conv.cc, fully_connected.cc, add.cc, sub.cc, mul.cc, pooling.cc,
+reduce.cc, pad.cc, concatenation.cc, reshape.cc, squeeze.cc, activations.cc, quantize.cc, dequantize.cc), functions
+Prepare.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pipeline.graph.flatfile import FileOperator
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     MeanOptions,
     NoOptions,
@@ -30,9 +32,10 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SqueezeOptions,
     Tensor,
     WindowOptions,
-    without_leading_ones,
+    broadcast_shape,
 )
 from pipeline.graph.writer import ACTIVATIONS, PADDINGS
 
@@ -42,9 +45,16 @@ _ACTIVATION_NAMES = {v: name for name, v in vars(schema.ActivationFunctionType).
 #: Input and output of pools and PAD have one quantization; LiteRT allows scales this far apart.
 _SCALE_TOLERANCE = 1e-6
 _MAX_WINDOW = 1 << 16
-#: ADD scales its operands up by this power of two (add.cc); SOFTMAX its input by that one, and keeps 5 integer bits.
+#: ADD and SUB scale their operands up by this power of two (add.cc); SOFTMAX its input by that one, and keeps 5
+#: integer bits.
 _ADD_SHIFT = 20
 _SOFTMAX_BITS = 31 - 5
+#: HARD_SWISH multiplies by 1/128 of the input's scale over the output's, which must be below one.
+_HARD_SWISH_FRACTION = 128
+#: The stack that CONCATENATION's call takes grows with its inputs; it is calibrated for this many.
+MAX_CONCATENATED = 8
+#: A rescaling that a 31-bit multiplier and a shift can say is below this.
+_LARGEST_FACTOR = 2.0**30
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,15 @@ class _Given:
             self.refuse(f"input {position} is absent")
         if tensor.constant:
             self.refuse(f"input {position} is a constant", tensor)
+        return tensor
+
+    def operand(self, position: int) -> Tensor:
+        """The int8 tensor of one scale at an input position, activation or constant."""
+        tensor = self.input(position)
+        if tensor is None:
+            self.refuse(f"input {position} is absent")
+        if tensor.dtype is not DType.INT8 or (tensor.quantization is not None and len(tensor.quantization.scales) != 1):
+            self.refuse(f"input {position} is not an int8 tensor of one scale", tensor, id="unsupported-tensor")
         return tensor
 
     def constant(self, position: int, dtype: DType, rank: int) -> Tensor:
@@ -256,20 +275,27 @@ def _rescaling(given: _Given, weights: Tensor) -> None:
     before, after = given.activation().quantization, given.output.quantization
     if before is None or after is None or weights.quantization is None:
         return
-    if not before.scale * max(weights.quantization.scales) / after.scale < 2.0**30:
+    if not before.scale * max(weights.quantization.scales) / after.scale < _LARGEST_FACTOR:
         given.refuse("the scales of input and weights are far above the output's", id="unsupported-tensor")
 
 
-def _add(given: _Given) -> Options:
+def _elementwise(given: _Given) -> Options:
     given.counts(2, 2)
-    first, second = given.activation(0), given.activation(1)
-    longer = first if len(first.shape) >= len(second.shape) else second
-    if without_leading_ones(first.shape) != without_leading_ones(second.shape):
-        given.refuse(f"operands of shapes {first.shape} and {second.shape}; equal shapes are supported", second)
-    given.shape(longer.shape)
+    first, second = given.operand(0), given.operand(1)
+    if first.constant and second.constant:
+        given.refuse("both operands are constants", second)
+    shape = broadcast_shape(first.shape, second.shape)
+    if shape is None:
+        given.refuse(f"operands of shapes {first.shape} and {second.shape}", second, id="not-a-tflite")
+    given.shape(shape)
     scales = [t.quantization.scale for t in (first, second, given.output) if t.quantization]
-    if len(scales) == 3 and not 2 * max(scales[:2]) / (scales[2] * 2.0**_ADD_SHIFT) < 1:
-        given.refuse("its scale is far below its operands'", id="unsupported-tensor")
+    if len(scales) == 3:
+        if given.code is OpCode.MUL:
+            factor_fits = scales[0] * scales[1] / scales[2] < _LARGEST_FACTOR
+        else:
+            factor_fits = 2 * max(scales[:2]) / (scales[2] * 2.0**_ADD_SHIFT) < 1
+        if not factor_fits:
+            given.refuse("its scale is far below its operands'", id="unsupported-tensor")
     return ActivationOptions(given.fused())
 
 
@@ -302,7 +328,8 @@ def _mean(given: _Given) -> Options:
 
 
 def _pad(given: _Given) -> Options:
-    given.counts(2, 2)
+    count = 3 if given.code is OpCode.PADV2 else 2
+    given.counts(count, count)
     source = given.activation()
     table = given.constant(1, DType.INT32, 2)
     if table.shape != (len(source.shape), 2) or table.data is None:
@@ -314,7 +341,50 @@ def _pad(given: _Given) -> Options:
         given.refuse("padding of the batch dimension is not supported", table)
     given.shape([size + sum(pair) for size, pair in zip(source.shape, paddings, strict=True)])
     given.same_quantization(source)
-    return PadOptions(paddings)
+    return PadOptions(paddings, _pad_value(given) if count == 3 else None)
+
+
+def _pad_value(given: _Given) -> int:
+    """PADV2's third input; its quantization must be the output's very own, since the kernel copies the number."""
+    value = given.operand(2)
+    if not value.constant or value.data is None or value.elements != 1:
+        given.refuse(f"a value of shape {value.shape} that is {'' if value.constant else 'not '}constant", value)
+    if value.quantization != given.output.quantization:
+        given.refuse("its quantization differs from the output's", value, id="unsupported-tensor")
+    return int(value.data.reshape(-1)[0])
+
+
+def _concatenation(given: _Given) -> Options:
+    given.counts(1, MAX_CONCATENATED)
+    inputs = [given.operand(position) for position in range(len(given.raw.inputs))]
+    if all(tensor.constant for tensor in inputs):
+        given.refuse("all its inputs are constants", inputs[0])
+    if given.fused() is not Activation.NONE:
+        given.refuse("a fused activation; LiteRT has none here")
+    axis, shape = given.number("Axis", 0), inputs[0].shape
+    if not -len(shape) <= axis < len(shape):
+        given.refuse(f"axis {axis} of shape {shape}", id="not-a-tflite")
+    axis %= len(shape)
+    for tensor in inputs:
+        if len(tensor.shape) != len(shape) or any(
+            size != other for place, (size, other) in enumerate(zip(tensor.shape, shape, strict=True)) if place != axis
+        ):
+            given.refuse(f"inputs of shapes {shape} and {tensor.shape} along axis {axis}", tensor, id="not-a-tflite")
+        if tensor.quantization != given.output.quantization:
+            given.refuse("its quantization differs from the output's", tensor, id="unsupported-tensor")
+    given.shape([*shape[:axis], sum(tensor.shape[axis] for tensor in inputs), *shape[axis + 1 :]])
+    return ConcatenationOptions(axis)
+
+
+def _squeeze(given: _Given) -> Options:
+    given.counts(1, 1)
+    shape, named = given.activation().shape, given.raw.squeezed
+    rank = len(shape)
+    if any(not -rank <= axis < rank or shape[axis] != 1 for axis in named):
+        given.refuse(f"it drops dimensions {named} of shape {shape}", id="not-a-tflite")
+    axes = tuple(sorted({axis % rank for axis in named})) or tuple(axis for axis in range(rank) if shape[axis] == 1)
+    given.shape([size for axis, size in enumerate(shape) if axis not in axes])
+    return SqueezeOptions(axes)
 
 
 def _reshape(given: _Given) -> Options:
@@ -352,6 +422,35 @@ def _softmax(given: _Given) -> Options:
     return SoftmaxOptions(beta)
 
 
+def _relu(given: _Given) -> Options:
+    given.counts(1, 1)
+    source = given.activation()
+    given.shape(source.shape)
+    before, after = source.quantization, given.output.quantization
+    if before is not None and after is not None and not before.scale / after.scale < _LARGEST_FACTOR:
+        given.refuse("its scale is far below its input's", id="unsupported-tensor")
+    return NoOptions()
+
+
+def _logistic(given: _Given) -> Options:
+    given.counts(1, 1)
+    given.shape(given.activation().shape)
+    after = given.output.quantization
+    if after is not None and (after.scale, after.zero_point) != (1 / 256, -128):
+        given.refuse("its quantization is not scale 1/256, zero point -128", id="unsupported-tensor")
+    return NoOptions()
+
+
+def _hard_swish(given: _Given) -> Options:
+    given.counts(1, 1)
+    source = given.activation()
+    given.shape(source.shape)
+    before, after = source.quantization, given.output.quantization
+    if before is not None and after is not None and not before.scale / after.scale < _HARD_SWISH_FRACTION:
+        given.refuse("its scale is far below its input's", id="unsupported-tensor")
+    return NoOptions()
+
+
 def _cast(given: _Given) -> Options:
     given.counts(1, 1)
     source = given.activation()
@@ -376,12 +475,21 @@ _RULES: dict[OpCode, Callable[[_Given], Options]] = {
     OpCode.CONV_2D: _conv,
     OpCode.DEPTHWISE_CONV_2D: _depthwise,
     OpCode.FULLY_CONNECTED: _fully_connected,
-    OpCode.ADD: _add,
+    OpCode.ADD: _elementwise,
+    OpCode.SUB: _elementwise,
+    OpCode.MUL: _elementwise,
     OpCode.AVERAGE_POOL_2D: _pool,
     OpCode.MAX_POOL_2D: _pool,
     OpCode.MEAN: _mean,
     OpCode.PAD: _pad,
+    OpCode.PADV2: _pad,
+    OpCode.CONCATENATION: _concatenation,
     OpCode.RESHAPE: _reshape,
+    OpCode.SQUEEZE: _squeeze,
+    OpCode.RELU: _relu,
+    OpCode.RELU6: _relu,
+    OpCode.LOGISTIC: _logistic,
+    OpCode.HARD_SWISH: _hard_swish,
     OpCode.SOFTMAX: _softmax,
     OpCode.QUANTIZE: _cast,
     OpCode.DEQUANTIZE: _cast,

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     Graph,
     MeanOptions,
@@ -35,6 +36,7 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SqueezeOptions,
     WindowOptions,
 )
 
@@ -52,6 +54,13 @@ ACTIVATIONS = {
     Activation.NONE: schema.ActivationFunctionType.NONE,
     Activation.RELU: schema.ActivationFunctionType.RELU,
     Activation.RELU6: schema.ActivationFunctionType.RELU6,
+}
+#: The schema's options of operators that have ActivationOptions.
+_ACTIVATED = {
+    OpCode.ADD: schema.AddOptionsT,
+    OpCode.SUB: schema.SubOptionsT,
+    OpCode.MUL: schema.MulOptionsT,
+    OpCode.FULLY_CONNECTED: schema.FullyConnectedOptionsT,
 }
 PADDINGS = {Padding.SAME: schema.Padding.SAME, Padding.VALID: schema.Padding.VALID}
 
@@ -255,7 +264,7 @@ def _schema_options(code: OpCode, options: Any) -> Any:  # noqa: PLR0911 - one r
     if isinstance(options, WindowOptions):
         return _window_options(code, options)
     if isinstance(options, ActivationOptions):
-        made = schema.AddOptionsT() if code is OpCode.ADD else schema.FullyConnectedOptionsT()
+        made = _ACTIVATED[code]()
         made.fusedActivationFunction = ACTIVATIONS[options.activation]
         if code is OpCode.FULLY_CONNECTED:
             made.keepNumDims = options.keep_dims
@@ -269,10 +278,19 @@ def _schema_options(code: OpCode, options: Any) -> Any:  # noqa: PLR0911 - one r
         made.beta = options.beta
         return made
     if isinstance(options, PadOptions):
-        return schema.PadOptionsT()
+        return schema.PadOptionsT() if code is OpCode.PAD else schema.PadV2OptionsT()
+    if isinstance(options, ConcatenationOptions):
+        made = schema.ConcatenationOptionsT()
+        made.axis = options.axis
+        return made
+    if isinstance(options, SqueezeOptions):
+        made = schema.SqueezeOptionsT()
+        made.squeezeDims = list(options.axes)
+        return made
     if options is None or isinstance(options, NoOptions):
         bare = {
             OpCode.RESHAPE: schema.ReshapeOptionsT,
+            OpCode.HARD_SWISH: schema.HardSwishOptionsT,
             OpCode.QUANTIZE: schema.QuantizeOptionsT,
             OpCode.DEQUANTIZE: schema.DequantizeOptionsT,
         }.get(code)

@@ -12,18 +12,18 @@ from pipeline.errors import UsageError
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan
 from pipeline.estimate.planner import align, plan
 from pipeline.genotype import Genotype
-from pipeline.graph.model import ActivationOptions, DType, Graph, NoOptions, OpCode, Operator, Tensor
+from pipeline.graph.model import ALIASES, ActivationOptions, DType, Graph, NoOptions, OpCode, Operator, Tensor
 from pipeline.graph.skeleton import from_genotype
 
 
 def _graph(sizes: list[int], wiring: list[tuple[OpCode, tuple[int, ...]]]) -> Graph:
-    """Tensor 0 is the input; operator i writes tensor i + 1, a RESHAPE's as large as its input."""
+    """Tensor 0 is the input; operator i writes tensor i + 1, an alias's as large as its input."""
     shapes = list(sizes)
     operators = []
     for index, (code, inputs) in enumerate(wiring):
-        if code is OpCode.RESHAPE:
+        if code in ALIASES:
             shapes[index + 1] = shapes[inputs[0]]
-        options = NoOptions() if code is OpCode.RESHAPE else ActivationOptions()
+        options = NoOptions() if code in ALIASES else ActivationOptions()
         operators.append(Operator(index, code, 1, inputs, (index + 1,), options))
     tensors = tuple(Tensor(i, f"t{i}", (1, size), DType.INT8, None, constant=False) for i, size in enumerate(shapes))
     return Graph(tensors, tuple(operators), (0,), (len(wiring),))
@@ -35,7 +35,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     sizes = draw(st.lists(st.integers(1, 5000), min_size=count + 1, max_size=count + 1))
     wiring: list[tuple[OpCode, tuple[int, ...]]] = []
     for index in range(count):
-        code = draw(st.sampled_from([OpCode.ADD, OpCode.CONV_2D, OpCode.RESHAPE]))
+        code = draw(st.sampled_from([OpCode.ADD, OpCode.CONV_2D, OpCode.RESHAPE, OpCode.SQUEEZE]))
         picked = draw(st.lists(st.integers(0, index), min_size=1, max_size=2))
         wiring.append((code, tuple(picked if code is OpCode.ADD else picked[:1])))
     return _graph(sizes, wiring)
@@ -47,7 +47,7 @@ def _needs(graph: Graph) -> dict[int, tuple[int, int, int]]:
     for operator in graph.operators:
         source = operator.inputs[0]
         assert source is not None
-        root[operator.outputs[0]] = root[source] if operator.code is OpCode.RESHAPE else operator.outputs[0]
+        root[operator.outputs[0]] = root[source] if operator.code in ALIASES else operator.outputs[0]
     alive: dict[int, list[int]] = {index: [] for index in root}
     writers = {operator.outputs[0]: operator.index for operator in graph.operators}
     for index, shared in root.items():

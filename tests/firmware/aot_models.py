@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     Graph,
     MeanOptions,
@@ -24,6 +25,7 @@ from pipeline.graph.model import (
     PadOptions,
     Quantization,
     SoftmaxOptions,
+    SqueezeOptions,
     Tensor,
     WindowOptions,
 )
@@ -235,6 +237,115 @@ def add(rng: np.random.Generator) -> Graph:
     return builder.finish(x, y)
 
 
+def concatenation(rng: np.random.Generator) -> Graph:
+    """The input, constants, and the input once more, along any dimension but the batch."""
+    builder = _builder(rng)
+    rank = int(rng.integers(2, 5))
+    shape = [1, *(int(rng.integers(1, 6)) for _ in range(rank - 1))]
+    axis = int(rng.integers(1, rank))
+    zero_point = _zero_point(rng)
+    x = builder.activation(shape, 0.5, zero_point)
+    inputs, total = [x], shape[axis]
+    for _ in range(int(rng.integers(0, 5))):
+        if rng.random() < 0.3:
+            inputs.append(x)
+            total += shape[axis]
+        else:
+            size = int(rng.integers(1, 6))
+            data = rng.integers(-128, 128, [*shape[:axis], size, *shape[axis + 1 :]]).astype(np.int8)
+            inputs.insert(int(rng.integers(len(inputs) + 1)), builder.constant(data, [0.5], zero_point=zero_point))
+            total += size
+    y = builder.activation([*shape[:axis], total, *shape[axis + 1 :]], 0.5, zero_point)
+    builder.operator(OpCode.CONCATENATION, inputs, y, ConcatenationOptions(axis))
+    return builder.finish(x, y)
+
+
+def branches(rng: np.random.Generator) -> Graph:
+    """A map and two activations of it, put together channel by channel: three inputs that are made at run time."""
+    builder = _builder(rng)
+    shape = (1, 5, 4, int(rng.integers(1, 8)))
+    x = builder.activation(shape, 0.25, 3)
+    made = [x]
+    for code in (OpCode.RELU, OpCode.RELU6):
+        y = builder.activation(shape, 0.25, 3)
+        made.append(builder.operator(code, [x], y, NoOptions()))
+    joined = builder.activation((*shape[:3], 3 * shape[3]), 0.25, 3)
+    builder.operator(OpCode.CONCATENATION, [made[1], x, made[2]], joined, ConcatenationOptions(3))
+    return builder.finish(x, joined)
+
+
+def squeeze(rng: np.random.Generator) -> Graph:
+    builder = _builder(rng)
+    depth = int(rng.integers(2, 20))
+    shape, axes = [((1, 1, 1, depth), (1, 2)), ((1, depth, 1), (2,)), ((1, 1, depth, 1), (1,))][int(rng.integers(3))]
+    x = builder.activation(shape, 0.5, 3)
+    y = builder.activation([size for axis, size in enumerate(shape) if axis not in axes], 0.5, 3)
+    builder.operator(OpCode.SQUEEZE, [x], y, SqueezeOptions(axes))
+    return builder.finish(x, y)
+
+
+#: Shapes of an operand that repeats beside (1, h, w, c), and how often it is drawn: scalars, channels, rows, pixels.
+_REPEATED = [(), (1,), (1, 1, 1, 1), (-1,), (-1,), (1, 1, 1, -1), (1, -1), (-1, -1), (1, 1, -1, -1), (-1, -1, 1)]
+
+
+def elementwise(rng: np.random.Generator, code: OpCode, *, equal: bool | None = None) -> Graph:
+    """ADD, SUB or MUL of the input and a constant, either of which may repeat, on either side; or of it and itself."""
+    builder = _builder(rng)
+    full: tuple[int, ...] = (1, int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.integers(1, 12)))
+    if equal is False:
+        full = (1, *(size + 1 for size in full[1:]))
+    stated = _REPEATED[int(rng.integers(len(_REPEATED)))]
+    small = tuple(size if told < 0 else 1 for size, told in zip(full[4 - len(stated) :], stated, strict=True))
+    if equal or (equal is None and rng.random() < 0.4):
+        small = full
+    given, other_shape = full, small
+    if len(small) == 4 and rng.random() < 0.4:
+        given, other_shape = small, full
+    x = builder.activation(given, 10.0 ** rng.uniform(-3, 2), _zero_point(rng))
+    other = x
+    if small != full or rng.random() < 0.9:
+        scale = builder.scale(x) * 10.0 ** rng.uniform(-2, 2)
+        data = rng.integers(-128, 128, other_shape).astype(np.int8)
+        other = builder.constant(data, [scale], zero_point=_zero_point(rng))
+    if code is OpCode.MUL:
+        spread = builder.scale(x) * builder.scale(other) * 74 * 74
+        y = builder.activation(full, _output_scale(rng, spread), _zero_point(rng))
+    else:
+        largest = max(builder.scale(x), builder.scale(other))
+        y = builder.activation(full, largest * 10.0 ** rng.uniform(-1.5, 1.5), _zero_point(rng))
+    operands = [x, other] if rng.random() < 0.5 else [other, x]
+    builder.operator(code, operands, y, ActivationOptions(activation=_activation(rng)))
+    return builder.finish(x, y)
+
+
+def add_broadcast(rng: np.random.Generator) -> Graph:
+    return elementwise(rng, OpCode.ADD, equal=False)
+
+
+def subtract(rng: np.random.Generator) -> Graph:
+    return elementwise(rng, OpCode.SUB)
+
+
+def multiply(rng: np.random.Generator) -> Graph:
+    return elementwise(rng, OpCode.MUL)
+
+
+def gated(rng: np.random.Generator, code: OpCode) -> Graph:
+    """A feature map and its channels' means, as in squeeze-and-excitation: both operands are made at run time."""
+    builder = _builder(rng)
+    height, width, depth = (int(rng.integers(2, 7)) for _ in range(3))
+    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    means = builder.activation((1, 1, 1, depth), builder.scale(x) * 10.0 ** rng.uniform(-1, 0), _zero_point(rng))
+    axes = builder.constant(np.array([1, 2], np.int32))
+    builder.operator(OpCode.MEAN, [x, axes], means, MeanOptions(axes=(1, 2), keep_dims=True))
+    product = builder.scale(x) * builder.scale(means) * 1000
+    scale = product if code is OpCode.MUL else builder.scale(x) * 10.0 ** rng.uniform(-0.5, 0.5)
+    y = builder.activation((1, height, width, depth), scale, _zero_point(rng))
+    operands = [x, means] if rng.random() < 0.5 else [means, x]
+    builder.operator(code, operands, y, ActivationOptions(activation=_activation(rng)))
+    return builder.finish(x, y)
+
+
 def squeezed_add(rng: np.random.Generator) -> Graph:
     """A residual on a 1×1 map as TensorFlow converts it: the squeezed operand comes through a RESHAPE to (C,)."""
     builder = _builder(rng)
@@ -289,7 +400,7 @@ def mean(rng: np.random.Generator) -> Graph:
     return builder.finish(x, y)
 
 
-def pad(rng: np.random.Generator) -> Graph:
+def pad(rng: np.random.Generator, code: OpCode = OpCode.PAD) -> Graph:
     builder = _builder(rng)
     rank = int(rng.integers(2, 5))
     shape = (1, *(int(rng.integers(1, 6)) for _ in range(rank - 1)))
@@ -299,8 +410,17 @@ def pad(rng: np.random.Generator) -> Graph:
     made = tuple(size + before + after for size, (before, after) in zip(shape, paddings, strict=True))
     y = builder.activation(made, 0.5, zero_point)
     table = builder.constant(np.array(paddings, np.int32))
-    builder.operator(OpCode.PAD, [x, table], y, PadOptions(paddings=paddings))
+    inputs, value = [x, table], None
+    if code is OpCode.PADV2:
+        value = int(rng.integers(-128, 128))
+        shape = () if rng.random() < 0.5 else (1,)
+        inputs.append(builder.constant(np.full(shape, value, np.int8), [0.5], zero_point=zero_point))
+    builder.operator(code, inputs, y, PadOptions(paddings, value))
     return builder.finish(x, y)
+
+
+def pad_v2(rng: np.random.Generator) -> Graph:
+    return pad(rng, OpCode.PADV2)
 
 
 def reshape(rng: np.random.Generator) -> Graph:
@@ -310,6 +430,39 @@ def reshape(rng: np.random.Generator) -> Graph:
     shape = (1, height * width * depth)
     y = builder.activation(shape, 0.5, 3)
     builder.operator(OpCode.RESHAPE, [x, builder.constant(np.array(shape, np.int32))], y, NoOptions())
+    return builder.finish(x, y)
+
+
+def relu(rng: np.random.Generator, code: OpCode = OpCode.RELU) -> Graph:
+    builder = _builder(rng)
+    shape = (1, int(rng.integers(1, 400)))
+    x = builder.activation(shape, 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.5, 1.5), _zero_point(rng))
+    builder.operator(code, [x], y, NoOptions())
+    return builder.finish(x, y)
+
+
+def relu6(rng: np.random.Generator) -> Graph:
+    return relu(rng, OpCode.RELU6)
+
+
+def logistic(rng: np.random.Generator) -> Graph:
+    """On every int8 value, among others."""
+    builder = _builder(rng)
+    shape = (1, 4, 2, 128)
+    x = builder.activation(shape, 10.0 ** rng.uniform(-4, 2), _zero_point(rng))
+    y = builder.activation(shape, 1 / 256, -128)
+    builder.operator(OpCode.LOGISTIC, [x], y, NoOptions())
+    return builder.finish(x, y)
+
+
+def hard_swish(rng: np.random.Generator) -> Graph:
+    """Scales from where the output is a line to where it is a step; every int8 value is met."""
+    builder = _builder(rng)
+    shape = (1, 4, 2, 128)
+    x = builder.activation(shape, 10.0 ** rng.uniform(-5, 3), _zero_point(rng))
+    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.7, 1.5), _zero_point(rng))
+    builder.operator(OpCode.HARD_SWISH, [x], y, NoOptions())
     return builder.finish(x, y)
 
 
@@ -361,11 +514,21 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "depthwise_conv_2d": (depthwise, 36),
     "fully_connected": (fully_connected, 28),
     "add": (add, 24),
+    "add_broadcast": (add_broadcast, 24),
+    "sub": (subtract, 36),
+    "mul": (multiply, 40),
     "average_pool_2d": (pool, 14),
     "max_pool_2d": (max_pool, 8),
     "mean": (mean, 14),
     "pad": (pad, 6),
+    "pad_v2": (pad_v2, 10),
+    "concatenation": (concatenation, 20),
     "reshape": (reshape, 2),
+    "squeeze": (squeeze, 4),
+    "relu": (relu, 14),
+    "relu6": (relu6, 12),
+    "logistic": (logistic, 24),
+    "hard_swish": (hard_swish, 36),
     "softmax": (softmax, 16),
     "quantize": (quantize, 14),
     "dequantize": (dequantize, 4),
@@ -407,6 +570,21 @@ def ties(code: OpCode) -> Graph:
     y = builder.activation((1, channels) if dense else (1, 1, 1, channels), 1.0, 0)
     options = ActivationOptions() if dense else WindowOptions(depth_multiplier=channels if depthwise else 1)
     builder.operator(code, [x, w, b], y, options)
+    return builder.finish(x, y)
+
+
+def float_factor(code: OpCode) -> Graph:
+    """MUL or RELU with scales by which a factor made in double, not in float as the reference's, gives other values."""
+    builder = GraphBuilder()
+    shape = (1, 4096)
+    if code is OpCode.RELU:
+        x, y = builder.activation(shape, 0.200704873, -128), builder.activation(shape, 0.423888683, -128)
+        builder.operator(code, [x], y, NoOptions())
+    else:  # the factor is one half in float, and not quite in double: ties go the other way
+        x, one = builder.activation(shape, 0.1), builder.constant(np.ones((), np.int8), [0.3])
+        product = float(np.float32(builder.scale(x)) * np.float32(builder.scale(one)))
+        y = builder.activation(shape, 2 * product)
+        builder.operator(code, [x, one], y, ActivationOptions())
     return builder.finish(x, y)
 
 

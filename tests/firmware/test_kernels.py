@@ -30,8 +30,9 @@ def cases(share: float) -> list[Model]:
     for kind, (generate, number) in aot_models.KINDS.items():
         for case in range(max(1, round(number * share))):
             graph = generate(np.random.default_rng([SEED, zlib.crc32(kind.encode()), case]))
-            # The planner lets a RESHAPE share its input's bytes; here it is to copy.
-            made.append((f"{kind}[{case}]", graph, aot_host.spread_plan(graph) if kind == "reshape" else plan(graph)))
+            # The planner lets RESHAPE and SQUEEZE share their input's bytes; here they are to copy.
+            copies = kind in ("reshape", "squeeze")
+            made.append((f"{kind}[{case}]", graph, aot_host.spread_plan(graph) if copies else plan(graph)))
     return made
 
 
@@ -75,15 +76,25 @@ class Quick:
         for case in range(4):
             graph = aot_models.squeezed_add(np.random.default_rng([SEED, case]))
             self.singles.append((f"squeezed_add[{case}]", graph, plan(graph)))
+        for code in (OpCode.ADD, OpCode.SUB, OpCode.MUL):
+            for case in range(2):
+                graph = aot_models.gated(np.random.default_rng([SEED, case]), code)
+                self.singles.append((f"gated {code}[{case}]", graph, plan(graph)))
+        for code in (OpCode.MUL, OpCode.RELU):
+            graph = aot_models.float_factor(code)
+            self.singles.append((f"float factor of {code}", graph, plan(graph)))
+        graph = aot_models.branches(np.random.default_rng(SEED))
+        self.singles.append(("branches", graph, plan(graph)))
         self.networks = [aot_models.mobilenet(np.random.default_rng([SEED, depth]), depth=depth) for depth in (3, 1)]
-        self.reshape = aot_models.reshape(np.random.default_rng(SEED))
+        self.aliases = [make(np.random.default_rng(SEED)) for make in (aot_models.reshape, aot_models.squeeze)]
         models = [(graph, planned) for _, graph, planned in self.singles]
         self.spread = len(models)
         models += [(graph, aot_host.spread_plan(graph)) for graph in self.networks]
         self.planned = len(models)
         models += [(aot_models.with_hostile_names(graph), plan(graph)) for graph in self.networks]
         self.shared = len(models)
-        models += [(self.reshape, plan(self.reshape)), (self.reshape, aot_host.spread_plan(self.reshape))]
+        for graph in self.aliases:
+            models += [(graph, plan(graph)), (graph, aot_host.spread_plan(graph))]
         self.program = aot_host.HostProgram(models, folder)
 
 
@@ -135,9 +146,11 @@ def test_a_network_in_its_real_plan_gives_the_reference_output(quick: Quick) -> 
         assert all(top - 2 <= answer.used <= top for answer in answers)
 
 
-def test_a_reshape_that_shares_its_bytes_costs_nothing(quick: Quick) -> None:
-    values = aot_models.random_input(np.random.default_rng(2), quick.reshape.input)
-    shared, copied = quick.program.run([(quick.shared, values), (quick.shared + 1, values)])
-    assert shared.output.tobytes() == copied.output.tobytes() == values.tobytes()
-    assert shared.profile == (("RESHAPE", 0),)
-    assert copied.profile == (("RESHAPE", 7),)
+def test_another_shape_that_shares_its_bytes_costs_nothing(quick: Quick) -> None:
+    for number, graph in enumerate(quick.aliases):
+        values = aot_models.random_input(np.random.default_rng(2), graph.input)
+        first = quick.shared + 2 * number
+        shared, copied = quick.program.run([(first, values), (first + 1, values)])
+        assert shared.output.tobytes() == copied.output.tobytes() == values.tobytes()
+        assert shared.profile == ((graph.operators[0].code.value, 0),)
+        assert copied.profile == ((graph.operators[0].code.value, 7),)

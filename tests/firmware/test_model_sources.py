@@ -19,12 +19,14 @@ from elftools.elf.elffile import ELFFile
 
 from pipeline import resources
 from pipeline.errors import UsageError
+from pipeline.estimate.kernels import constant_bytes
 from pipeline.estimate.model import MemoryPlan, Placement
 from pipeline.estimate.planner import plan
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     Graph,
     MeanOptions,
@@ -33,6 +35,7 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SqueezeOptions,
     Tensor,
     WindowOptions,
 )
@@ -51,16 +54,30 @@ PARAMETER_BYTES = {
     "depthwise_conv_2d": 48,
     "fully_connected": 28,
     "add": 24,
+    "add_broadcast": 40,
+    "sub": 40,
+    "mul": 32,
     "average_pool_2d": 28,
     "max_pool_2d": 28,
     "mean": 20,
     "pad": 26,
+    "pad_v2": 26,
+    "concatenation": 8,
     "reshape": 4,
+    "squeeze": 4,
+    "relu": 16,
+    "relu6": 16,
+    "logistic": 8,
+    "hard_swish": 8,
     "softmax": 16,
     "quantize": 12,
     "requantize": 16,
     "dequantize": 12,
 }
+
+
+#: Every kernel's file; some hold two functions.
+KERNELS = tuple(sorted(path.stem for path in (resources.firmware_templates() / "runtime" / "aot").glob("*.cpp")))
 
 
 def network() -> Graph:
@@ -79,8 +96,8 @@ def test_three_files_and_the_kernels_they_call() -> None:
     assert sorted(made.files) == ["constants.cpp", "constants.h", "model.cpp"]
     assert made.kernels == ("add", "conv_2d", "depthwise_conv_2d", "fully_connected", "mean", "softmax")
     names = [path.name for path in runtime_files(made.kernels)]
-    assert names[:3] == ["runtime.h", "fixed_point.h", "window.h"]
-    assert names[3:5] == ["add.h", "add.cpp"]
+    assert names[:4] == ["runtime.h", "broadcast.h", "fixed_point.h", "window.h"]
+    assert names[4:6] == ["add.h", "add.cpp"]
     assert len(set(names)) == len(names), "the files belong in one folder"
     assert all(path.is_file() for path in runtime_files(made.kernels))
 
@@ -143,12 +160,14 @@ def _unary(code: OpCode, before: tuple[int, ...], after: tuple[int, ...], option
     return builder.finish(x, y)
 
 
-def _sum(before: tuple[int, ...], after: tuple[int, ...], scale: float) -> Graph:
+def _sum(
+    before: tuple[int, ...], after: tuple[int, ...], scale: float, code: OpCode = OpCode.ADD, *, scales: int = 1
+) -> Graph:
     builder = GraphBuilder()
     x = builder.activation(before, 0.5)
-    other = builder.constant(np.zeros(after, np.int8), [0.5])
+    other = builder.constant(np.zeros(after, np.int8), [0.5] * scales)
     y = builder.activation(before, scale)
-    builder.operator(OpCode.ADD, [x, other], y, ActivationOptions())
+    builder.operator(code, [x, other], y, ActivationOptions())
     return builder.finish(x, y)
 
 
@@ -169,16 +188,31 @@ def _sum(before: tuple[int, ...], after: tuple[int, ...], scale: float) -> Graph
         (lambda: _convolution(out=(1, 9, 8, 4)), "shape-mismatch"),
         (lambda: _convolution(out=(1, 8, 8, 5)), "shape-mismatch"),
         (lambda: _convolution(options=WindowOptions(padding=Padding.VALID)), "shape-mismatch"),
-        (lambda: _sum((1, 4), (1, 1), 0.5), "unsupported-options"),
-        (lambda: _sum((1, 2, 1, 4), (4,), 0.5), "unsupported-options"),
+        (lambda: _sum((1, 2, 2, 4), (2, 1, 4), 0.5), "unsupported-options"),
+        (lambda: _sum((1, 2, 2, 4), (2, 1, 4), 0.5, OpCode.MUL), "unsupported-options"),
+        (lambda: _sum((1, 4), (1, 3), 0.5), "shape-mismatch"),
         (lambda: _sum((4,), (1, 4), 0.5), "shape-mismatch"),
         (lambda: _sum((1, 4), (1, 4), 1e-8), "unsupported-options"),
+        (lambda: _sum((1, 4), (4,), 1e-8, OpCode.SUB), "unsupported-options"),
+        (lambda: _sum((1, 4), (1, 4), 1e-11, OpCode.MUL), "unsupported-options"),
+        (lambda: _sum((1, 4), (4,), 0.5, OpCode.MUL, scales=4), "unsupported-tensor"),
         (lambda: _unary(OpCode.MEAN, (1, 2, 3, 4), (1, 3), MeanOptions(axes=(1, 3))), "unsupported-options"),
         (lambda: _unary(OpCode.MEAN, (1, 2, 3, 4), (1, 3), MeanOptions(axes=(1, 2))), "shape-mismatch"),
         (lambda: _unary(OpCode.PAD, (1, 3), (1, 4), PadOptions(paddings=((0, 0), (1, 1)))), "shape-mismatch"),
         (lambda: _unary(OpCode.PAD, (1,) * 5, (1,) * 5, PadOptions(paddings=((0, 0),) * 5)), "unsupported-options"),
         (lambda: _unary(OpCode.SOFTMAX, (1, 3), (1, 3), SoftmaxOptions()), "unsupported-tensor"),
+        (lambda: _unary(OpCode.RELU, (1, 3), (1, 4), NoOptions()), "shape-mismatch"),
+        (lambda: _unary(OpCode.RELU6, (1, 3), (1, 3), NoOptions(), 1e-10), "unsupported-options"),
+        (lambda: _unary(OpCode.LOGISTIC, (1, 3), (1, 3), NoOptions()), "unsupported-tensor"),
+        (lambda: _unary(OpCode.LOGISTIC, (1, 3), (1, 4), NoOptions(), 1 / 256), "shape-mismatch"),
+        (lambda: _unary(OpCode.HARD_SWISH, (1, 3), (1, 3), NoOptions(), 1e-3), "unsupported-options"),
+        (lambda: _unary(OpCode.HARD_SWISH, (1, 3), (1, 3), NoOptions(), 1e6), "unsupported-options"),
+        (lambda: _unary(OpCode.HARD_SWISH, (1, 3), (3, 1), NoOptions()), "shape-mismatch"),
         (lambda: _unary(OpCode.RESHAPE, (1, 3), (1, 4), NoOptions()), "shape-mismatch"),
+        (lambda: _unary(OpCode.SQUEEZE, (1, 3, 1), (1, 4), SqueezeOptions((2,))), "shape-mismatch"),
+        (lambda: _unary(OpCode.PADV2, (1, 3), (1, 4), PadOptions(((0, 0), (1, 1)), 7)), "shape-mismatch"),
+        (lambda: _unary(OpCode.CONCATENATION, (1, 3), (1, 4), ConcatenationOptions(1)), "shape-mismatch"),
+        (lambda: _unary(OpCode.CONCATENATION, (1, 3), (1, 3), ConcatenationOptions(1), 0.25), "unsupported-tensor"),
         (lambda: _unary(OpCode.DEQUANTIZE, (1, 3), (1, 3), NoOptions()), "unsupported-tensor"),
         (
             lambda: _unary(OpCode.MAX_POOL_2D, (1, 4, 4, 1), (1, 4, 4, 2), WindowOptions(filter=(2, 2))),
@@ -245,7 +279,7 @@ def _all_kernels() -> list[tuple[str, Graph]]:
 @needs_arm
 def test_the_layout_is_the_promised_one(tmp_path: Path) -> None:
     """Cross-compiled without a warning; parameters have the promised sizes, constants sum up to the promised bytes."""
-    for path in (*runtime_files(tuple(aot_models.KINDS)), resources.firmware_templates() / "port" / "port.h"):
+    for path in (*runtime_files(KERNELS), resources.firmware_templates() / "port" / "port.h"):
         shutil.copy(path, tmp_path)
     models = _all_kernels()
     assert {name for name, _ in models} == set(PARAMETER_BYTES)
@@ -263,14 +297,18 @@ def test_the_layout_is_the_promised_one(tmp_path: Path) -> None:
         assert mine["arena"] == aot_host.spread_plan(graph).arena_bytes
         arrays = [size for symbol, size in mine.items() if symbol.startswith("kConstant")]
         assert sum(-(-size // 4) * 4 for size in arrays) == _promised_constants(graph), name
+        assert constant_bytes(graph, graph.operators[0]) == _promised_constants(graph), name
 
 
 def _promised_constants(graph: Graph) -> int:
     """The docstring's table, for one operator whose arrays are all different."""
     (operator,) = graph.operators
-    if operator.code is OpCode.ADD:
+    if operator.code in (OpCode.LOGISTIC, OpCode.HARD_SWISH):
+        return 256
+    if operator.code in (OpCode.ADD, OpCode.SUB, OpCode.MUL, OpCode.CONCATENATION):
+        widths = 4 * len(operator.inputs) if operator.code is OpCode.CONCATENATION else 0
         operands = [graph.tensors[index] for index in operator.inputs if index is not None]
-        return sum(-(-tensor.nbytes // 4) * 4 for tensor in operands if tensor.constant)
+        return widths + sum(-(-tensor.nbytes // 4) * 4 for tensor in operands if tensor.constant)
     if operator.code not in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):
         return 0
     weights: Tensor = graph.tensors[operator.inputs[1] or 0]
@@ -300,7 +338,7 @@ def _object_sizes(path: Path) -> dict[tuple[int, str], int]:
 @needs_arm
 def test_kernels_are_small_static_and_call_nothing_unknown(tmp_path: Path) -> None:
     allowed = {"memcpy", "memset", "__aeabi_dmul", "__aeabi_i2d"}
-    for path in runtime_files(tuple(aot_models.KINDS)):
+    for path in runtime_files(KERNELS):
         if path.suffix == ".cpp":
             made = tmp_path / f"{path.stem}.o"
             subprocess.run([str(ARM), *ARM_FLAGS, "-c", path, "-o", made], check=True, cwd=tmp_path)

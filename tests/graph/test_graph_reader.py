@@ -19,6 +19,7 @@ from pipeline.graph import flatfile
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
+    ConcatenationOptions,
     DType,
     Graph,
     MeanOptions,
@@ -27,6 +28,7 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SqueezeOptions,
     WindowOptions,
 )
 from pipeline.graph.reader import LAST_VERSION, parse, read
@@ -269,7 +271,7 @@ def test_what_is_not_supported_is_refused_by_name(change: Callable[[Any], None],
     assert words in str(error)
 
 
-@pytest.mark.parametrize("code", [schema.BuiltinOperator.CONCATENATION, schema.BuiltinOperator.GELU, 4000, "MyOp"])
+@pytest.mark.parametrize("code", [schema.BuiltinOperator.SPLIT_V, schema.BuiltinOperator.GELU, 4000, "MyOp"])
 def test_an_operator_without_a_kernel_is_named(code: int | str) -> None:
     writer = ModelWriter()
     x, y = (writer.tensor((1, 4), DType.INT8, name=name, scale=1.0) for name in ("in", "out"))
@@ -327,15 +329,180 @@ def test_add_takes_an_operand_without_its_leading_ones() -> None:
     assert parse(writer.finish([a], [d])).operators[1].inputs == (a, b)
 
 
-def test_add_broadcasts_nothing() -> None:
+def _elementwise(
+    code: OpCode,
+    second: tuple[int, ...],
+    output: tuple[int, ...],
+    *,
+    scale: float = 1.0,
+    options: object = ActivationOptions(),
+    dtype: DType = DType.INT8,
+    scales: int = 1,
+) -> bytes:
+    """(1, 2, 2, 4) and a constant of another shape."""
     writer = ModelWriter()
-    a, b = writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0), writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0)
-    c, d = writer.tensor((1, 4), DType.INT8, scale=1.0), writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0)
-    writer.operator(OpCode.RESHAPE, [a], [b], NoOptions())
-    writer.operator(OpCode.MEAN, [a], [c], MeanOptions((1, 2)))
-    writer.operator(OpCode.ADD, [b, c], [d], ActivationOptions())
-    error = _refusal(writer.finish([a], [d]))
-    assert error.id == "unsupported-options" and "equal shapes" in error.what
+    a, d = writer.tensor((1, 2, 2, 4), DType.INT8, scale=1.0), writer.tensor(output, DType.INT8, scale=scale)
+    axis = max(len(second) - 1, 0)
+    data = np.zeros(second, np.int8)
+    b = writer.tensor(second, dtype, scale=[1.0] * scales, axis=axis, data=data, name="second")
+    writer.operator(code, [a, b], [d], options)
+    return writer.finish([a], [d])
+
+
+@pytest.mark.parametrize("code", [OpCode.ADD, OpCode.SUB, OpCode.MUL])
+@pytest.mark.parametrize("shape", [(), (1,), (4,), (1, 1, 1, 4), (1, 2, 2, 1), (1, 2, 2, 4)])
+def test_operands_repeat_and_may_be_constants(code: OpCode, shape: tuple[int, ...]) -> None:
+    options = ActivationOptions(Activation.RELU6)
+    graph = parse(_elementwise(code, shape, (1, 2, 2, 4), options=options))
+    (operator,) = graph.operators
+    assert (operator.code, operator.options) == (code, options)
+    assert graph.tensors[operator.inputs[1] or 0].shape == shape
+
+
+@pytest.mark.parametrize("code", [OpCode.ADD, OpCode.SUB, OpCode.MUL])
+@pytest.mark.parametrize(
+    ("changes", "id", "words"),
+    [
+        ({"second": (3,)}, "not-a-tflite", "operands of shapes (1, 2, 2, 4) and (3,)"),
+        ({"output": (1, 2, 2, 5)}, "not-a-tflite", "(1, 2, 2, 4) follows from its inputs"),
+        ({"scale": 1e-10}, "unsupported-tensor", "far below its operands'"),
+        ({"scales": 4}, "unsupported-tensor", "'second'"),
+        ({"dtype": DType.UINT8}, "unsupported-tensor", "'second'"),
+    ],
+)
+def test_operands_that_no_kernel_takes(code: OpCode, changes: dict[str, Any], id: str, words: str) -> None:  # noqa: A002
+    error = _refusal(_elementwise(code, **{"second": (4,), "output": (1, 2, 2, 4), **changes}))
+    assert error.id == id and words in error.what and f"{code} version 1" in error.what
+
+
+def test_two_constants_have_no_kernel() -> None:
+    writer = ModelWriter()
+    x, y = (writer.tensor((1, 4), DType.INT8, scale=1.0) for _ in range(2))
+    constants = [writer.tensor((4,), DType.INT8, scale=1.0, data=np.zeros(4)) for _ in range(2)]
+    folded = writer.tensor((4,), DType.INT8, scale=1.0)
+    writer.operator(OpCode.MUL, constants, [folded], ActivationOptions())
+    writer.operator(OpCode.SUB, [x, folded], [y], ActivationOptions())
+    error = _refusal(writer.finish([x], [y]))
+    assert error.id == "unsupported-options" and "both operands are constants" in error.what
+
+
+@pytest.mark.parametrize(
+    ("code", "scale", "zero_point"),
+    [
+        (OpCode.RELU, 1e-10, 0),
+        (OpCode.RELU6, 1e-10, 0),
+        (OpCode.LOGISTIC, 1 / 256, 0),
+        (OpCode.LOGISTIC, 1 / 255, -128),
+        (OpCode.HARD_SWISH, 0.005, 0),
+    ],
+)
+def test_activations_of_their_own_need_fitting_scales(code: OpCode, scale: float, zero_point: int) -> None:
+    def model(shape: tuple[int, ...], scale: float, zero_point: int) -> bytes:
+        writer = ModelWriter()
+        x = writer.tensor((1, 4), DType.INT8, scale=1.0)
+        y = writer.tensor(shape, DType.INT8, scale=scale, zero_point=zero_point)
+        writer.operator(code, [x], [y], NoOptions())
+        return writer.finish([x], [y])
+
+    assert parse(model((1, 4), 1 / 256 if code is OpCode.LOGISTIC else 0.5, -128)).operators[0].code is code
+    assert _refusal(model((1, 4), scale, zero_point)).id == "unsupported-tensor"
+    assert _refusal(model((1, 5), 1 / 256, -128)).id in ("not-a-tflite", "unsupported-tensor")
+
+
+@pytest.mark.parametrize(
+    ("named", "output", "axes"), [((), (4,), (0, 1, 2)), ((1, -2), (1, 4), (1, 2)), ((2,), (1, 1, 4), (2,))]
+)
+def test_squeeze_drops_what_it_names(named: tuple[int, ...], output: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    graph = parse(_squeeze(named, output))
+    assert graph.operators[0].options == SqueezeOptions(axes)
+    assert _same(parse(write(graph)), graph)
+
+
+@pytest.mark.parametrize(("named", "output"), [((3,), (1, 1, 1)), ((4,), (1, 1, 4)), ((1,), (1, 4))])
+def test_squeeze_of_other_dimensions_is_refused(named: tuple[int, ...], output: tuple[int, ...]) -> None:
+    assert _refusal(_squeeze(named, output)).id == "not-a-tflite"
+
+
+def _squeeze(named: tuple[int, ...], output: tuple[int, ...]) -> bytes:
+    writer = ModelWriter()
+    x, z = (writer.tensor((1, 1, 1, 4), DType.INT8, scale=1.0) for _ in range(2))
+    y = writer.tensor(output, DType.INT8, scale=1.0)
+    writer.operator(OpCode.SQUEEZE, [x], [y], SqueezeOptions(named))
+    writer.operator(OpCode.ADD, [y, x], [z], ActivationOptions())
+    return writer.finish([x], [z])
+
+
+def _pad_v2(*, scale: float = 0.5, shape: tuple[int, ...] = (1,), data: bool = True) -> bytes:
+    writer = ModelWriter()
+    x, y = writer.tensor((1, 4), DType.INT8, scale=0.5), writer.tensor((1, 6), DType.INT8, scale=0.5)
+    table = writer.tensor((2, 2), DType.INT32, data=[[0, 0], [1, 1]])
+    value = writer.tensor(shape, DType.INT8, scale=scale, data=np.full(shape, -7)) if data else x
+    writer.operator(OpCode.PADV2, [x, table, value], [y], PadOptions(((0, 0), (1, 1))))
+    return writer.finish([x], [y])
+
+
+def test_pad_v2_has_its_value() -> None:
+    graph = parse(_pad_v2())
+    assert graph.operators[0].options == PadOptions(((0, 0), (1, 1)), -7)
+    assert _same(parse(write(graph)), graph)
+
+
+@pytest.mark.parametrize(
+    ("changes", "id"),
+    [
+        ({"scale": 0.25}, "unsupported-tensor"),
+        ({"shape": (2,)}, "unsupported-options"),
+        ({"data": False}, "unsupported-options"),
+    ],
+)
+def test_pad_v2_with_another_value_is_refused(changes: dict[str, Any], id: str) -> None:  # noqa: A002
+    assert _refusal(_pad_v2(**changes)).id == id
+
+
+def _concatenation(
+    *,
+    other: tuple[int, ...] = (1, 2, 3),
+    output: tuple[int, ...] = (1, 2, 7),
+    axis: int = -1,
+    scale: float = 1.0,
+    count: int = 1,
+    activation: int = schema.ActivationFunctionType.NONE,
+    constants: bool = False,
+) -> bytes:
+    writer = ModelWriter()
+    x, z = (writer.tensor((1, 2, 4), DType.INT8, scale=1.0) for _ in range(2))
+    y = writer.tensor(output, DType.INT8, scale=1.0)
+    constant = writer.tensor(other, DType.INT8, scale=scale, data=np.zeros(other), name="other")
+    options = schema.ConcatenationOptionsT()
+    options.axis, options.fusedActivationFunction = axis, activation
+    writer.operator(OpCode.CONCATENATION, [constant if constants else x, *[constant] * count], [y], options)
+    if constants:
+        writer.operator(OpCode.RELU, [x], [z], NoOptions())
+    return writer.finish([x], [z if constants else y])
+
+
+def test_concatenation_is_read_with_its_axis() -> None:
+    graph = parse(_concatenation())
+    assert graph.operators[0].options == ConcatenationOptions(2)
+    assert _same(parse(write(graph)), graph)
+
+
+@pytest.mark.parametrize(
+    ("changes", "id", "words"),
+    [
+        ({"axis": 3}, "not-a-tflite", "axis 3"),
+        ({"axis": 1}, "not-a-tflite", "along axis 1"),
+        ({"other": (2, 3)}, "not-a-tflite", "'other'"),
+        ({"output": (1, 2, 8)}, "not-a-tflite", "(1, 2, 7) follows"),
+        ({"scale": 0.5}, "unsupported-tensor", "'other': its quantization differs"),
+        ({"count": 8, "output": (1, 2, 28)}, "unsupported-options", "9 inputs"),
+        ({"activation": schema.ActivationFunctionType.RELU}, "unsupported-options", "fused activation"),
+        ({"constants": True, "output": (1, 2, 6)}, "unsupported-options", "all its inputs are constants"),
+    ],
+)
+def test_concatenation_that_no_kernel_does(changes: dict[str, Any], id: str, words: str) -> None:  # noqa: A002
+    error = _refusal(_concatenation(**changes))
+    assert error.id == id and words in error.what
 
 
 # --- bytes that are no model -----------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// PAD of a tensor of 8-bit elements with its zero point.
+// PAD and PADV2 of a tensor of 8-bit elements, with its zero point or with a given value.
 #pragma once
 
 #include <cstdint>

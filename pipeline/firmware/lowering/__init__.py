@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline.firmware.lowering.activations import hard_swish, logistic, relu
 from pipeline.firmware.lowering.dense import fully_connected, softmax
 from pipeline.firmware.lowering.edges import dequantize, quantize
-from pipeline.firmware.lowering.maps import add, mean, pad, reshape
+from pipeline.firmware.lowering.elementwise import add, multiply, subtract
+from pipeline.firmware.lowering.maps import concatenation, mean, pad, reshape
 from pipeline.firmware.lowering.site import Site
 from pipeline.firmware.lowering.values import Call, Constant, ConstantPool, Field, Float32, Value
 from pipeline.firmware.lowering.windows import convolution, pool_2d
@@ -24,11 +26,20 @@ _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.DEPTHWISE_CONV_2D: convolution,
     OpCode.FULLY_CONNECTED: fully_connected,
     OpCode.ADD: add,
+    OpCode.SUB: subtract,
+    OpCode.MUL: multiply,
     OpCode.AVERAGE_POOL_2D: pool_2d,
     OpCode.MAX_POOL_2D: pool_2d,
     OpCode.MEAN: mean,
     OpCode.PAD: pad,
+    OpCode.PADV2: pad,
+    OpCode.CONCATENATION: concatenation,
     OpCode.RESHAPE: reshape,
+    OpCode.SQUEEZE: reshape,
+    OpCode.RELU: relu,
+    OpCode.RELU6: relu,
+    OpCode.LOGISTIC: logistic,
+    OpCode.HARD_SWISH: hard_swish,
     OpCode.SOFTMAX: softmax,
     OpCode.QUANTIZE: quantize,
     OpCode.DEQUANTIZE: dequantize,

@@ -1,45 +1,15 @@
-"""Operators on whole feature maps: the sum of two, the mean over dimensions, padding, another shape."""
+"""Operators on one whole feature map: the mean over dimensions, padding, another shape; and several put together."""
 
 from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering.site import Site, scale, zero_point
 from pipeline.firmware.lowering.values import Call, Field, array
-from pipeline.graph.model import ActivationOptions, MeanOptions, PadOptions, without_leading_ones
-
-
-def add(site: Site) -> Call:
-    """ADD of two tensors with the same elements in the same order."""
-    options = site.options(ActivationOptions)
-    a, b, output = (site.expect(tensor) for tensor in (site.input(0), site.input(1), site.output))
-    if without_leading_ones(a.shape) != without_leading_ones(b.shape):
-        raise site.unsupported("operands of different shapes", "Give both operands the same shape.")
-    if output.shape != max(a.shape, b.shape, key=len):
-        raise site.mismatch(output)
-    # 2 · max is a float product; doubling is exact. The quotients are made in double.
-    twice = 2.0 * max(scale(a), scale(b))
-    factors = (scale(a) / twice, scale(b) / twice, twice / (2.0**20 * scale(output)))
-    pairs = [fixed_point.quantize_multiplier(factor) for factor in factors]
-    if any(factor >= 1.0 or shift > 0 for factor, (_, shift) in zip(factors, pairs, strict=True)):
-        raise site.unsupported("an output scale a million times smaller than an operand's", "Check the calibration.")
-    return site.call(
-        "add",
-        "AddParams",
-        Field("elements", output.elements),
-        Field("multiplier_a", pairs[0][0]),
-        Field("multiplier_b", pairs[1][0]),
-        Field("multiplier_output", pairs[2][0]),
-        Field("shift_a", pairs[0][1]),
-        Field("shift_b", pairs[1][1]),
-        Field("shift_output", pairs[2][1]),
-        Field("zero_point_a", zero_point(a)),
-        Field("zero_point_b", zero_point(b)),
-        Field("zero_point_output", zero_point(output)),
-        *site.output_range(options.activation),
-        inputs=(a, b),
-    )
+from pipeline.graph.model import ConcatenationOptions, MeanOptions, PadOptions
 
 
 def mean(site: Site) -> Call:
@@ -73,7 +43,7 @@ def mean(site: Site) -> Call:
 
 
 def pad(site: Site) -> Call:
-    """PAD of up to four dimensions."""
+    """PAD and PADV2 of up to four dimensions."""
     options = site.options(PadOptions)
     source, output = site.int8()
     rank = len(source.shape)
@@ -90,12 +60,34 @@ def pad(site: Site) -> Call:
         Field("input", array((1,) * (4 - rank) + source.shape)),
         Field("before", array(tuple(before for before, _ in paddings))),
         Field("after", array(tuple(after for _, after in paddings))),
-        Field("value", zero_point(output)),
+        Field("value", zero_point(output) if options.value is None else options.value),
+    )
+
+
+def concatenation(site: Site) -> Call:
+    """CONCATENATION: rows of each input after one another; a row is what lies inside the axis."""
+    axis = site.options(ConcatenationOptions).axis
+    inputs = tuple(site.expect(site.input(position)) for position in range(len(site.operator.inputs)))
+    output = site.expect(site.output)
+    rows = prod(output.shape[:axis])
+    widths = [tensor.elements // rows for tensor in inputs]
+    if any(tensor.shape[:axis] != output.shape[:axis] for tensor in inputs) or sum(widths) * rows != output.elements:
+        raise site.mismatch(output)
+    for tensor in inputs:
+        if tensor.quantization != output.quantization:
+            raise site.refused(tensor, "its quantization differs from the output's")
+    return site.call(
+        "concatenation",
+        "ConcatenationParams",
+        Field("widths", site.pool.add(np.array(widths, np.int32))),
+        Field("rows", rows),
+        inputs=inputs,
+        gathered=True,
     )
 
 
 def reshape(site: Site) -> Call:
-    """RESHAPE: a copy, where the plan gives input and output different places."""
+    """RESHAPE and SQUEEZE: a copy, where the plan gives input and output different places."""
     source, output = site.input(), site.output
     if source.nbytes != output.nbytes or source.dtype is not output.dtype:
         raise site.mismatch(output)

@@ -118,6 +118,7 @@ class Site:
         inputs: tuple[Tensor, ...] | None = None,
         input_type: DType = DType.INT8,
         output_type: DType = DType.INT8,
+        gathered: bool = False,
     ) -> Call:
         """The call of a kernel, on the first input unless ``inputs`` says otherwise; a function of its own name."""
         taken = (self.input(),) if inputs is None else inputs
@@ -130,6 +131,7 @@ class Site:
             input_type=input_type,
             output=self.output.index,
             output_type=output_type,
+            gathered=gathered,
         )
 
     # Errors, to be raised.

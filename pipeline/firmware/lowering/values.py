@@ -54,6 +54,7 @@ class Call:
     input_type: DType
     output: int
     output_type: DType
+    gathered: bool = False  # the inputs are one argument, a list
 
 
 class ConstantPool:
