@@ -422,14 +422,19 @@ def _softmax(given: _Given) -> Options:
     return SoftmaxOptions(beta)
 
 
-def _relu(given: _Given) -> Options:
+def _one_for_one(given: _Given, largest: float) -> Options:
+    """An operator that maps each element alone; the input's scale is below ``largest`` times the output's."""
     given.counts(1, 1)
     source = given.activation()
     given.shape(source.shape)
     before, after = source.quantization, given.output.quantization
-    if before is not None and after is not None and not before.scale / after.scale < _LARGEST_FACTOR:
+    if before is not None and after is not None and not before.scale / after.scale < largest:
         given.refuse("its scale is far below its input's", id="unsupported-tensor")
     return NoOptions()
+
+
+def _relu(given: _Given) -> Options:
+    return _one_for_one(given, _LARGEST_FACTOR)
 
 
 def _logistic(given: _Given) -> Options:
@@ -442,13 +447,7 @@ def _logistic(given: _Given) -> Options:
 
 
 def _hard_swish(given: _Given) -> Options:
-    given.counts(1, 1)
-    source = given.activation()
-    given.shape(source.shape)
-    before, after = source.quantization, given.output.quantization
-    if before is not None and after is not None and not before.scale / after.scale < _HARD_SWISH_FRACTION:
-        given.refuse("its scale is far below its input's", id="unsupported-tensor")
-    return NoOptions()
+    return _one_for_one(given, _HARD_SWISH_FRACTION)
 
 
 def _cast(given: _Given) -> Options:

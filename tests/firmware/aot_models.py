@@ -1,17 +1,23 @@
-"""Random models for the kernels' tests: one operator each, at the edges of what a .tflite may say; and a network."""
+"""Random models of one operator each, at the edges of what a .tflite may say, and inputs for them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from aot_builder import (
+    f32,
+    random_activation,
+    random_builder,
+    random_output_scale,
+    random_weights,
+    random_zero_point,
+    window_size,
+)
 from numpy.typing import NDArray
 
 from pipeline.graph.model import (
-    Activation,
     ActivationOptions,
     ConcatenationOptions,
     DType,
@@ -19,153 +25,18 @@ from pipeline.graph.model import (
     MeanOptions,
     NoOptions,
     OpCode,
-    Operator,
-    Options,
     Padding,
     PadOptions,
-    Quantization,
     SoftmaxOptions,
     SqueezeOptions,
     Tensor,
     WindowOptions,
 )
 
-EDGES = (-128, -127, -1, 0, 1, 127)
-
-#: Names that try to become code, end a comment, or upset a terminal.
-HOSTILE = [
-    "*/ int evil; /*",
-    "line\nbreak",
-    "carriage\rreturn",
-    "</script>",
-    "\x1b[31mred",
-    "$(rm -rf /)",
-    "`id`",
-    "??/",
-    "??'",
-    'quo"te',
-    "back\\",
-    "back\\\nslash",
-    "%s%n",
-    "{{ 7 * 7 }}",
-    "{% include 'x' %}",
-    "\u2028\u202e",
-    "\x00nul",
-    "7digits",
-    "é日本",
-    "\ud800",
-    "",
-    "a" * 5000,
-    "1\x0123",
-    'R"(x)"',
-    "//",
-    "\t\v\f",
-]
-
-
-def with_hostile_names(graph: Graph) -> Graph:
-    """The graph with hostile tensor names."""
-    named = (replace(tensor, name=HOSTILE[tensor.index % len(HOSTILE)]) for tensor in graph.tensors)
-    return replace(graph, tensors=tuple(named))
-
-
-def f32(value: float) -> float:
-    """The float32 nearest to the value."""
-    return float(np.float32(value))
-
-
-@dataclass
-class GraphBuilder:
-    """Builds a Graph tensor by tensor. ``powers`` makes every scale a power of two, which is where ties are."""
-
-    powers: bool = False
-    tensors: list[Tensor] = field(default_factory=list)
-    operators: list[Operator] = field(default_factory=list)
-
-    def activation(
-        self, shape: Sequence[int], scale: float | None = 1.0, zero_point: int = 0, dtype: DType = DType.INT8
-    ) -> int:
-        quantization = None if scale is None else Quantization((self.round(scale),), (zero_point,))
-        return self._add(Tensor(0, "", tuple(shape), dtype, quantization, constant=False))
-
-    def constant(
-        self, data: NDArray[Any], scales: Sequence[float] | None = None, *, axis: int = 0, zero_point: int = 0
-    ) -> int:
-        quantization = None
-        if scales is not None:
-            quantization = Quantization(tuple(map(self.round, scales)), (zero_point,) * len(scales), axis)
-        return self._add(Tensor(0, "", data.shape, DType(data.dtype.name), quantization, constant=True, data=data))
-
-    def round(self, scale: float) -> float:
-        """The scale that a tensor given this one gets."""
-        return 2.0 ** round(math.log2(scale)) if self.powers else f32(scale)
-
-    def operator(self, code: OpCode, inputs: Sequence[int | None], output: int, options: Options) -> int:
-        self.operators.append(Operator(len(self.operators), code, 1, tuple(inputs), (output,), options))
-        return output
-
-    def finish(self, source: int, output: int) -> Graph:
-        return Graph(tuple(self.tensors), tuple(self.operators), (source,), (output,))
-
-    def shape(self, tensor: int) -> tuple[int, ...]:
-        return self.tensors[tensor].shape
-
-    def scale(self, tensor: int) -> float:
-        quantization = self.tensors[tensor].quantization
-        assert quantization is not None
-        return quantization.scale
-
-    def _add(self, tensor: Tensor) -> int:
-        index = len(self.tensors)
-        made = Tensor(
-            index, f"t{index}", tensor.shape, tensor.dtype, tensor.quantization, tensor.constant, data=tensor.data
-        )
-        self.tensors.append(made)
-        return index
-
-
-def window_size(size: int, kernel: int, stride: int, padding: Padding) -> int:
-    return -(-size // stride) if padding is Padding.SAME else (size - kernel) // stride + 1
-
-
-def _zero_point(rng: np.random.Generator) -> int:
-    return int(rng.choice(EDGES)) if rng.random() < 0.5 else int(rng.integers(-128, 128))
-
-
-def _activation(rng: np.random.Generator) -> Activation:
-    return Activation(str(rng.choice([kind.value for kind in Activation])))
-
-
-def _output_scale(rng: np.random.Generator, spread: float) -> float:
-    """A scale at which values of this spread fill the output's range, saturate it, or hardly move it."""
-    return f32(spread / float(rng.choice([20.0, 60.0, 120.0, 1000.0, 3.0])))
-
-
-def _builder(rng: np.random.Generator) -> GraphBuilder:
-    return GraphBuilder(powers=bool(rng.random() < 0.25))
-
-
-def _weights(
-    rng: np.random.Generator, shape: tuple[int, ...], channels: int, factor: float, *, bias_share: float = 0.8
-) -> tuple[NDArray[np.int8], list[float], NDArray[np.int32] | None]:
-    data = rng.integers(-128, 128, shape).astype(np.int8)
-    if rng.random() < 0.2:
-        data[...] = rng.choice([-128, 127])
-    scales = [factor * 10.0 ** rng.uniform(-3, 1) for _ in range(channels)]
-    if rng.random() < 0.3:
-        scales = [factor] * channels
-    if rng.random() < 0.15:
-        scales = scales[:1]
-    bias = None
-    if rng.random() < bias_share:
-        size = 10.0 ** rng.uniform(0, 6)
-        bias = (rng.normal(0, size, channels)).astype(np.int32)
-    return data, [f32(scale) for scale in scales], bias
-
 
 def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
     """CONV_2D or DEPTHWISE_CONV_2D: any stride, kernel, padding, zero points, scales over decades."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     kernel = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
     if rng.random() < 0.4:
         kernel = (1, 1) if not depthwise else (3, 3)
@@ -175,22 +46,22 @@ def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
     depth = int(rng.integers(1, 10))
     multiplier = int(rng.choice([1, 1, 1, 2, 3]))
     channels = depth * multiplier if depthwise else int(rng.integers(1, 12))
-    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), random_zero_point(rng))
     taps = kernel[0] * kernel[1] * (1 if depthwise else depth)
     spread = builder.scale(x) * 74 * 74 * taps**0.5
     shape = (1, *kernel, channels) if depthwise else (channels, *kernel, depth)
     factor = 10.0 ** rng.uniform(-4, 0)
-    data, scales, bias = _weights(rng, shape, channels, factor, bias_share=0.8 if depthwise else 1.0)
+    data, scales, bias = random_weights(rng, shape, channels, factor, bias_share=0.8 if depthwise else 1.0)
     w = builder.constant(data, scales, axis=3 if depthwise else 0)
     inputs: list[int | None] = [x, w]
     if bias is not None:
         inputs.append(builder.constant(bias, [builder.scale(x) * builder.round(scale) for scale in scales]))
     out = tuple(window_size(size, k, s, padding) for size, k, s in zip((height, width), kernel, stride, strict=True))
-    y = builder.activation((1, *out, channels), _output_scale(rng, spread * factor), _zero_point(rng))
+    y = builder.activation((1, *out, channels), random_output_scale(rng, spread * factor), random_zero_point(rng))
     options = WindowOptions(
         stride=(stride[0], stride[1]),
         padding=padding,
-        activation=_activation(rng),
+        activation=random_activation(rng),
         depth_multiplier=multiplier if depthwise else 1,
     )
     builder.operator(OpCode.DEPTHWISE_CONV_2D if depthwise else OpCode.CONV_2D, inputs, y, options)
@@ -203,11 +74,11 @@ def depthwise(rng: np.random.Generator) -> Graph:
 
 def fully_connected(rng: np.random.Generator) -> Graph:
     """FULLY_CONNECTED, one scale or one an output, on a vector or a small map."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     inputs, outputs = int(rng.integers(1, 80)), int(rng.integers(1, 20))
-    x = builder.activation((1, inputs), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    x = builder.activation((1, inputs), 10.0 ** rng.uniform(-3, 1), random_zero_point(rng))
     factor = 10.0 ** rng.uniform(-4, 0)
-    data, scales, bias = _weights(rng, (outputs, inputs), outputs, factor)
+    data, scales, bias = random_weights(rng, (outputs, inputs), outputs, factor)
     w = builder.constant(data, scales)
     operands: list[int | None] = [x, w]
     if bias is not None:
@@ -215,35 +86,35 @@ def fully_connected(rng: np.random.Generator) -> Graph:
     elif rng.random() < 0.5:
         operands.append(None)
     spread = builder.scale(x) * 74 * 74 * inputs**0.5 * factor
-    y = builder.activation((1, outputs), _output_scale(rng, spread), _zero_point(rng))
-    builder.operator(OpCode.FULLY_CONNECTED, operands, y, ActivationOptions(activation=_activation(rng)))
+    y = builder.activation((1, outputs), random_output_scale(rng, spread), random_zero_point(rng))
+    builder.operator(OpCode.FULLY_CONNECTED, operands, y, ActivationOptions(activation=random_activation(rng)))
     return builder.finish(x, y)
 
 
 def add(rng: np.random.Generator) -> Graph:
     """ADD of the input and a constant, or of the input and itself."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     shape = (1, int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.integers(1, 12)))
-    x = builder.activation(shape, 10.0 ** rng.uniform(-3, 2), _zero_point(rng))
+    x = builder.activation(shape, 10.0 ** rng.uniform(-3, 2), random_zero_point(rng))
     other = x
     if rng.random() < 0.9:
         scale = builder.scale(x) * 10.0 ** rng.uniform(-2, 2)
         data = rng.integers(-128, 128, shape).astype(np.int8)
-        other = builder.constant(data, [scale], zero_point=_zero_point(rng))
+        other = builder.constant(data, [scale], zero_point=random_zero_point(rng))
     largest = max(builder.scale(x), builder.scale(other))
-    y = builder.activation(shape, largest * 10.0 ** rng.uniform(-1.5, 1.5), _zero_point(rng))
+    y = builder.activation(shape, largest * 10.0 ** rng.uniform(-1.5, 1.5), random_zero_point(rng))
     operands = [x, other] if rng.random() < 0.5 else [other, x]
-    builder.operator(OpCode.ADD, operands, y, ActivationOptions(activation=_activation(rng)))
+    builder.operator(OpCode.ADD, operands, y, ActivationOptions(activation=random_activation(rng)))
     return builder.finish(x, y)
 
 
 def concatenation(rng: np.random.Generator) -> Graph:
     """The input, constants, and the input once more, along any dimension but the batch."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     rank = int(rng.integers(2, 5))
     shape = [1, *(int(rng.integers(1, 6)) for _ in range(rank - 1))]
     axis = int(rng.integers(1, rank))
-    zero_point = _zero_point(rng)
+    zero_point = random_zero_point(rng)
     x = builder.activation(shape, 0.5, zero_point)
     inputs, total = [x], shape[axis]
     for _ in range(int(rng.integers(0, 5))):
@@ -262,7 +133,7 @@ def concatenation(rng: np.random.Generator) -> Graph:
 
 def branches(rng: np.random.Generator) -> Graph:
     """A map and two activations of it, put together channel by channel: three inputs that are made at run time."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     shape = (1, 5, 4, int(rng.integers(1, 8)))
     x = builder.activation(shape, 0.25, 3)
     made = [x]
@@ -275,7 +146,7 @@ def branches(rng: np.random.Generator) -> Graph:
 
 
 def squeeze(rng: np.random.Generator) -> Graph:
-    builder = _builder(rng)
+    builder = random_builder(rng)
     depth = int(rng.integers(2, 20))
     shape, axes = [((1, 1, 1, depth), (1, 2)), ((1, depth, 1), (2,)), ((1, 1, depth, 1), (1,))][int(rng.integers(3))]
     x = builder.activation(shape, 0.5, 3)
@@ -290,7 +161,7 @@ _REPEATED = [(), (1,), (1, 1, 1, 1), (-1,), (-1,), (1, 1, 1, -1), (1, -1), (-1, 
 
 def elementwise(rng: np.random.Generator, code: OpCode, *, equal: bool | None = None) -> Graph:
     """ADD, SUB or MUL of the input and a constant, either of which may repeat, on either side; or of it and itself."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     full: tuple[int, ...] = (1, int(rng.integers(1, 6)), int(rng.integers(1, 6)), int(rng.integers(1, 12)))
     if equal is False:
         full = (1, *(size + 1 for size in full[1:]))
@@ -301,20 +172,20 @@ def elementwise(rng: np.random.Generator, code: OpCode, *, equal: bool | None = 
     given, other_shape = full, small
     if len(small) == 4 and rng.random() < 0.4:
         given, other_shape = small, full
-    x = builder.activation(given, 10.0 ** rng.uniform(-3, 2), _zero_point(rng))
+    x = builder.activation(given, 10.0 ** rng.uniform(-3, 2), random_zero_point(rng))
     other = x
     if small != full or rng.random() < 0.9:
         scale = builder.scale(x) * 10.0 ** rng.uniform(-2, 2)
         data = rng.integers(-128, 128, other_shape).astype(np.int8)
-        other = builder.constant(data, [scale], zero_point=_zero_point(rng))
+        other = builder.constant(data, [scale], zero_point=random_zero_point(rng))
     if code is OpCode.MUL:
         spread = builder.scale(x) * builder.scale(other) * 74 * 74
-        y = builder.activation(full, _output_scale(rng, spread), _zero_point(rng))
+        y = builder.activation(full, random_output_scale(rng, spread), random_zero_point(rng))
     else:
         largest = max(builder.scale(x), builder.scale(other))
-        y = builder.activation(full, largest * 10.0 ** rng.uniform(-1.5, 1.5), _zero_point(rng))
+        y = builder.activation(full, largest * 10.0 ** rng.uniform(-1.5, 1.5), random_zero_point(rng))
     operands = [x, other] if rng.random() < 0.5 else [other, x]
-    builder.operator(code, operands, y, ActivationOptions(activation=_activation(rng)))
+    builder.operator(code, operands, y, ActivationOptions(activation=random_activation(rng)))
     return builder.finish(x, y)
 
 
@@ -332,51 +203,51 @@ def multiply(rng: np.random.Generator) -> Graph:
 
 def gated(rng: np.random.Generator, code: OpCode) -> Graph:
     """A feature map and its channels' means, as in squeeze-and-excitation: both operands are made at run time."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     height, width, depth = (int(rng.integers(2, 7)) for _ in range(3))
-    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
-    means = builder.activation((1, 1, 1, depth), builder.scale(x) * 10.0 ** rng.uniform(-1, 0), _zero_point(rng))
+    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), random_zero_point(rng))
+    means = builder.activation((1, 1, 1, depth), builder.scale(x) * 10.0 ** rng.uniform(-1, 0), random_zero_point(rng))
     axes = builder.constant(np.array([1, 2], np.int32))
     builder.operator(OpCode.MEAN, [x, axes], means, MeanOptions(axes=(1, 2), keep_dims=True))
     product = builder.scale(x) * builder.scale(means) * 1000
     scale = product if code is OpCode.MUL else builder.scale(x) * 10.0 ** rng.uniform(-0.5, 0.5)
-    y = builder.activation((1, height, width, depth), scale, _zero_point(rng))
+    y = builder.activation((1, height, width, depth), scale, random_zero_point(rng))
     operands = [x, means] if rng.random() < 0.5 else [means, x]
-    builder.operator(code, operands, y, ActivationOptions(activation=_activation(rng)))
+    builder.operator(code, operands, y, ActivationOptions(activation=random_activation(rng)))
     return builder.finish(x, y)
 
 
 def squeezed_add(rng: np.random.Generator) -> Graph:
     """A residual on a 1×1 map as TensorFlow converts it: the squeezed operand comes through a RESHAPE to (C,)."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     depth = int(rng.integers(1, 12))
     shape = (1, 1, 1, depth)
-    scale, zero_point = 10.0 ** rng.uniform(-3, 2), _zero_point(rng)
+    scale, zero_point = 10.0 ** rng.uniform(-3, 2), random_zero_point(rng)
     x = builder.activation(shape, scale, zero_point)
-    inner_zero_point = _zero_point(rng)
+    inner_zero_point = random_zero_point(rng)
     inner = builder.activation(shape, scale * 10.0 ** rng.uniform(-1, 1), inner_zero_point)
     builder.operator(OpCode.QUANTIZE, [x], inner, NoOptions())
     flat = builder.activation((depth,), builder.scale(inner), inner_zero_point)
     builder.operator(OpCode.RESHAPE, [inner, builder.constant(np.array([depth], np.int32))], flat, NoOptions())
     largest = max(builder.scale(x), builder.scale(inner))
-    y = builder.activation(shape, largest * 10.0 ** rng.uniform(-1, 1), _zero_point(rng))
+    y = builder.activation(shape, largest * 10.0 ** rng.uniform(-1, 1), random_zero_point(rng))
     operands = [x, flat] if rng.random() < 0.5 else [flat, x]
-    builder.operator(OpCode.ADD, operands, y, ActivationOptions(activation=_activation(rng)))
+    builder.operator(OpCode.ADD, operands, y, ActivationOptions(activation=random_activation(rng)))
     return builder.finish(x, y)
 
 
 def pool(rng: np.random.Generator, code: OpCode = OpCode.AVERAGE_POOL_2D) -> Graph:
-    builder = _builder(rng)
+    builder = random_builder(rng)
     size = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
     stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
     padding = Padding(str(rng.choice(["same", "valid"])))
     height, width = (int(rng.integers(low, low + 8)) for low in (size if padding is Padding.VALID else (1, 1)))
     depth = int(rng.integers(1, 10))
-    scale, zero_point = 10.0 ** rng.uniform(-3, 1), _zero_point(rng)
+    scale, zero_point = 10.0 ** rng.uniform(-3, 1), random_zero_point(rng)
     x = builder.activation((1, height, width, depth), scale, zero_point)
     out = tuple(window_size(n, k, s, padding) for n, k, s in zip((height, width), size, stride, strict=True))
     y = builder.activation((1, *out, depth), scale, zero_point)
-    options = WindowOptions(stride=stride, padding=padding, activation=_activation(rng), filter=size)
+    options = WindowOptions(stride=stride, padding=padding, activation=random_activation(rng), filter=size)
     builder.operator(code, [x], y, options)
     return builder.finish(x, y)
 
@@ -386,26 +257,26 @@ def max_pool(rng: np.random.Generator) -> Graph:
 
 
 def mean(rng: np.random.Generator) -> Graph:
-    builder = _builder(rng)
+    builder = random_builder(rng)
     height, width, depth = int(rng.integers(1, 14)), int(rng.integers(1, 14)), int(rng.integers(1, 12))
     keep = bool(rng.random() < 0.5)
-    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
+    x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), random_zero_point(rng))
     axes: tuple[int, ...] = [(1, 2), (2, 1), (1, 2), (3,), (2,), (1, 2, 3)][int(rng.integers(0, 6))]
     full = (1, height, width, depth)
     kept = tuple(1 if axis in axes else size for axis, size in enumerate(full))
     shape = kept if keep else tuple(size for axis, size in enumerate(full) if axis not in axes)
-    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.5, 1), _zero_point(rng))
+    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.5, 1), random_zero_point(rng))
     axes_tensor = builder.constant(np.array(axes, np.int32))
     builder.operator(OpCode.MEAN, [x, axes_tensor], y, MeanOptions(axes=axes, keep_dims=keep))
     return builder.finish(x, y)
 
 
 def pad(rng: np.random.Generator, code: OpCode = OpCode.PAD) -> Graph:
-    builder = _builder(rng)
+    builder = random_builder(rng)
     rank = int(rng.integers(2, 5))
     shape = (1, *(int(rng.integers(1, 6)) for _ in range(rank - 1)))
     paddings = ((0, 0), *((int(rng.integers(0, 4)), int(rng.integers(0, 4))) for _ in range(rank - 1)))
-    zero_point = _zero_point(rng)
+    zero_point = random_zero_point(rng)
     x = builder.activation(shape, 0.5, zero_point)
     made = tuple(size + before + after for size, (before, after) in zip(shape, paddings, strict=True))
     y = builder.activation(made, 0.5, zero_point)
@@ -424,7 +295,7 @@ def pad_v2(rng: np.random.Generator) -> Graph:
 
 
 def reshape(rng: np.random.Generator) -> Graph:
-    builder = _builder(rng)
+    builder = random_builder(rng)
     height, width, depth = (int(rng.integers(1, 6)) for _ in range(3))
     x = builder.activation((1, height, width, depth), 0.5, 3)
     shape = (1, height * width * depth)
@@ -434,10 +305,10 @@ def reshape(rng: np.random.Generator) -> Graph:
 
 
 def relu(rng: np.random.Generator, code: OpCode = OpCode.RELU) -> Graph:
-    builder = _builder(rng)
+    builder = random_builder(rng)
     shape = (1, int(rng.integers(1, 400)))
-    x = builder.activation(shape, 10.0 ** rng.uniform(-3, 1), _zero_point(rng))
-    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.5, 1.5), _zero_point(rng))
+    x = builder.activation(shape, 10.0 ** rng.uniform(-3, 1), random_zero_point(rng))
+    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.5, 1.5), random_zero_point(rng))
     builder.operator(code, [x], y, NoOptions())
     return builder.finish(x, y)
 
@@ -448,9 +319,9 @@ def relu6(rng: np.random.Generator) -> Graph:
 
 def logistic(rng: np.random.Generator) -> Graph:
     """On every int8 value, among others."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     shape = (1, 4, 2, 128)
-    x = builder.activation(shape, 10.0 ** rng.uniform(-4, 2), _zero_point(rng))
+    x = builder.activation(shape, 10.0 ** rng.uniform(-4, 2), random_zero_point(rng))
     y = builder.activation(shape, 1 / 256, -128)
     builder.operator(OpCode.LOGISTIC, [x], y, NoOptions())
     return builder.finish(x, y)
@@ -458,20 +329,20 @@ def logistic(rng: np.random.Generator) -> Graph:
 
 def hard_swish(rng: np.random.Generator) -> Graph:
     """Scales from where the output is a line to where it is a step; every int8 value is met."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     shape = (1, 4, 2, 128)
-    x = builder.activation(shape, 10.0 ** rng.uniform(-5, 3), _zero_point(rng))
-    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.7, 1.5), _zero_point(rng))
+    x = builder.activation(shape, 10.0 ** rng.uniform(-5, 3), random_zero_point(rng))
+    y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.7, 1.5), random_zero_point(rng))
     builder.operator(OpCode.HARD_SWISH, [x], y, NoOptions())
     return builder.finish(x, y)
 
 
 def softmax(rng: np.random.Generator) -> Graph:
-    builder = _builder(rng)
+    builder = random_builder(rng)
     depth = int(rng.choice([1, 2, 2, 3, 10, 100, 400]))
     shape = (1, 200, depth) if depth < 4 else (1, depth)
     exponent = rng.uniform(-6, 1.5) if rng.random() < 0.3 else rng.uniform(-2.5, -1)
-    x = builder.activation(shape, 10.0**exponent, _zero_point(rng))
+    x = builder.activation(shape, 10.0**exponent, random_zero_point(rng))
     y = builder.activation(shape, 1 / 256, -128)
     beta = f32(float(rng.choice([1.0, 1.0, 0.3, 2.5])))
     builder.operator(OpCode.SOFTMAX, [x], y, SoftmaxOptions(beta=beta))
@@ -480,16 +351,16 @@ def softmax(rng: np.random.Generator) -> Graph:
 
 def quantize(rng: np.random.Generator) -> Graph:
     """QUANTIZE: float to 8 bits, or between two 8-bit quantizations, signed and unsigned."""
-    builder = _builder(rng)
+    builder = random_builder(rng)
     shape = (1, int(rng.integers(1, 400)))
     before = DType(str(rng.choice(["float32", "int8", "uint8"])))
     after = DType(str(rng.choice(["int8", "uint8"])))
     low = {DType.INT8: 0, DType.UINT8: 128, DType.FLOAT32: 0}
     scale = 10.0 ** rng.uniform(-3, 1)
-    source_zero = 0 if before is DType.FLOAT32 else _zero_point(rng) + low[before]
+    source_zero = 0 if before is DType.FLOAT32 else random_zero_point(rng) + low[before]
     x = builder.activation(shape, None if before is DType.FLOAT32 else scale, source_zero, before)
     other = scale * 10.0 ** rng.uniform(-1, 1)
-    output_zero = _zero_point(rng) + low[after]
+    output_zero = random_zero_point(rng) + low[after]
     if rng.random() < 0.3 and before is not DType.FLOAT32:  # the same quantization, once shifted by 128
         other, output_zero = scale, source_zero - low[before] + low[after]
     y = builder.activation(shape, other, output_zero, after)
@@ -498,10 +369,10 @@ def quantize(rng: np.random.Generator) -> Graph:
 
 
 def dequantize(rng: np.random.Generator) -> Graph:
-    builder = _builder(rng)
+    builder = random_builder(rng)
     shape = (1, int(rng.integers(1, 400)))
     unsigned = bool(rng.random() < 0.5)
-    zero_point = _zero_point(rng) + (128 if unsigned else 0)
+    zero_point = random_zero_point(rng) + (128 if unsigned else 0)
     x = builder.activation(shape, 10.0 ** rng.uniform(-6, 3), zero_point, DType.UINT8 if unsigned else DType.INT8)
     y = builder.activation(shape, None, dtype=DType.FLOAT32)
     builder.operator(OpCode.DEQUANTIZE, [x], y, NoOptions())
@@ -549,91 +420,3 @@ def random_input(rng: np.random.Generator, tensor: Tensor, kind: int = 0) -> NDA
         start = int(rng.integers(low, high - 1))
         return rng.integers(start, start + 3, tensor.shape).astype(dtype)
     return rng.integers(low, high + 1, tensor.shape).astype(dtype)
-
-
-def ties(code: OpCode) -> Graph:
-    """CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED whose factors are 2^-1 ... 2^-8 and 3/8, on sums −128 ... 127.
-
-    Rounding once or twice, ties up or away from zero: all of them differ here.
-    """
-    builder = GraphBuilder()
-    sums = np.arange(-128, 128, dtype=np.int32)
-    factors = [*(2.0**-power for power in range(1, 9)), 3 / 8]
-    bias = np.tile(sums, len(factors))
-    scales = np.repeat(factors, len(sums)).tolist()
-    channels = len(bias)
-    dense, depthwise = code is OpCode.FULLY_CONNECTED, code is OpCode.DEPTHWISE_CONV_2D
-    x = builder.activation((1, 1) if dense else (1, 1, 1, 1), 1.0, 0)
-    shape = (channels, 1) if dense else (1, 1, 1, channels) if depthwise else (channels, 1, 1, 1)
-    w = builder.constant(np.ones(shape, np.int8), scales, axis=3 if depthwise else 0)
-    b = builder.constant(bias, scales)
-    y = builder.activation((1, channels) if dense else (1, 1, 1, channels), 1.0, 0)
-    options = ActivationOptions() if dense else WindowOptions(depth_multiplier=channels if depthwise else 1)
-    builder.operator(code, [x, w, b], y, options)
-    return builder.finish(x, y)
-
-
-def float_factor(code: OpCode) -> Graph:
-    """MUL or RELU with scales by which a factor made in double, not in float as the reference's, gives other values."""
-    builder = GraphBuilder()
-    shape = (1, 4096)
-    if code is OpCode.RELU:
-        x, y = builder.activation(shape, 0.200704873, -128), builder.activation(shape, 0.423888683, -128)
-        builder.operator(code, [x], y, NoOptions())
-    else:  # the factor is one half in float, and not quite in double: ties go the other way
-        x, one = builder.activation(shape, 0.1), builder.constant(np.ones((), np.int8), [0.3])
-        product = float(np.float32(builder.scale(x)) * np.float32(builder.scale(one)))
-        y = builder.activation(shape, 2 * product)
-        builder.operator(code, [x, one], y, ActivationOptions())
-    return builder.finish(x, y)
-
-
-def mobilenet(rng: np.random.Generator, *, size: int = 24, depth: int = 3) -> Graph:
-    """A small MobileNetV2: stem, inverted residuals with and without a skip, head, mean, dense, softmax."""
-    builder = GraphBuilder()
-
-    def conv(
-        x: int, channels: int, kernel: int, stride: int, activation: Activation, *, depthwise: bool = False
-    ) -> int:
-        source = builder.shape(x)
-        taps = kernel * kernel * (1 if depthwise else source[3])
-        shape = (1, kernel, kernel, source[3]) if depthwise else (channels, kernel, kernel, source[3])
-        data = np.clip(rng.normal(0, 50, shape), -127, 127).astype(np.int8)
-        scales = [0.02 / taps**0.5 * 10.0 ** rng.uniform(-0.5, 0.5) for _ in range(channels)]
-        w = builder.constant(data, scales, axis=3 if depthwise else 0)
-        bias_scales = [builder.scale(x) * f32(scale) for scale in scales]
-        b = builder.constant((rng.normal(0, 0.3, channels) / bias_scales).astype(np.int32), bias_scales)
-        out = tuple(-(-n // stride) for n in source[1:3])
-        bounded = activation is Activation.RELU6
-        y = builder.activation((1, *out, channels), 6 / 255 if bounded else 0.05, -128 if bounded else -3)
-        options = WindowOptions(stride=(stride, stride), activation=activation)
-        return builder.operator(OpCode.DEPTHWISE_CONV_2D if depthwise else OpCode.CONV_2D, [x, w, b], y, options)
-
-    def block(x: int, expand: int, channels: int, stride: int) -> int:
-        wide = expand * builder.shape(x)[3]
-        y = conv(x, wide, 1, 1, Activation.RELU6)
-        y = conv(y, wide, 3, stride, Activation.RELU6, depthwise=True)
-        y = conv(y, channels, 1, 1, Activation.NONE)
-        if stride == 1 and channels == builder.shape(x)[3]:
-            total = builder.activation(builder.shape(x), 0.07, 5)
-            y = builder.operator(OpCode.ADD, [x, y], total, ActivationOptions())
-        return y
-
-    image = builder.activation((1, size, size, depth), 1 / 255, -128)
-    x = conv(image, 8, 3, 2, Activation.RELU6)
-    x = block(x, 1, 8, 1)
-    x = block(x, 3, 12, 2)
-    x = block(x, 3, 12, 1)
-    x = block(x, 3, 16, 2)
-    x = conv(x, 40, 1, 1, Activation.RELU6)
-    pooled = builder.activation((1, 40), 6 / 255, -128)
-    x = builder.operator(
-        OpCode.MEAN, [x, builder.constant(np.array([1, 2], np.int32))], pooled, MeanOptions(axes=(1, 2))
-    )
-    w = builder.constant(np.clip(rng.normal(0, 50, (4, 40)), -127, 127).astype(np.int8), [0.01])
-    b = builder.constant(rng.integers(-500, 500, 4).astype(np.int32), [6 / 255 * f32(0.01)])
-    logits = builder.activation((1, 4), 0.08, 10)
-    x = builder.operator(OpCode.FULLY_CONNECTED, [x, w, b], logits, ActivationOptions())
-    probabilities = builder.activation((1, 4), 1 / 256, -128)
-    x = builder.operator(OpCode.SOFTMAX, [x], probabilities, SoftmaxOptions())
-    return builder.finish(image, x)

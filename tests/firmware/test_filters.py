@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 import pytest
-from aot_models import HOSTILE
+from aot_builder import HOSTILE
 from hypothesis import example, given
 from hypothesis import strategies as st
 

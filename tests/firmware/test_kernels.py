@@ -5,8 +5,10 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
+import aot_builder
 import aot_host
 import aot_models
+import aot_networks
 import numpy as np
 import pytest
 
@@ -71,7 +73,7 @@ class Quick:
         self.folder = folder
         self.singles = cases(0.08)
         for code in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):
-            graph = aot_models.ties(code)
+            graph = aot_networks.ties(code)
             self.singles.append((f"ties of {code}", graph, plan(graph)))
         for case in range(4):
             graph = aot_models.squeezed_add(np.random.default_rng([SEED, case]))
@@ -81,17 +83,17 @@ class Quick:
                 graph = aot_models.gated(np.random.default_rng([SEED, case]), code)
                 self.singles.append((f"gated {code}[{case}]", graph, plan(graph)))
         for code in (OpCode.MUL, OpCode.RELU):
-            graph = aot_models.float_factor(code)
+            graph = aot_networks.float_factor(code)
             self.singles.append((f"float factor of {code}", graph, plan(graph)))
         graph = aot_models.branches(np.random.default_rng(SEED))
         self.singles.append(("branches", graph, plan(graph)))
-        self.networks = [aot_models.mobilenet(np.random.default_rng([SEED, depth]), depth=depth) for depth in (3, 1)]
+        self.networks = [aot_networks.mobilenet(np.random.default_rng([SEED, depth]), depth=depth) for depth in (3, 1)]
         self.aliases = [make(np.random.default_rng(SEED)) for make in (aot_models.reshape, aot_models.squeeze)]
         models = [(graph, planned) for _, graph, planned in self.singles]
         self.spread = len(models)
         models += [(graph, aot_host.spread_plan(graph)) for graph in self.networks]
         self.planned = len(models)
-        models += [(aot_models.with_hostile_names(graph), plan(graph)) for graph in self.networks]
+        models += [(aot_builder.with_hostile_names(graph), plan(graph)) for graph in self.networks]
         self.shared = len(models)
         for graph in self.aliases:
             models += [(graph, plan(graph)), (graph, aot_host.spread_plan(graph))]

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aot_builder
 import aot_host
 import aot_models
+import aot_networks
 import numpy as np
 import pytest
-from aot_models import GraphBuilder
+from aot_builder import GraphBuilder
 from elftools.elf.elffile import ELFFile
 
 from pipeline import resources
@@ -81,7 +83,7 @@ KERNELS = tuple(sorted(path.stem for path in (resources.firmware_templates() / "
 
 
 def network() -> Graph:
-    return aot_models.mobilenet(np.random.default_rng(5), size=16)
+    return aot_networks.mobilenet(np.random.default_rng(5), size=16)
 
 
 def change(graph: Graph, index: int, **changes: Any) -> Graph:
@@ -113,7 +115,7 @@ def test_names_reach_comments_alone() -> None:
     That such sources compile, test_kernels shows.
     """
     graph = network()
-    hostile = aot_models.with_hostile_names(graph)
+    hostile = aot_builder.with_hostile_names(graph)
     plain, other = (model_sources(given, plan(given)).files for given in (graph, hostile))
     assert plain["constants.h"] == other["constants.h"]
     assert plain["constants.cpp"] == other["constants.cpp"]
