@@ -20,8 +20,10 @@ from pipeline.commands.options import (
     FlashOption,
     GroupOption,
     ImagesOption,
+    InputsOption,
     JsonOption,
     MacsOption,
+    ModelArgument,
     PortOption,
     PresetOption,
     QuietOption,
@@ -36,6 +38,7 @@ from pipeline.commands.options import (
     print_json,
     target_of,
 )
+from pipeline.commands.profile import profile
 
 if TYPE_CHECKING:
     from pipeline.job import Job
@@ -133,12 +136,9 @@ _search_command(
 
 @app.command()
 def deploy(
-    model: Annotated[Path, typer.Argument(help="An int8 .tflite.")],
+    model: ModelArgument,
     board: BoardOption,
-    inputs: Annotated[
-        Path | None,
-        typer.Option("--inputs", help=".npy with inputs [N, …] as the model takes them.", show_default="random"),
-    ] = None,
+    inputs: InputsOption = None,
     ram: RamOption = None,
     flash: FlashOption = None,
     seed: SeedOption = 0,
@@ -261,6 +261,9 @@ _device_command("flash", "Put the built firmware onto the board and see that it 
 _device_command("measure", "Send inputs through the board; read outputs, memory and cycles.")
 _stage_command("validate", "Compare estimate and measurement, device and host; exit code 7 when a check fails.")
 _stage_command("report", "Write report.json and junit.xml, and print the tables.")
+
+
+app.command()(profile)
 
 
 @boards_app.command("list")

@@ -59,6 +59,15 @@ EnvironmentOption = Annotated[
     str | None,
     typer.Option("--environment", help="PlatformIO environment.", show_default="the board's local one"),
 ]
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An int8 .tflite.")]
+InputsOption = Annotated[
+    Path | None,
+    typer.Option("--inputs", help=".npy with inputs [N, …] as the model takes them.", show_default="random"),
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option("--into", metavar="DIR", help="Keep sources and build there.", show_default="a temporary folder"),
+]
 
 
 def target_of(emulate: bool, port: str | None, serial_number: str | None) -> Target:

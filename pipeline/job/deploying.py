@@ -11,11 +11,13 @@ The stages of a run, ``profile``, ``diff`` and the benchmarks all come here::
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline import preflight
 from pipeline.boards import Board
 from pipeline.settings import Target
 
@@ -36,6 +38,30 @@ class Recipe:
     """
 
     environment: str | None = None
+
+
+@contextlib.contextmanager
+def workplace(board: Board, target: Target, recipe: Recipe, folder: Path | None) -> Iterator[Path]:
+    """A folder to build in, after a check of all that can be checked before: device, compiler, disk, the path.
+
+    Args:
+        board: The board type.
+        target: The device that will be needed.
+        recipe: How the model will be made into a program.
+        folder: One to keep; None: a temporary one, which goes when the context ends.
+
+    Raises:
+        DanasError: What :mod:`pipeline.preflight` raises.
+    """
+    from pipeline.firmware import platformio
+
+    preflight.device(board, target)
+    preflight.compiler(recipe.environment or board.build.local, board)
+    with contextlib.ExitStack() as stack:
+        place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="danas-")))
+        platformio.demand_safe(place.resolve())
+        preflight.disk(place)
+        yield place.resolve()
 
 
 @dataclass(frozen=True)

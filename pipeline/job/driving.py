@@ -23,7 +23,7 @@ from pipeline.settings import DEFAULT_IMAGES, Kind
 if TYPE_CHECKING:
     from pipeline.device.flash import Program, RunningDevice
     from pipeline.device.protocol import Expected
-    from pipeline.graph.model import Tensor
+    from pipeline.graph.model import Graph, Tensor
 
 #: Without the emulator's compiled path an inference takes seconds: fewer inputs, unless the user names a number.
 IMAGES_WITHOUT_NATIVE_PATH = 10
@@ -44,7 +44,7 @@ def inputs(context: Context, count: int) -> Inputs:
     Raises:
         UsageError: ``bad-inputs``.
     """
-    from pipeline.graph.inputs import quantize_images, random_inputs
+    from pipeline.graph.inputs import quantize_images
 
     tensor = context.graph.input
     if context.settings.kind is Kind.SEARCH:
@@ -56,9 +56,20 @@ def inputs(context: Context, count: int) -> Inputs:
         view = context.source.view(split, genotype.data)
         images = np.asarray(view.images[:count])
         return Inputs(quantize_images(images, tensor), f"{split.value} split", np.asarray(view.labels[:count]))
-    if context.settings.inputs is None:
-        return Inputs(random_inputs(tensor, count, context.settings.seed), "random")
-    return Inputs(given_inputs(Path(context.settings.inputs), tensor)[:count], "given file")
+    given = context.settings.inputs
+    values = inputs_of(context.graph, Path(given) if given is not None else None, count, context.settings.seed)
+    return Inputs(values, "random" if given is None else "given file")
+
+
+def inputs_of(graph: Graph, path: Path | None, count: int, seed: int) -> NDArray[Any]:
+    """At most ``count`` inputs, [N, …] in the model's own type: those of a .npy file, or random ones.
+
+    Raises:
+        UsageError: ``bad-inputs``.
+    """
+    from pipeline.graph.inputs import random_inputs
+
+    return random_inputs(graph.input, count, seed) if path is None else given_inputs(path, graph.input)[:count]
 
 
 def given_inputs(path: Path, tensor: Tensor) -> NDArray[Any]:
