@@ -340,6 +340,10 @@ void memory(Words) {
   field(" static=", ram.static_bytes);
   field(" stack_reserve=", ram.stack_reserve);
   field(" stack_used=", ram.stack_used);
+  if (arena.tail_bytes != 0) {
+    field(" head=", arena.head_bytes);
+    field(" tail=", arena.tail_bytes);
+  }
   close();
 }
 

@@ -21,7 +21,10 @@ struct EdgeTensor {
 
 struct MemoryReport {
   size_t arena_bytes;  // size of the arena
-  size_t used_bytes;   // highest byte that an inference has changed, plus one
+  size_t used_bytes;   // highest byte that an inference has changed, plus one; of tflm what the interpreter has taken
+  // Where a runtime has both: activations and scratch, and what lives as long as the program. Else 0.
+  size_t head_bytes = 0;
+  size_t tail_bytes = 0;
 };
 
 struct OperatorProfile {
@@ -29,7 +32,8 @@ struct OperatorProfile {
   uint32_t cycles;   // of the last inference
 };
 
-// Prepares the engine; paints the arena for the watermark. False: the engine cannot run (the arena is too small).
+// Prepares the engine; paints the arena for the watermark. False: the engine cannot run. Where the arena is too small
+// for it, memory() then says in used_bytes how large it would have to be.
 bool init();
 
 EdgeTensor input();

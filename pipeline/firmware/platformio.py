@@ -185,6 +185,7 @@ def _variables(folder: Path) -> dict[str, str]:
         "PLATFORMIO_DATA_DIR": str(build / "none"),
         "PLATFORMIO_WORKSPACE_DIR": str(build),
         "PLATFORMIO_BUILD_DIR": str(build),
+        "DANAS_TFLM_CACHE": str(_cache().parent / "tflm"),
         "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
         "PLATFORMIO_DISABLE_PROGRESSBAR": "true",

@@ -3,7 +3,7 @@
 ::
 
     into/src/                 the model, who the program is, the copy of its first output
-    into/lib/{app,port,runtime}/   command loop, board port, the kernels that the model needs
+    into/lib/{app,port,runtime}/   command loop, board port, the runtime with the kernels that the model needs
     into/linker.ld            memory layout
     into/render.json          what was rendered (schema_version 1), read by the build
     into/build/               PlatformIO's output; see :mod:`pipeline.firmware.build`
@@ -39,8 +39,9 @@ from pipeline.estimate.model import MemoryPlan
 from pipeline.files import disk_problem
 from pipeline.firmware.filters import CText
 from pipeline.firmware.filters import environment as template_environment
-from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.firmware.platformio import COMPILER_PACKAGES
+from pipeline.firmware.runtimes import open_runtime
+from pipeline.firmware.runtimes.protocol import Runtime
 from pipeline.graph.model import Graph
 
 #: Folders of firmware_templates/port that each port is made of.
@@ -79,6 +80,7 @@ def render(
     board: Board,
     *,
     into: Path,
+    runtime: Runtime | None = None,
     model_id: str | None = None,
     baud: int | None = None,
     environment: str | None = None,
@@ -90,6 +92,7 @@ def render(
         plan: The memory plan that will run.
         board: The board type.
         into: Folder of this firmware; made where it is missing.
+        runtime: The inference engine that the plan is for; default: ``aot``.
         model_id: What ``profile%`` answers; 1 to 32 letters, digits, ``.``, ``_``, ``-``. Default: the hash's first
             8 digits.
         baud: Rate of the serial port; default: the board's.
@@ -97,7 +100,7 @@ def render(
 
     Raises:
         UsageError: ``skeleton``, ``bad-model-id``, ``bad-baud``, ``unknown-port``, ``unknown-environment``, or what
-            :func:`pipeline.firmware.model_sources.model_sources` refuses.
+            :meth:`pipeline.firmware.runtimes.protocol.Runtime.files` refuses.
         EnvironmentProblem: ``disk-full``, ``not-writable`` or ``missing-compiler``.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", graph.sha256):
@@ -114,7 +117,12 @@ def render(
         raise UsageError("bad-baud", f"{rate} baud is out of range", next="Choose 9600 to 4000000; 115200 is usual.")
     chosen = environment or board.build.local
     environment_text(chosen)
-    files = {**_model_files(graph, plan), **_program_files(), **_port_files(board, rate)}
+    engine = open_runtime() if runtime is None else runtime
+    files = {
+        **_model_files(graph, plan, engine),
+        **_program_files(),
+        **_port_files(board, rate, engine.stack_bytes(board)),
+    }
     manifest = _Manifest(
         board=board.name, environment=chosen, build_id="0" * 16, model_hash=graph.sha256, model_id=name
     )
@@ -179,11 +187,11 @@ def environment_text(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _model_files(graph: Graph, plan: MemoryPlan) -> dict[str, str]:
-    made = model_sources(graph, plan)
-    files = {f"src/{path}": text for path, text in made.files.items()}
+def _model_files(graph: Graph, plan: MemoryPlan, runtime: Runtime) -> dict[str, str]:
+    made = runtime.files(graph, plan)
+    files = {f"src/{path}": text for path, text in made.model.items()}
     files["src/first_output.cpp"] = _template("app", "first_output.cpp.j2", output_bytes=graph.output.nbytes)
-    files.update({f"lib/runtime/{path.name}": _read(path) for path in runtime_files(made.kernels)})
+    files.update({f"lib/runtime/{path}": text for path, text in made.library.items()})
     return files
 
 
@@ -192,7 +200,7 @@ def _program_files() -> dict[str, str]:
     return {f"lib/app/{path.name}": _read(path) for path in sorted(app.iterdir()) if path.suffix in (".h", ".cpp")}
 
 
-def _port_files(board: Board, baud: int) -> dict[str, str]:
+def _port_files(board: Board, baud: int, stack_bytes: int) -> dict[str, str]:
     port = resources.firmware_templates() / "port"
     try:
         parts = _PORTS[board.port]
@@ -204,7 +212,14 @@ def _port_files(board: Board, baud: int) -> dict[str, str]:
             next="Mend the field `port` of the board file.",
         ) from None
     files = {
-        "linker.ld": _template("port", "linker.ld.j2", board=board, flash=board.flash[0], ram_base=board.ram[0].base),
+        "linker.ld": _template(
+            "port",
+            "linker.ld.j2",
+            board=board,
+            flash=board.flash[0],
+            ram_base=board.ram[0].base,
+            stack_bytes=stack_bytes,
+        ),
         "lib/port/board.h": _template("port", "board.h.j2", board=board, baud=baud),
         "lib/port/port.h": _read(port / "port.h"),
     }

@@ -234,7 +234,8 @@ class Operator:
 class Graph:
     """One subgraph in execution order. ``tensors[i].index == i``.
 
-    ``sha256`` is that of the .tflite file, empty for a skeleton; ``file_bytes`` its size, 0 for a skeleton.
+    ``sha256`` is that of the .tflite file, empty for a skeleton; ``file_bytes`` its size, 0 for a skeleton; ``content``
+    the file itself, which an interpreter runs.
     """
 
     tensors: tuple[Tensor, ...]
@@ -243,6 +244,7 @@ class Graph:
     outputs: tuple[int, ...]
     sha256: str = ""
     file_bytes: int = 0
+    content: bytes = field(default=b"", repr=False)
 
     @property
     def input(self) -> Tensor:

@@ -99,6 +99,7 @@ def parse(content: bytes) -> Graph:
         model.outputs,
         sha256=hashlib.sha256(content).hexdigest(),
         file_bytes=len(content),
+        content=content,
     )
     _refuse_inner_casts(graph)
     return graph

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// The TensorFlow Lite Micro interpreter behind runtime.h. Its sources come from a tree that the user names.
+#include <cstdlib>
+#include <new>
+
+#include "port.h"
+#include "runtime.h"
+#include "tensorflow/lite/micro/arena_allocator/single_arena_buffer_allocator.h"
+#include "tensorflow/lite/micro/compatibility.h"
+#include "tensorflow/lite/micro/memory_planner/greedy_memory_planner.h"
+#include "tensorflow/lite/micro/micro_allocator.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_profiler_interface.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+#include "tflm.h"
+
+// linker.ld: the first address behind RAM.
+extern "C" uint8_t danas_ram_end[];
+
+namespace danas::runtime {
+namespace {
+
+constexpr size_t kAlignment = 16;
+
+// Cycles of each operator; the interpreter says when one begins and ends.
+class Profiler : public tflite::MicroProfilerInterface {
+ public:
+  void restart() {
+    next_ = 0;
+    running_ = false;
+  }
+
+  // What a kernel reports within an operator belongs to that operator.
+  uint32_t BeginEvent(const char* tag) override {
+    if (running_ || next_ >= model::kOperators) return kNested;
+    running_ = true;
+    model::code_of[next_] = tag;
+    start_ = port::cycles();
+    return next_;
+  }
+
+  void EndEvent(uint32_t event) override {
+    if (event == kNested) return;
+    model::cycles_of[event] = port::cycles() - start_;
+    running_ = false;
+    ++next_;
+  }
+
+ private:
+  static constexpr uint32_t kNested = UINT32_MAX;
+
+  uint32_t next_ = 0;
+  uint32_t start_ = 0;
+  bool running_ = false;
+
+  TF_LITE_REMOVE_VIRTUAL_DELETE
+};
+
+// Interpreter and profiler are no objects of their own: nothing is to be destroyed when the program ends.
+alignas(Profiler) uint8_t profiler_storage[sizeof(Profiler)];
+Profiler* profiler = nullptr;
+
+// Made anew for each size that is tried. There is no heap to make it on, and nothing to give back: all that it takes
+// is in the arena.
+alignas(tflite::MicroInterpreter) uint8_t interpreter_storage[sizeof(tflite::MicroInterpreter)];
+tflite::MicroInterpreter* interpreter = nullptr;
+tflite::SingleArenaBufferAllocator* allocator = nullptr;
+
+size_t arena_needed = 0;
+
+size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+// True when the model's tensors fit into that much memory from the arena's beginning on. The parts are those that the
+// interpreter would make itself; made here, they tell head and tail apart.
+bool start(const tflite::MicroOpResolver& operators, size_t bytes) {
+  allocator = tflite::SingleArenaBufferAllocator::Create(model::kArena, bytes);
+  void* const place =
+      allocator->AllocatePersistentBuffer(sizeof(tflite::GreedyMemoryPlanner), alignof(tflite::GreedyMemoryPlanner));
+  auto* const parts = tflite::MicroAllocator::Create(allocator, new (place) tflite::GreedyMemoryPlanner());
+  interpreter = new (interpreter_storage)
+      tflite::MicroInterpreter(tflite::GetModel(model::kFlatbuffer), operators, parts, nullptr, profiler);
+  return interpreter->AllocateTensors() == kTfLiteOk;
+}
+
+ElementType type_of(const TfLiteTensor& tensor) {
+  switch (tensor.type) {
+    case kTfLiteFloat32:
+      return ElementType::kFloat32;
+    case kTfLiteUInt8:
+      return ElementType::kUint8;
+    default:
+      return ElementType::kInt8;
+  }
+}
+
+EdgeTensor edge(const TfLiteTensor* tensor) {
+  if (tensor == nullptr) return EdgeTensor{nullptr, 0, ElementType::kInt8, 0.0F, 0};
+  const ElementType type = type_of(*tensor);
+  const float scale = type == ElementType::kFloat32 ? 0.0F : tensor->params.scale;
+  return EdgeTensor{tensor->data.data, tensor->bytes, type, scale, tensor->params.zero_point};
+}
+
+}  // namespace
+
+// How much memory a model takes is known once its tensors are allocated, and kernels do not check every allocation
+// that fails. So it is first given all RAM from the arena on, which nothing else uses; then the arena. Where that is
+// too small, the smallest size that works is found out, and memory() tells it.
+bool init() {
+  const tflite::MicroOpResolver* operators = model::operators();
+  if (operators == nullptr || tflite::GetModel(model::kFlatbuffer)->version() != TFLITE_SCHEMA_VERSION) return false;
+  profiler = new (profiler_storage) Profiler();
+  const size_t room = static_cast<size_t>(danas_ram_end - model::kArena);
+  if (!start(*operators, room)) {
+    arena_needed = room + 1;
+    return false;
+  }
+  arena_needed = aligned(interpreter->arena_used_bytes());
+  if (arena_needed <= model::kArenaBytes) {
+    if (start(*operators, model::kArenaBytes)) return true;
+    arena_needed = aligned(model::kArenaBytes + 1);
+  }
+  // Planning takes memory of its own for a while, so the bytes in use may not be enough.
+  while (!start(*operators, arena_needed)) arena_needed += kAlignment;
+  return false;
+}
+
+EdgeTensor input() { return edge(interpreter == nullptr ? nullptr : interpreter->input(0)); }
+
+EdgeTensor output() { return edge(interpreter == nullptr ? nullptr : interpreter->output(0)); }
+
+bool invoke() {
+  profiler->restart();
+  return interpreter->Invoke() == kTfLiteOk;
+}
+
+MemoryReport memory() {
+  if (interpreter == nullptr || arena_needed > model::kArenaBytes) {
+    return MemoryReport{model::kArenaBytes, arena_needed};
+  }
+  return MemoryReport{model::kArenaBytes, interpreter->arena_used_bytes(), allocator->GetNonPersistentUsedBytes(),
+                      allocator->GetPersistentUsedBytes()};
+}
+
+size_t operator_count() { return model::kOperators; }
+
+OperatorProfile profile(size_t index) {
+  if (index >= model::kOperators || model::code_of[index] == nullptr) return OperatorProfile{"", 0};
+  return OperatorProfile{model::code_of[index], model::cycles_of[index]};
+}
+
+const char* name() { return "tflm"; }
+
+}  // namespace danas::runtime

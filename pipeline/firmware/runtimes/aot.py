@@ -1,0 +1,37 @@
+"""The model compiled ahead of time: direct calls of our own kernels, and a memory plan that is part of the program."""
+
+from __future__ import annotations
+
+from pipeline.boards import Board
+from pipeline.estimate.estimator import estimate as estimated
+from pipeline.estimate.model import Estimate, MemoryPlan
+from pipeline.estimate.planner import plan as planned
+from pipeline.firmware.model_sources import model_sources, runtime_files
+from pipeline.firmware.runtimes.protocol import RuntimeFiles, Tolerances
+from pipeline.graph.model import Graph
+
+
+class AotRuntime:
+    """See :class:`~pipeline.firmware.runtimes.protocol.Runtime`."""
+
+    name = "aot"
+    description = "aot"
+    tolerances = Tolerances()
+
+    def plan(self, graph: Graph) -> MemoryPlan:
+        """See :class:`Runtime`."""
+        return planned(graph)
+
+    def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
+        """See :class:`Runtime`."""
+        return estimated(graph, board, plan=plan)
+
+    def stack_bytes(self, board: Board) -> int:
+        """The board's."""
+        return board.stack.reserve_bytes
+
+    def files(self, graph: Graph, plan: MemoryPlan) -> RuntimeFiles:
+        """See :class:`Runtime`; raises what :func:`pipeline.firmware.model_sources.model_sources` does."""
+        made = model_sources(graph, plan)
+        library = {path.name: path.read_text(encoding="utf-8") for path in runtime_files(made.kernels)}
+        return RuntimeFiles(made.files, library)

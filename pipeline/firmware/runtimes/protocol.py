@@ -1,0 +1,80 @@
+"""What a runtime is to the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.boards import Board
+from pipeline.estimate.model import Estimate, MemoryPlan
+from pipeline.graph.model import Graph
+
+
+@dataclass(frozen=True)
+class RuntimeFiles:
+    """What a runtime adds to a firmware.
+
+    Attributes:
+        model: Files for ``src/``, rendered from the model (relative path → text).
+        library: Files for ``lib/runtime/``, ``runtime.h`` among them.
+    """
+
+    model: dict[str, str]
+    library: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """How far an estimate may be from what is measured, as parts of the measured figure.
+
+    Attributes:
+        ram: Of RAM, which is never estimated under what is measured.
+        flash: Of flash, on either side.
+    """
+
+    ram: float = 0.02
+    flash: float = 0.03
+
+
+class Runtime(Protocol):
+    """An inference engine.
+
+    Order of calls: :meth:`plan` once a model, then the others with that plan. All are pure functions of their
+    arguments and of what the runtime was opened with.
+    """
+
+    @property
+    def name(self) -> str:
+        """As ``id%`` answers it, and ``runtime::name()`` in the firmware."""
+
+    @property
+    def description(self) -> str:
+        """For tables: the name, with what else it was opened with."""
+
+    @property
+    def tolerances(self) -> Tolerances:
+        """How good its estimates are."""
+
+    def plan(self, graph: Graph) -> MemoryPlan:
+        """The arena.
+
+        Raises:
+            UsageError: The Graph cannot be planned.
+        """
+
+    def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
+        """What a program will need, before it is built; a Graph without data will do.
+
+        Raises:
+            UsageError: ``no-calibration``.
+        """
+
+    def stack_bytes(self, board: Board) -> int:
+        """What the linker sets aside for the stack: the board's, or more where the runtime's functions need it."""
+
+    def files(self, graph: Graph, plan: MemoryPlan) -> RuntimeFiles:
+        """The sources for a Graph with data. The same arguments give the same files.
+
+        Raises:
+            UsageError: The runtime cannot run this model.
+        """
