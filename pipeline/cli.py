@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import __version__
+from pipeline.commands.bench import bench
 from pipeline.commands.diff import diff
 from pipeline.commands.options import (
     BoardOption,
@@ -31,10 +32,12 @@ from pipeline.commands.options import (
     RamOption,
     RunArgument,
     RunOption,
+    RuntimeOption,
     SamplerOption,
     SeedOption,
     SerialOption,
     TimeOption,
+    TreeOption,
     checked,
     print_json,
     target_of,
@@ -93,6 +96,8 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         port: PortOption = None,
         serial_number: SerialOption = None,
         environment: EnvironmentOption = None,
+        runtime: RuntimeOption = "aot",
+        tflm_tree: TreeOption = None,
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -108,6 +113,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             seed=seed,
             images=images,
             environment=environment,
+            **_engine(runtime, tflm_tree),
             data=_absolute(data),
             group_by=group_by,
             preset=preset,
@@ -148,15 +154,16 @@ def deploy(
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
+    runtime: RuntimeOption = "aot",
+    tflm_tree: TreeOption = None,
     run: RunOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
-    settings = _deploy_settings(
-        model, board, ram, flash, target_of(emulate, port, serial_number), inputs, seed, images, environment
-    )
+    target, engine = target_of(emulate, port, serial_number), _engine(runtime, tflm_tree)
+    settings = _deploy_settings(model, board, ram, flash, target, engine, inputs, seed, images, environment)
     job = _new_job(settings, run, quiet)
     _finish(job, as_json)
 
@@ -202,6 +209,8 @@ def _model_or_run_command(name: str, text: str) -> None:
         ram: RamOption = None,
         flash: FlashOption = None,
         environment: EnvironmentOption = None,
+        runtime: RuntimeOption = "aot",
+        tflm_tree: TreeOption = None,
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -219,9 +228,8 @@ def _model_or_run_command(name: str, text: str) -> None:
                 next="Add --board NAME; see `danas-deploy boards list`.",
             )
         else:
-            settings = _deploy_settings(
-                source, board, ram, flash, target_of(False, None, None), environment=environment
-            )
+            target, engine = target_of(False, None, None), _engine(runtime, tflm_tree)
+            settings = _deploy_settings(source, board, ram, flash, target, engine, environment=environment)
             job = _new_job(settings, run, quiet, needs_board=False)
         _stage(job, name, as_json)
 
@@ -266,6 +274,7 @@ _stage_command("report", "Write report.json and junit.xml, and print the tables.
 
 app.command()(profile)
 app.command()(diff)
+app.add_typer(bench, name="bench")
 
 
 @boards_app.command("list")
@@ -319,12 +328,20 @@ def _absolute(data: str) -> str:
     return f"folder:{Path(path).expanduser().resolve()}" if kind == "folder" and path else data
 
 
+def _engine(runtime: str, tree: str | None) -> dict[str, str | None]:
+    """The settings of the inference engine."""
+    from pipeline.settings import tflm_tree
+
+    return {"runtime": runtime, "tflm_tree": tflm_tree(tree) if runtime == "tflm" else None}
+
+
 def _deploy_settings(
     model: Path,
     board: str,
     ram: str | None,
     flash: str | None,
     target: Target,
+    engine: dict[str, str | None],
     inputs: Path | None = None,
     seed: int = 0,
     images: int | None = None,
@@ -340,6 +357,7 @@ def _deploy_settings(
         seed=seed,
         images=images,
         environment=environment,
+        **engine,
         model=str(model.resolve()),
         inputs=str(inputs.resolve()) if inputs else None,
         ram=parse_size(ram) if ram else None,

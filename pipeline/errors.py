@@ -8,6 +8,7 @@
     ├── BuildError            4    the build or the compiler failed
     ├── FlashError            5    the program did not get onto the device
     ├── DeviceError           6    the device, the protocol or a wrong firmware
+    │   └── ArenaTooSmallError     the runtime cannot start, and says what its arena needs
     ├── GateError             7    a Check failed
     ├── DoesNotFitError       8    does not fit, or nothing feasible
     ├── EnvironmentProblem    9    disk, a missing extra or tool
@@ -110,6 +111,14 @@ class DeviceError(DanasError):
     """The device does not answer, answers garbage, reports a fault or runs another firmware."""
 
     exit_code = 6
+
+
+class ArenaTooSmallError(DeviceError):
+    """The runtime on the device cannot start: ``needed`` are the bytes that its arena must have, as it found out."""
+
+    def __init__(self, id: str, what: str, *, why: str = "", next: str = "", needed: int = 0) -> None:  # noqa: A002
+        super().__init__(id, what, why=why, next=next)
+        self.needed = needed
 
 
 class GateError(DanasError):

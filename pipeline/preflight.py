@@ -12,6 +12,7 @@ from pipeline.boards import Board
 from pipeline.errors import EnvironmentProblem, NoBoardError, UsageError, printable
 from pipeline.files import disk_problem
 from pipeline.firmware import platformio
+from pipeline.firmware.runtimes import open_runtime
 from pipeline.settings import Settings, Target
 
 #: Least free disk space for a run: supernets, build output and images.
@@ -24,7 +25,8 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     Without ``needs_board`` the run may end before there is a program: then neither device nor compiler is asked for.
 
     Raises:
-        UsageError: ``unknown-board``, ``no-emulator``, ``unsafe-folder``.
+        UsageError: ``unknown-board``, ``no-emulator``, ``unsafe-folder``, ``tflm-tree-missing``,
+            ``tflm-tree-incomplete``.
         NoBoardError: ``no-board``, ``ambiguous-board``, ``no-such-port``.
         EnvironmentProblem: ``missing-extra``, ``missing-compiler``, ``disk-full``.
     """
@@ -32,6 +34,7 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     if needs_board:
         device(board, settings.target)
         compiler(settings.environment or board.build.local, board)
+    open_runtime(settings.runtime, tflm_tree=settings.tflm_tree)
     platformio.demand_safe((folder or Path()).resolve())
     disk(folder or Path())
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import tomllib
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -17,6 +20,9 @@ _DURATION = re.compile(r"^(?:(\d{1,9})h)?(?:(\d{1,9})m(?:in)?)?(?:(\d{1,9})s?)?$
 _COUNT = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(k|m)?$", re.IGNORECASE)
 
 DEFAULT_IMAGES = 100
+#: The user's own settings for all runs, in the folder where a command is given.
+SETTINGS_FILE = "danas.toml"
+TFLM_TREE_VARIABLE = "DANAS_TFLM_TREE"
 
 
 def _in_utf8(text: str) -> str:
@@ -59,6 +65,8 @@ class Settings(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     images: Annotated[int | None, Field(ge=1, le=100_000)] = None
     environment: Text | None = None  # PlatformIO environment; None: the board's local one
+    runtime: Literal["aot", "tflm"] = "aot"
+    tflm_tree: Text | None = None  # source tree of TensorFlow Lite Micro, absolute; for the runtime tflm
 
     # search
     data: Text = "sample"
@@ -82,6 +90,38 @@ class Settings(BaseModel):
             flash_bytes=min(board.flash_bytes, self.flash or board.flash_bytes),
             macs=self.macs,
         )
+
+
+def tflm_tree(option: str | None) -> str | None:
+    """The TFLM source tree that the user names: by the option, else DANAS_TFLM_TREE, else danas.toml; absolute.
+
+    A path in danas.toml is relative to that file.
+
+    Raises:
+        UsageError: ``settings-file``.
+    """
+    named = option or os.environ.get(TFLM_TREE_VARIABLE) or _from_file("tflm_tree")
+    return None if named is None else str(Path(named).expanduser().absolute())
+
+
+def _from_file(key: str) -> str | None:
+    """A text of danas.toml; None where there is no such file or key."""
+    path = Path(SETTINGS_FILE)
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise _unreadable(printable(error)) from error
+    value = values.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _unreadable(f"{key} is not a text in quotes.")
+    return value
+
+
+def _unreadable(why: str) -> UsageError:
+    return UsageError("settings-file", f"{SETTINGS_FILE} cannot be read", why=why, next="Mend the file, or remove it.")
 
 
 def parse_size(text: str) -> int:

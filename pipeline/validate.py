@@ -14,7 +14,7 @@ from pipeline.errors import GateError
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.figures import Source
 
-RAM_TOLERANCE = 0.02
+RAM_TOLERANCE = 0.02  # unless the runtime's estimates are coarser
 #: Of a network of a kilobyte, 2 % are less than the alignment of one stack frame.
 RAM_TOLERANCE_BYTES = 64
 FLASH_TOLERANCE = 0.03
@@ -174,6 +174,8 @@ class Evidence:
         elf_flash_bytes: Bytes of flash that the ELF takes.
         host_outputs: What the host's reference kernels give for the same inputs.
         notes: What limits the verdict.
+        ram_tolerance: How far above the measurement the RAM estimate may be, as part of it.
+        flash_tolerance: How far from the ELF's flash the estimate may be, as part of it.
     """
 
     board: Board
@@ -185,6 +187,8 @@ class Evidence:
     elf_flash_bytes: int
     host_outputs: tuple[bytes, ...]
     notes: tuple[str, ...] = ()
+    ram_tolerance: float = RAM_TOLERANCE
+    flash_tolerance: float = FLASH_TOLERANCE
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -205,7 +209,7 @@ def judge(evidence: Evidence) -> Verdict:
             "RAM estimate",
             (evidence.estimate.ram_bytes, analytic),
             (ram, source),
-            tolerance=RAM_TOLERANCE,
+            tolerance=evidence.ram_tolerance,
             tolerance_bytes=RAM_TOLERANCE_BYTES,
         ),
         at_most("ram-limit", "RAM limit", (evidence.limits.ram_bytes, host), (ram, source)),
@@ -215,7 +219,7 @@ def judge(evidence: Evidence) -> Verdict:
             "Flash estimate",
             (evidence.estimate.flash_bytes, analytic),
             (evidence.elf_flash_bytes, elf),
-            tolerance=FLASH_TOLERANCE,
+            tolerance=evidence.flash_tolerance,
         ),
         at_most("flash-limit", "Flash limit", (evidence.limits.flash_bytes, host), (evidence.elf_flash_bytes, elf)),
     ]

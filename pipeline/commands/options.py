@@ -59,6 +59,18 @@ EnvironmentOption = Annotated[
     str | None,
     typer.Option("--environment", help="PlatformIO environment.", show_default="the board's local one"),
 ]
+RuntimeOption = Annotated[
+    str, typer.Option("--runtime", help="Inference engine: `aot`, or `tflm` from a TFLM source tree.")
+]
+TreeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tflm-tree",
+        metavar="DIR",
+        help="TFLM source tree, for --runtime tflm (else DANAS_TFLM_TREE, or tflm_tree in danas.toml).",
+        show_default=False,
+    ),
+]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An int8 .tflite.")]
 InputsOption = Annotated[
     Path | None,

@@ -36,6 +36,8 @@ class MemoryFigures(_Frozen):
         static: .data and .bss outside the arena.
         stack_reserve: What the linker sets aside.
         stack_used: High-water mark of the painted stack.
+        head, tail: The arena's two ends, of a runtime that has them: activations and scratch, and what lives as long
+            as the program.
     """
 
     arena: Figure
@@ -43,6 +45,8 @@ class MemoryFigures(_Frozen):
     static: Figure
     stack_reserve: Figure
     stack_used: Figure
+    head: Figure | None = None
+    tail: Figure | None = None
 
     @property
     def ram(self) -> Figure:
@@ -207,6 +211,8 @@ def _memory(memory: replies.Memory, source: Source) -> MemoryFigures:
         static=figure(memory.static_bytes),
         stack_reserve=figure(memory.stack_reserve),
         stack_used=figure(memory.stack_used),
+        head=None if memory.head is None else figure(memory.head),
+        tail=None if memory.tail is None else figure(memory.tail),
     )
 
 

@@ -18,7 +18,7 @@ from pipeline.device.deadline import Clock, Deadline
 from pipeline.device.frames import ACK, NAK, PIECE, frames
 from pipeline.device.link import Link
 from pipeline.device.replies import Crc, Identity, Inference, Memory, Operator, garbled
-from pipeline.errors import DeviceError, printable
+from pipeline.errors import ArenaTooSmallError, DeviceError, printable
 
 READY = "m-ready"
 _BANNER = ("m-init-done",)
@@ -193,6 +193,22 @@ class Session:
     def memory(self) -> Memory:
         """RAM, as the firmware counts it."""
         return replies.parse_memory(self.command("memory"))
+
+    def demand_ready(self) -> None:
+        """Make sure that the runtime has started.
+
+        Raises:
+            ArenaTooSmallError: It has not, and says how much its arena needs.
+        """
+        memory = self.memory()
+        if memory.arena_used > memory.arena_bytes:
+            raise ArenaTooSmallError(
+                "arena-too-small",
+                f"the runtime needs an arena of {memory.arena_used:,} B and has {memory.arena_bytes:,} B",
+                why="Its estimate was too low.",
+                next="`danas-deploy flash RUN` builds it again with an arena of that size.",
+                needed=memory.arena_used,
+            )
 
     def crc(self) -> Crc:
         """Checksums of the loaded input and of the last output."""

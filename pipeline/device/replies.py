@@ -45,13 +45,18 @@ class Identity:
 
 @dataclass(frozen=True)
 class Memory:
-    """RAM as the firmware counts it, in bytes: see ``memory%`` in ``docs/protocol.md``."""
+    """RAM as the firmware counts it, in bytes: see ``memory%`` in ``docs/protocol.md``.
+
+    ``head`` and ``tail`` are the arena's two ends, None where the runtime has no such thing.
+    """
 
     arena_bytes: int
     arena_used: int
     static_bytes: int
     stack_reserve: int
     stack_used: int
+    head: int | None = None
+    tail: int | None = None
 
 
 @dataclass(frozen=True)
@@ -167,12 +172,13 @@ def parse_identity(lines: Sequence[str]) -> Identity:
 def parse_memory(lines: Sequence[str]) -> Memory:
     """Reply of ``memory%``."""
     names = ("arena", "used", "static", "stack_reserve", "stack_used")
-    pattern = r"m-memory-\[" + " ".join(rf"{name}=({_NUMBER})" for name in names) + r"\]"
+    pattern = r"m-memory-\[" + " ".join(rf"{name}=({_NUMBER})" for name in names)
+    pattern += rf"(?: head=({_NUMBER}) tail=({_NUMBER}))?\]"
     line = _only(lines, "m-memory-[…]")
     match = re.fullmatch(pattern, line) or garbled(
         line, "m-memory-[arena=… used=… static=… stack_reserve=… stack_used=…]"
     )
-    return Memory(*(int(value) for value in match.groups()))
+    return Memory(*(int(value) for value in match.groups() if value is not None))
 
 
 def parse_cycles(lines: Sequence[str]) -> int:

@@ -172,24 +172,30 @@ def _scratch(graph: Graph, kernels: Kernels) -> list[_Buffer]:
 
 def _scratch_of(graph: Graph, operator: Operator, kernels: Kernels) -> tuple[int, ...]:
     source, output = _tensor(graph, operator, 0), graph.tensors[operator.outputs[0]]
-    if operator.code is OpCode.MEAN and source is not None:
+    if source is None:
+        return ()
+    if operator.code is OpCode.MEAN:
         axes = _tensor(graph, operator, 1)
         return (4 * output.elements, 4 * len(source.shape), 4 * (axes.elements if axes is not None else 1))
-    if kernels == "reference" or source is None or not isinstance(operator.options, WindowOptions):
-        return ()
-    options, channels = operator.options, source.shape[-1]
+    size = 0
+    if kernels == "cmsis_nn" and isinstance(operator.options, WindowOptions):
+        size = _window_scratch(operator, source, _tensor(graph, operator, 1), output)
+    return (size,) if size else ()
+
+
+def _window_scratch(operator: Operator, source: Tensor, weights: Tensor | None, output: Tensor) -> int:
+    """What CMSIS-NN's convolutions and pools ask for on a processor with the DSP extension."""
+    channels = source.shape[-1]
     if operator.code is OpCode.AVERAGE_POOL_2D:
-        return (4 * channels,)
-    weights = _tensor(graph, operator, 1)
-    if weights is None or operator.code not in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D):
-        return ()
+        return 4 * channels
+    if weights is None:
+        return 0
     height, width = weights.shape[1:3]
     if operator.code is OpCode.CONV_2D:
         # arm_convolve_s8: two columns of int16, taps in fours; a 1×1 reads its input where it is.
-        return () if (height, width) == (1, 1) else (4 * (-(-height * width * channels // 4) * 4),)
-    if options.depth_multiplier != 1 or channels != output.shape[-1] or (height, width) == (3, 3):
-        return ()
-    return (2 * channels * height * width,)  # arm_depthwise_conv_s8_opt: one column of int16
+        return 0 if (height, width) == (1, 1) else 4 * (-(-height * width * channels // 4) * 4)
+    # arm_depthwise_conv_s8_opt: one column of int16; a 3×3 has a kernel of its own.
+    return 0 if channels != output.shape[-1] or (height, width) == (3, 3) else 2 * channels * height * width
 
 
 def _place(buffers: list[_Buffer]) -> None:

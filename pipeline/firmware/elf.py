@@ -41,6 +41,7 @@ class ElfReport:
 
     ``sections`` are those that take memory on the device. ``flash_bytes`` is the extent of the image in flash: code,
     constants and the initial values of .data, with the padding between them; it is the size of the .bin file.
+    ``load_bytes`` are the file bytes of all PT_LOAD segments: the same without the padding between segments.
     ``static_bytes`` is .data + .bss outside the arena.
     """
 
@@ -56,6 +57,7 @@ class ElfReport:
     model_hash: str
     model_id: str
     data_bytes: int = 0
+    load_bytes: int = 0
     functions: dict[str, int] = field(default_factory=dict, repr=False)
 
 
@@ -134,6 +136,7 @@ def _report(path: Path, elf: Any) -> ElfReport:
         model_hash=_identity(path, texts, "model_hash", r"[0-9a-f]{64}"),
         model_id=_identity(path, texts, "model_id", r"[A-Za-z0-9._-]{1,32}"),
         data_bytes=data,
+        load_bytes=sum(size for _, size in loaded),
         functions=functions,
     )
 

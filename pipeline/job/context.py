@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from pipeline.settings import Settings, Target
 if TYPE_CHECKING:
     from pipeline.datasets import DatasetSource
     from pipeline.estimate.model import Estimate, Limits, MemoryPlan
+    from pipeline.firmware.runtimes.protocol import Runtime
     from pipeline.graph.model import Graph
     from pipeline.validate import Verdict
 
@@ -80,15 +81,35 @@ class Context:
         return read(self.model)
 
     @cached_property
+    def runtime(self) -> Runtime:
+        """The inference engine."""
+        from pipeline.firmware.runtimes import open_runtime
+
+        return open_runtime(self.settings.runtime, tflm_tree=self.settings.tflm_tree)
+
+    @property
+    def least_arena(self) -> int | None:
+        """What the program on the device has asked for, where its arena was too small; None before that."""
+        path = self.run.path("firmware", "arena.json")
+        if not path.is_file():
+            return None
+        values = self.run.read_json("firmware/arena.json")
+        return int(values["arena_bytes"]) if values["model_hash"] == self.graph.sha256 else None
+
+    def enlarge_arena(self, arena_bytes: int) -> None:
+        """Plan with that much from now on."""
+        values = {"schema_version": 1, "model_hash": self.graph.sha256, "arena_bytes": arena_bytes}
+        self.run.write_json("firmware/arena.json", values)
+        for name in ("plan", "estimate"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
     def plan(self) -> MemoryPlan:
         """The memory plan that the firmware will run."""
-        from pipeline.estimate import plan
-
-        return plan(self.graph)
+        made = self.runtime.plan(self.graph)
+        return made if self.least_arena is None else replace(made, arena_bytes=max(made.arena_bytes, self.least_arena))
 
     @cached_property
     def estimate(self) -> Estimate:
         """What the program will need."""
-        from pipeline.estimate import estimate
-
-        return estimate(self.graph, self.board)
+        return self.runtime.estimate(self.graph, self.board, self.plan)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.device.protocol import Expected, Session
     from pipeline.estimate.model import MemoryPlan
     from pipeline.firmware.build import Firmware
+    from pipeline.firmware.runtimes.protocol import Runtime
     from pipeline.graph.model import Graph
 
 
@@ -35,9 +36,26 @@ class Recipe:
 
     Attributes:
         environment: PlatformIO environment; None: the board's local one.
+        runtime: Name of the inference engine.
+        tflm_tree: Source tree of TensorFlow Lite Micro, for ``tflm``.
+        least_arena: Bytes that the arena has at least, whatever the plan needs; see
+            :class:`~pipeline.errors.ArenaTooSmallError`.
     """
 
     environment: str | None = None
+    runtime: str = "aot"
+    tflm_tree: str | None = None
+    least_arena: int = 0
+
+    def engine(self) -> Runtime:
+        """The inference engine.
+
+        Raises:
+            UsageError: ``unknown-runtime``, ``tflm-tree-missing``, ``tflm-tree-incomplete``.
+        """
+        from pipeline.firmware.runtimes import open_runtime
+
+        return open_runtime(self.runtime, tflm_tree=self.tflm_tree)
 
 
 @contextlib.contextmanager
@@ -57,6 +75,7 @@ def workplace(board: Board, target: Target, recipe: Recipe, folder: Path | None)
 
     preflight.device(board, target)
     preflight.compiler(recipe.environment or board.build.local, board)
+    recipe.engine()
     with contextlib.ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="danas-")))
         platformio.demand_safe(place.resolve())
@@ -108,7 +127,6 @@ def make(
     """
     from pipeline.device.flash import Program
     from pipeline.device.protocol import Expected
-    from pipeline.estimate.planner import plan
     from pipeline.firmware import build, render
     from pipeline.graph.reader import parse
     from pipeline.graph.repack import self_contained
@@ -116,8 +134,10 @@ def make(
     recipe = recipe if recipe is not None else Recipe()
     content = self_contained(content)
     graph = parse(content)
-    memory = plan(graph)
-    rendered = render.render(graph, memory, board, into=into, environment=recipe.environment)
+    engine = recipe.engine()
+    memory = engine.plan(graph)
+    memory = replace(memory, arena_bytes=max(memory.arena_bytes, recipe.least_arena))
+    rendered = render.render(graph, memory, board, into=into, runtime=engine, environment=recipe.environment)
     firmware = build.build(rendered.folder, board, environment=recipe.environment, on_line=on_line)
     return Made(
         content=content,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import UsageError, printable
+from pipeline.errors import ArenaTooSmallError, UsageError, printable
 from pipeline.files import file_sha256, write_atomic
-from pipeline.job import deploying
+from pipeline.job import deploying, making
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import digest, missing
@@ -125,13 +125,27 @@ def device(context: Context, *, flash: bool, step: Step) -> contextlib.AbstractC
 
 
 def flash(context: Context, step: Step) -> tuple[Path, ...]:
-    """Put the program onto the device and see that this very build answers."""
+    """Put the program onto the device and see that this very build answers.
+
+    Where its arena is too small, which only the runtime can know for sure, it is built again with what that asks for.
+    """
+    try:
+        return _flash(context, step)
+    except ArenaTooSmallError as error:
+        context.display.note(f"Note: {error.what}; it is built again.")
+        context.enlarge_arena(error.needed)
+    built = (*making.estimate(context, step), *making.render(context, step), *making.build(context, step))
+    return (*built, *_flash(context, step))
+
+
+def _flash(context: Context, step: Step) -> tuple[Path, ...]:
     with (
         device(context, flash=True, step=step) as running,
         deploying.conversation(context.board, running) as conversation,
     ):
         conversation.connect()
         identity = conversation.verify(expected(context))
+        conversation.demand_ready()
         where = "emulated" if running.emulator else running.port
         step.result(f"{identity.board} answers with build {identity.build} ({where})")
         record = {

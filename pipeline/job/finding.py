@@ -15,13 +15,30 @@ from pipeline.runs import digest, missing
 from pipeline.settings import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipeline.boards import Board
+    from pipeline.estimate.model import Estimate
+    from pipeline.graph.model import Graph
     from pipeline.search import Candidate, Progress, SearchConfig
     from pipeline.search.training import Step as TrainingStep
 
 #: Best candidates that are quantized.
 FINALISTS = 3
 
-_SEARCH_SETTINGS = ("data", "group_by", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed")
+_SEARCH_SETTINGS = (
+    "runtime",
+    "data",
+    "group_by",
+    "preset",
+    "evaluations",
+    "time_s",
+    "sampler",
+    "ram",
+    "flash",
+    "macs",
+    "seed",
+)
 
 
 def demand_search(context: Context) -> None:
@@ -50,7 +67,7 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
         config(context),
         context.source,
         folder=context.run.path("search"),
-        estimate=engine.analytic(context.board, len(context.source.class_names)),
+        estimate=engine.analytic(context.board, len(context.source.class_names), of=runtime_estimate(context)),
         progress=lambda progress: _show(step, progress),
     )
     best = result.candidates[0] if result.candidates else None
@@ -72,6 +89,12 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
         + "\n",
     )
     return (path,)
+
+
+def runtime_estimate(context: Context) -> Callable[[Graph, Board], Estimate]:
+    """What a network will need with the run's inference engine."""
+    runtime = context.runtime
+    return lambda graph, board: runtime.estimate(graph, board, runtime.plan(graph))
 
 
 def config(context: Context) -> SearchConfig:

@@ -52,6 +52,8 @@ def validate(context: Context, step: Step) -> tuple[Path, ...]:
             elf_flash_bytes=built["flash_bytes"],
             host_outputs=tuple(bytes.fromhex(output) for output in host["outputs"]),
             notes=tuple(host["notes"]),
+            ram_tolerance=context.runtime.tolerances.ram,
+            flash_tolerance=context.runtime.tolerances.flash,
         )
     )
     step.result("PASS" if verdict.passed else "FAIL: " + ", ".join(check.title for check in verdict.failed))

@@ -68,6 +68,7 @@ def render(context: Context, step: Step) -> tuple[Path, ...]:
         context.plan,
         context.board,
         into=context.firmware,
+        runtime=context.runtime,
         environment=context.settings.environment,
     )
     step.result(f"build {rendered.build_id}")

@@ -10,15 +10,22 @@ from pipeline.errors import DoesNotFitError
 from pipeline.estimate import estimate
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import DataConfig, Genotype
+from pipeline.graph.model import Graph
 from pipeline.graph.skeleton import from_genotype
 from pipeline.search.space import Space
 
 Estimator = Callable[[Genotype], Estimate]
 
 
-def analytic(board: Board, classes: int) -> Estimator:
-    """The estimator of a real search: a genotype's shapes on a board; no weights, no TensorFlow."""
-    return lambda genotype: estimate(from_genotype(genotype, classes), board)
+def analytic(board: Board, classes: int, of: Callable[[Graph, Board], Estimate] = estimate) -> Estimator:
+    """The estimator of a real search: a genotype's shapes on a board; no weights, no TensorFlow.
+
+    Args:
+        board: The board type.
+        classes: Outputs of the network.
+        of: Estimates a Graph; that of the runtime ``aot`` where nothing else is said.
+    """
+    return lambda genotype: of(from_genotype(genotype, classes), board)
 
 
 class Feasibility:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -82,7 +83,8 @@ def _archive():
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
             for name, problem in zip(missing, workers.map(one, missing), strict=True):
-                print(f"Compiling {name}", flush=True)
+                sys.stdout.write(f"Compiling {name}\n")
+                sys.stdout.flush()
                 if problem:
                     workers.shutdown(cancel_futures=True)
                     raise SystemExit(problem)
