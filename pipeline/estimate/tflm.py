@@ -14,19 +14,30 @@ firmware says so before its first inference, and is then rendered again with wha
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from pipeline.boards import Board
+from pipeline.errors import UsageError
 from pipeline.estimate.macs import macs
 from pipeline.estimate.model import ALIGNMENT, Estimate, Item, MemoryPlan, Placement
-from pipeline.estimate.table import load
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions
 
 Kernels = Literal["reference", "cmsis_nn"]
 
 #: What the linker sets aside for the stack of a program with the interpreter, in bytes.
 STACK_RESERVE = 4096
+
+#: What programs take, measured; see :class:`Costs`.
+COSTS = Path(__file__).with_suffix(".toml")
+#: Bytes that the resolver keeps for an operator.
+_REGISTRATION = 36
+#: Bytes of stack to spare over what one kernel's program takes.
+_SPARE_STACK = 128
 
 # Bytes of TFLM's structures on a 32-bit processor.
 _ALLOCATORS = 36 + 44 + 36 + 8 + 8  # arena allocator, planner, MicroAllocator, builtin data allocator, subgraph
@@ -244,13 +255,76 @@ def _tensor(graph: Graph, operator: Operator, position: int) -> Tensor | None:
     return None if index is None else graph.tensors[index]
 
 
+class Costs(BaseModel):
+    """What programs with one kind of kernels take, in bytes.
+
+    Attributes:
+        code: Flash of a program with the smallest kernel, without the model: interpreter, command loop, port.
+        static: .data and .bss outside the arena, without what :func:`static_of` counts.
+        kernels: Flash that each operator's kernel adds.
+        stack: Stack of a program with each operator.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: int
+    static: int
+    kernels: dict[str, int]
+    stack: dict[str, int]
+
+
+def costs() -> dict[Kernels, Costs]:
+    """The table, by kind of kernels."""
+    with COSTS.open("rb") as file:
+        values = tomllib.load(file)
+    return {name: Costs.model_validate(values[name]) for name in ("reference", "cmsis_nn") if name in values}
+
+
+def toml(table: dict[Kernels, Costs]) -> str:
+    """The table as its file."""
+    lines = [
+        "# Bytes of code, static data and stack of programs with the TensorFlow Lite Micro interpreter. Not by hand:",
+        "#     python benchmarks/calibrate_tflm.py --tflm-tree PATH",
+    ]
+    for name, found in table.items():
+        lines += ["", f"[{name}]", f"code = {found.code}", f"static = {found.static}"]
+        for part, values in (("kernels", found.kernels), ("stack", found.stack)):
+            lines += ["", f"[{name}.{part}]", *(f"{key} = {value}" for key, value in sorted(values.items()))]
+    return "\n".join(lines) + "\n"
+
+
+def static_of(graph: Graph) -> int:
+    """Static data that depends on the model: the resolver, the profile, the copy of the first output."""
+    return _REGISTRATION * len(graph.codes) + 8 * len(graph.operators) + -(-graph.output.nbytes // 4) * 4
+
+
 def estimate(graph: Graph, board: Board, plan: MemoryPlan, kernels: Kernels) -> Estimate:
-    """What a program with the interpreter will need on a board."""
-    program = load(board.core.cpu).program
-    model = graph.file_bytes or _file_bytes(graph)
+    """What a program with the interpreter will need on a board; a Graph without data will do.
+
+    Raises:
+        UsageError: ``no-calibration`` for an operator that the table does not have.
+    """
+    table = costs()[kernels]
+    for code in graph.codes:
+        if code.value not in table.kernels:
+            raise UsageError(
+                "no-calibration",
+                f"the interpreter's table has no kernel {code}",
+                next="Write it again: python benchmarks/calibrate_tflm.py --tflm-tree PATH",
+            )
+    stack = max((table.stack[code.value] for code in graph.codes), default=0) + _SPARE_STACK
+    names = sorted(code.value for code in graph.codes)
     return Estimate(
-        ram=(Item(name="arena", bytes=plan.arena_bytes), Item(name="static", bytes=0), Item(name="stack", bytes=0)),
-        flash=(Item(name="model", bytes=model), Item(name="port", bytes=program.port_code)),
+        ram=(
+            Item(name="arena", bytes=plan.arena_bytes),
+            Item(name="static", bytes=table.static + static_of(graph)),
+            Item(name="stack", bytes=stack),
+        ),
+        flash=(
+            Item(name="model", bytes=graph.file_bytes or _file_bytes(graph)),
+            Item(name="interpreter and port", bytes=table.code),
+            *(Item(name=f"kernel {name}", bytes=max(table.kernels[name], 0)) for name in names),
+        ),
         stack_reserve=max(board.stack.reserve_bytes, STACK_RESERVE),
         macs=macs(graph),
     )

@@ -66,6 +66,7 @@ alignas(tflite::MicroInterpreter) uint8_t interpreter_storage[sizeof(tflite::Mic
 tflite::MicroInterpreter* interpreter = nullptr;
 tflite::SingleArenaBufferAllocator* allocator = nullptr;
 
+bool allocated = false;
 size_t arena_needed = 0;
 
 size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
@@ -79,7 +80,8 @@ bool start(const tflite::MicroOpResolver& operators, size_t bytes) {
   auto* const parts = tflite::MicroAllocator::Create(allocator, new (place) tflite::GreedyMemoryPlanner());
   interpreter = new (interpreter_storage)
       tflite::MicroInterpreter(tflite::GetModel(model::kFlatbuffer), operators, parts, nullptr, profiler);
-  return interpreter->AllocateTensors() == kTfLiteOk;
+  allocated = interpreter->AllocateTensors() == kTfLiteOk;
+  return allocated;
 }
 
 ElementType type_of(const TfLiteTensor& tensor) {
@@ -124,9 +126,9 @@ bool init() {
   return false;
 }
 
-EdgeTensor input() { return edge(interpreter == nullptr ? nullptr : interpreter->input(0)); }
+EdgeTensor input() { return edge(allocated ? interpreter->input(0) : nullptr); }
 
-EdgeTensor output() { return edge(interpreter == nullptr ? nullptr : interpreter->output(0)); }
+EdgeTensor output() { return edge(allocated ? interpreter->output(0) : nullptr); }
 
 bool invoke() {
   profiler->restart();
@@ -134,9 +136,7 @@ bool invoke() {
 }
 
 MemoryReport memory() {
-  if (interpreter == nullptr || arena_needed > model::kArenaBytes) {
-    return MemoryReport{model::kArenaBytes, arena_needed};
-  }
+  if (!allocated || arena_needed > model::kArenaBytes) return MemoryReport{model::kArenaBytes, arena_needed};
   return MemoryReport{model::kArenaBytes, interpreter->arena_used_bytes(), allocator->GetNonPersistentUsedBytes(),
                       allocator->GetPersistentUsedBytes()};
 }

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Write what the interpreter's kernels take, from a TFLM source tree: code, static data and stack of one each.
+
+For each operator a model of it alone is built with the runtime ``tflm`` and run on the emulated board. What an empty
+program has is the base; what a program has beyond it is the kernel's. Code that two kernels share is counted with both.
+
+    python benchmarks/calibrate_tflm.py --tflm-tree PATH [--tflm-tree PATH2]
+
+The kernels of each tree (reference or CMSIS-NN) replace their part of pipeline/estimate/tflm.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from calibrate import PROBES
+
+from pipeline import boards
+from pipeline.boards import Board
+from pipeline.estimate import tflm
+from pipeline.files import write_atomic
+from pipeline.firmware.runtimes.tree import TflmTree
+from pipeline.graph.inputs import random_inputs
+from pipeline.graph.model import Graph
+from pipeline.job import deploying
+from pipeline.job.deploying import Recipe
+from pipeline.settings import Target
+
+#: The program that the others are compared with: the smallest kernel.
+_BASE = "RELU"
+
+
+def measured(graph: Graph, board: Board, recipe: Recipe, into: Path) -> tuple[int, int, int]:
+    """Flash without the model's file, static data without the model's share, and stack; bytes."""
+    made = deploying.make(graph.content, board, into=into, recipe=recipe)
+    with (
+        deploying.started(made.program, board, Target(emulate=True)) as running,
+        deploying.conversation(board, running) as session,
+    ):
+        session.connect()
+        session.demand_ready()
+        session.load(random_inputs(graph.input, 1, seed=0).tobytes())
+        session.run()
+        session.output()
+        session.ops()
+        memory = session.memory()
+    flash = made.firmware.report.flash_bytes - len(graph.content)
+    return flash, memory.static_bytes - tflm.static_of(graph), memory.stack_used
+
+
+def calibrate(tree: str, board: Board, folder: Path, say: Callable[[str], None]) -> tuple[tflm.Kernels, tflm.Costs]:
+    """The costs of one tree's kernels, and which they are."""
+    recipe = Recipe(runtime="tflm", tflm_tree=tree)
+    found = {name: measured(probe(1), board, recipe, folder) for name, probe in PROBES.items()}
+    for name, figures in found.items():
+        say(f"{name}: flash {figures[0]}, static {figures[1]}, stack {figures[2]}")
+    base = found[_BASE][0]
+    code: dict[str, int] = {}
+    stack: dict[str, int] = {}
+    for name, (flash, _, depth) in found.items():
+        for operator in PROBES[name](1).codes:
+            code[operator.value] = max(code.get(operator.value, 0), flash - base)
+            stack[operator.value] = max(stack.get(operator.value, 0), depth)
+    kernels = tflm.Costs(code=base, static=max(figures[1] for figures in found.values()), kernels=code, stack=stack)
+    return TflmTree.open(Path(tree)).kernels, kernels
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Calibrate each tree."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--board", default="nucleo_f746zg", help="board with an emulated twin")
+    parser.add_argument("--tflm-tree", action="append", required=True, help="source tree; may be given several times")
+    options = parser.parse_args(arguments)
+    costs = tflm.costs()
+    for tree in options.tflm_tree:
+        with tempfile.TemporaryDirectory(prefix="danas-calibrate-") as folder:
+            name, found = calibrate(tree, boards.load(options.board), Path(folder) / "firmware", print)
+        costs[name] = found
+    write_atomic(tflm.COSTS, tflm.toml(costs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
