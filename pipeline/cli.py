@@ -41,6 +41,7 @@ from pipeline.commands.options import (
     checked,
     print_json,
     target_of,
+    tree_of,
 )
 from pipeline.commands.profile import profile
 
@@ -113,7 +114,8 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             seed=seed,
             images=images,
             environment=environment,
-            **_engine(runtime, tflm_tree),
+            runtime=runtime,
+            tflm_tree=tree_of(runtime, tflm_tree),
             data=_absolute(data),
             group_by=group_by,
             preset=preset,
@@ -162,8 +164,8 @@ def deploy(
     debug: DebugOption = False,
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
-    target, engine = target_of(emulate, port, serial_number), _engine(runtime, tflm_tree)
-    settings = _deploy_settings(model, board, ram, flash, target, engine, inputs, seed, images, environment)
+    target, tree = target_of(emulate, port, serial_number), tree_of(runtime, tflm_tree)
+    settings = _deploy_settings(model, board, ram, flash, target, runtime, tree, inputs, seed, images, environment)
     job = _new_job(settings, run, quiet)
     _finish(job, as_json)
 
@@ -228,8 +230,8 @@ def _model_or_run_command(name: str, text: str) -> None:
                 next="Add --board NAME; see `danas-deploy boards list`.",
             )
         else:
-            target, engine = target_of(False, None, None), _engine(runtime, tflm_tree)
-            settings = _deploy_settings(source, board, ram, flash, target, engine, environment=environment)
+            target, tree = target_of(False, None, None), tree_of(runtime, tflm_tree)
+            settings = _deploy_settings(source, board, ram, flash, target, runtime, tree, environment=environment)
             job = _new_job(settings, run, quiet, needs_board=False)
         _stage(job, name, as_json)
 
@@ -328,20 +330,14 @@ def _absolute(data: str) -> str:
     return f"folder:{Path(path).expanduser().resolve()}" if kind == "folder" and path else data
 
 
-def _engine(runtime: str, tree: str | None) -> dict[str, str | None]:
-    """The settings of the inference engine."""
-    from pipeline.settings import tflm_tree
-
-    return {"runtime": runtime, "tflm_tree": tflm_tree(tree) if runtime == "tflm" else None}
-
-
 def _deploy_settings(
     model: Path,
     board: str,
     ram: str | None,
     flash: str | None,
     target: Target,
-    engine: dict[str, str | None],
+    runtime: str,
+    tree: str | None,
     inputs: Path | None = None,
     seed: int = 0,
     images: int | None = None,
@@ -357,7 +353,8 @@ def _deploy_settings(
         seed=seed,
         images=images,
         environment=environment,
-        **engine,
+        runtime=runtime,
+        tflm_tree=tree,
         model=str(model.resolve()),
         inputs=str(inputs.resolve()) if inputs else None,
         ram=parse_size(ram) if ram else None,

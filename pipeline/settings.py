@@ -112,7 +112,7 @@ def _from_file(key: str) -> str | None:
             values = tomllib.load(file)
     except FileNotFoundError:
         return None
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # bad TOML, or no UTF-8
         raise _unreadable(printable(error)) from error
     value = values.get(key)
     if value is not None and not isinstance(value, str):

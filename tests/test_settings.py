@@ -1,5 +1,7 @@
 """Sizes, durations and counts as people type them; limits from the board and the user."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from pydantic import ValidationError
 
 from pipeline import boards
 from pipeline.errors import UsageError
-from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size
+from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size, tflm_tree
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,24 @@ def test_no_number_is_too_long_to_be_refused(parse, text: str = "9" * 5000) -> N
 def test_what_json_cannot_hold_is_refused(field: str) -> None:
     with pytest.raises(ValidationError, match="UTF-8"):
         Settings.model_validate({"kind": "search", "board": "nucleo_f746zg", field: "a\udcff"})
+
+
+def test_the_tflm_tree_is_named_by_option_environment_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DANAS_TFLM_TREE", raising=False)
+    assert tflm_tree(None) is None
+    (tmp_path / "danas.toml").write_text('tflm_tree = "trees/one"\nother = 3\n')
+    assert tflm_tree(None) == str(tmp_path / "trees" / "one")
+    monkeypatch.setenv("DANAS_TFLM_TREE", "/trees/two")
+    assert tflm_tree(None) == "/trees/two"
+    assert tflm_tree("three") == str(tmp_path / "three")
+
+
+@pytest.mark.parametrize("text", ["tflm_tree = 3", "tflm_tree = ", "\xff"])
+def test_a_damaged_settings_file_is_named(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DANAS_TFLM_TREE", raising=False)
+    (tmp_path / "danas.toml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError) as caught:
+        tflm_tree(None)
+    assert caught.value.id == "settings-file"

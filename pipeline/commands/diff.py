@@ -19,10 +19,13 @@ from pipeline.commands.options import (
     ModelArgument,
     PortOption,
     QuietOption,
+    RuntimeOption,
     SeedOption,
     SerialOption,
+    TreeOption,
     print_json,
     target_of,
+    tree_of,
 )
 
 ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Inputs that are compared.")]
@@ -40,6 +43,8 @@ def diff(
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
+    runtime: RuntimeOption = "aot",
+    tflm_tree: TreeOption = None,
     folder: FolderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -54,7 +59,8 @@ def diff(
     from pipeline.report.diff import diff_text
 
     kind, target = boards.load(board), target_of(emulate, port, serial_number)
-    recipe = deploying.Recipe(environment=environment)
+    tree = tree_of(runtime, tflm_tree)
+    recipe = deploying.Recipe(environment=environment, runtime=runtime, tflm_tree=tree)
     with (
         deploying.workplace(kind, target, recipe, folder) as place,
         display(quiet=quiet).step("Compare") as step,

@@ -101,6 +101,17 @@ def target_of(emulate: bool, port: str | None, serial_number: str | None) -> Tar
     return checked(Target, emulate=emulate, port=port, serial_number=serial_number)
 
 
+def tree_of(runtime: str, tree: str | None) -> str | None:
+    """The TFLM source tree for a runtime, by option, environment or danas.toml; None for a runtime without one.
+
+    Raises:
+        UsageError: ``settings-file``.
+    """
+    from pipeline.settings import tflm_tree
+
+    return tflm_tree(tree) if runtime == "tflm" else None
+
+
 def checked(made: Callable[..., T], /, **values: Any) -> T:
     """Settings or a Target of the options' values.
 

@@ -19,10 +19,13 @@ from pipeline.commands.options import (
     ModelArgument,
     PortOption,
     QuietOption,
+    RuntimeOption,
     SeedOption,
     SerialOption,
+    TreeOption,
     print_json,
     target_of,
+    tree_of,
 )
 
 ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Inputs; the figures are their mean.")]
@@ -38,6 +41,8 @@ def profile(
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
+    runtime: RuntimeOption = "aot",
+    tflm_tree: TreeOption = None,
     folder: FolderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -52,7 +57,8 @@ def profile(
     from pipeline.report.profile import profile_text
 
     shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number)
-    recipe = deploying.Recipe(environment=environment)
+    tree = tree_of(runtime, tflm_tree)
+    recipe = deploying.Recipe(environment=environment, runtime=runtime, tflm_tree=tree)
     with deploying.workplace(kind, target, recipe, folder) as place:
         content = content_of(model)
         with shown.step("Build") as step:

@@ -15,7 +15,8 @@ from pipeline.device.deadline import ManualClock
 from pipeline.device.fake import FakeDevice, Misbehaviour, fake_identity
 from pipeline.device.link import MemoryLink
 from pipeline.device.protocol import Expected, Session
-from pipeline.errors import DanasError, DeviceError
+from pipeline.device.replies import Memory
+from pipeline.errors import ArenaTooSmallError, DanasError, DeviceError
 
 
 def session_with(
@@ -61,6 +62,25 @@ def test_one_whole_measurement() -> None:
     assert session.memory().arena_used == 60_000
     assert session.name() == "danas-deploy"
     assert len(session.results()) == 2
+
+
+def test_a_runtime_that_has_not_started_says_what_it_needs() -> None:
+    def session(values: str) -> Session:
+        line = f"m-memory-[{values} static=1 stack_reserve=2 stack_used=2"
+        return session_with(Misbehaviour(replace={"memory": f"{line}]\r\nm-ready\r\n".encode()}))[0]
+
+    session("arena=512 used=512").demand_ready()
+    error = fails(session("arena=512 used=528").demand_ready)
+    assert isinstance(error, ArenaTooSmallError)
+    assert (error.id, error.needed) == ("arena-too-small", 528)
+
+
+def test_the_two_ends_of_an_arena_are_read() -> None:
+    line = b"m-memory-[arena=9 used=8 static=7 stack_reserve=6 stack_used=5 head=4 tail=3]\r\nm-ready\r\n"
+    session, _ = session_with(Misbehaviour(replace={"memory": line}))
+    assert session.memory() == Memory(9, 8, 7, 6, 5, 4, 3)
+    session, _ = session_with(Misbehaviour(replace={"memory": line.replace(b" tail=3", b"")}))
+    assert fails(session.memory).id == "garbled-line"
 
 
 def test_mlperf_tinys_way_gives_the_same() -> None:

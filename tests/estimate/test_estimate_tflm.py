@@ -1,0 +1,100 @@
+"""The interpreter's arena, as it is planned here and as it was measured."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.boards import Board
+from pipeline.errors import UsageError
+from pipeline.estimate import tflm
+from pipeline.genotype import Genotype
+from pipeline.graph.filling import filled
+from pipeline.graph.model import ActivationOptions, DType, Graph, NoOptions, OpCode, Operator, Tensor
+from pipeline.graph.skeleton import from_genotype
+
+KERNELS: tuple[tflm.Kernels, ...] = ("reference", "cmsis_nn")
+
+
+def _graph(sizes: list[int], wiring: list[tuple[OpCode, tuple[int, ...]]]) -> Graph:
+    """Tensor 0 is the input; operator i writes tensor i + 1."""
+    operators = tuple(
+        Operator(i, code, 1, inputs, (i + 1,), NoOptions() if code is OpCode.RESHAPE else ActivationOptions())
+        for i, (code, inputs) in enumerate(wiring)
+    )
+    tensors = tuple(Tensor(i, f"t{i}", (1, size), DType.INT8, None, constant=False) for i, size in enumerate(sizes))
+    return Graph(tensors, operators, (0,), (len(wiring),))
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    count = draw(st.integers(1, 20))
+    sizes = draw(st.lists(st.integers(1, 3000), min_size=count + 1, max_size=count + 1))
+    wiring = [
+        (
+            draw(st.sampled_from([OpCode.ADD, OpCode.RESHAPE])),
+            tuple(draw(st.lists(st.integers(0, index), min_size=1, max_size=2))),
+        )
+        for index in range(count)
+    ]
+    return _graph(sizes, wiring)
+
+
+@settings(max_examples=60, deadline=None)
+@given(graphs(), st.sampled_from(KERNELS))
+def test_nothing_that_lives_at_one_time_shares_a_byte(graph: Graph, kernels: tflm.Kernels) -> None:
+    found = tflm.arena(graph, kernels)
+    assert found.bytes % 16 == 0
+    assert found.bytes >= found.head + found.tail
+    for one, other in itertools.combinations(found.placements, 2):
+        apart = one.last < other.first or other.last < one.first
+        disjoint = one.offset + one.size <= other.offset or other.offset + other.size <= one.offset
+        # The input and what the first operator writes both begin at operator 0; TFLM has a scope before it.
+        assert apart or disjoint, (one, other)
+    assert max(place.offset + place.size for place in found.placements) <= found.head
+
+
+def test_a_reshape_is_a_copy() -> None:
+    graph = _graph([1000, 1000, 1000], [(OpCode.RESHAPE, (0,)), (OpCode.RESHAPE, (1,))])
+    assert tflm.arena(graph, "reference").head == 2 * 1008
+
+
+def test_a_small_model_needs_more_to_be_planned_than_to_run() -> None:
+    graph = _graph([16] * 30, [(OpCode.RESHAPE, (index,)) for index in range(29)])
+    found = tflm.arena(graph, "reference")
+    assert found.head == 32
+    assert found.bytes >= found.tail + 30 * (24 + 40)
+
+
+def test_the_order_is_tflms() -> None:
+    """By falling size, ties by falling index; first fit: what a plan by rising index would place elsewhere."""
+    wiring = [(OpCode.RESHAPE, (0,)), (OpCode.RESHAPE, (1,)), (OpCode.ADD, (2, 0))]
+    found = tflm.arena(_graph([32, 32, 32, 32], wiring), "reference")
+    assert {place.tensor: place.offset for place in found.placements} == {3: 0, 2: 32, 1: 0, 0: 64}
+
+
+def test_the_estimate_takes_a_genotype_and_its_network_alike(board: Board) -> None:
+    skeleton = from_genotype(Genotype.parse("64-rgb-d22000-a02"), 2)
+    graph = filled(skeleton, seed=1)
+    for kernels in KERNELS:
+        blind, seen = (tflm.estimate(one, board, tflm.plan(one, kernels), kernels) for one in (skeleton, graph))
+        assert abs(blind.ram_bytes - seen.ram_bytes) <= 0.02 * seen.ram_bytes
+        assert abs(blind.flash_bytes - seen.flash_bytes) <= 0.1 * seen.flash_bytes
+        assert blind.macs == seen.macs
+
+
+def test_an_operator_that_was_not_measured_is_named(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {name: costs.model_copy(update={"kernels": {}}) for name, costs in tflm.costs().items()}
+    monkeypatch.setattr(tflm, "costs", lambda: table)
+    graph = _graph([16, 16], [(OpCode.RESHAPE, (0,))])
+    with pytest.raises(UsageError) as caught:
+        tflm.estimate(graph, board, tflm.plan(graph, "reference"), "reference")
+    assert caught.value.id == "no-calibration"
+    assert "RESHAPE" in caught.value.what
+
+
+def test_the_table_is_written_as_it_is_read() -> None:
+    assert tflm.toml(tflm.costs()) == tflm.COSTS.read_text(encoding="utf-8")
