@@ -227,12 +227,14 @@ def _place(buffers: list[_Buffer]) -> None:
 
 
 def _tail(graph: Graph, kernels: Kernels, scratch: int) -> int:
-    total = _ALLOCATORS + _EVAL_TENSOR * len(graph.tensors) + _NODE * len(graph.operators) + _SCRATCH_HANDLE * scratch
-    for operator in graph.operators:
-        total += _OPTIONS.get(operator.code, 0)
-        # The tail grows downwards; a kernel's data starts at a multiple of 16 there, whatever lies above it.
-        for size in (_DATA.get(operator.code, (0, 0))[kernels == "cmsis_nn"], *_multipliers(graph, operator)):
-            total = _aligned(total + size) if size else total
+    total = _ALLOCATORS + _EVAL_TENSOR * len(graph.tensors) + _NODE * len(graph.operators)
+    # The options of all operators come first, then the data of all kernels, then what these prepare. The tail grows
+    # downwards, and what a kernel asks for starts at a multiple of 16.
+    total += sum(_OPTIONS.get(operator.code, 0) for operator in graph.operators)
+    data = [_DATA.get(operator.code, (0, 0))[kernels == "cmsis_nn"] for operator in graph.operators]
+    for size in (*data, *(size for operator in graph.operators for size in _multipliers(graph, operator))):
+        total = _aligned(total + size) if size else total
+    total += _SCRATCH_HANDLE * scratch
     for tensor in (graph.input, graph.output):
         total = _aligned(total + 4)  # the array of one pointer
         total += _TENSOR + (_AFFINE_QUANTIZATION + 8 if tensor.dtype is not DType.FLOAT32 else 0)
