@@ -28,16 +28,29 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_bars_by_what_a_layout_is_held_to(runtime: Any) -> None:
-    goal = runtime.Goal(ram_fastest=260, ram_least=240, flash_compact=400, flash_fastest=600, instructions=1000)
+    goal = runtime.goals.Goal(
+        ram_fastest=260, ram_least=240, flash_compact=400, flash_fastest=600, instructions=1000, ram_streamed=100
+    )
     assert goal.bars(runtime.Bars.SPEED) == (260, 600, 1000)
     assert goal.bars(runtime.Bars.RAM) == (240, 600, 1000)
     assert goal.bars(runtime.Bars.FLASH) == (260, 400, 1300)
     assert goal.bars(runtime.Bars.BALANCED) == (276, 460, 1150)
-    assert runtime.Goal(ram_fastest=260, ram_least=240).bars(runtime.Bars.FLASH) == (260, None, None)
+    assert goal.bars(runtime.Bars.STREAMED) == (100, None, None)
+    assert runtime.goals.Goal(ram_fastest=260, ram_least=240).bars(runtime.Bars.FLASH) == (260, None, None)
+
+
+def test_a_sheet_is_the_same_on_a_terminal_and_as_markdown(runtime: Any) -> None:
+    sheet = runtime.Sheet(
+        "Title", ("model", "runtime", "RAM", "bar"), (("a", "aot", "5", runtime.Verdict("> 4", False)),)
+    )
+    assert runtime.markdown(sheet).splitlines()[2:] == [
+        "| model | runtime | RAM | bar |", "|---|---|---:|---:|", "| a | aot | 5 | **> 4** |"
+    ]  # fmt: skip
+    assert all(text in runtime.terminal(sheet) for text in ("Title", "model", "> 4"))
 
 
 def test_each_goal_is_a_network_of_the_benchmark(runtime: Any) -> None:
-    assert set(runtime.GOALS) < {network.name for network in runtime.models.NETWORKS}
+    assert set(runtime.goals.GOALS) < {network.name for network in runtime.models.NETWORKS}
 
 
 def test_pictures_have_structure_and_are_the_same_for_the_same_seed(runtime: Any) -> None:
