@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write what the interpreter's kernels take, from a TFLM source tree: code, static data and stack of one each.
 
-For each operator a model of it alone is built with the runtime ``tflm`` and run on the emulated board. What an empty
-program has is the base; what a program has beyond it is the kernel's. Code that two kernels share is counted with both.
+For each operator a model of it alone is built with the runtime ``tflm`` and run on the emulated board. The smallest of
+these programs is the base; what a program has beyond it is the kernel's. Code that two kernels share is counted twice.
 
     python benchmarks/calibrate_tflm.py --tflm-tree PATH [--tflm-tree PATH2]
 
@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from calibrate import PROBES
+import calibrate as aot
 
 from pipeline import boards
 from pipeline.boards import Board
@@ -25,13 +25,20 @@ from pipeline.estimate import tflm
 from pipeline.files import write_atomic
 from pipeline.firmware.runtimes.tree import TflmTree
 from pipeline.graph.inputs import random_inputs
-from pipeline.graph.model import Graph
+from pipeline.graph.model import Graph, OpCode
 from pipeline.job import deploying
 from pipeline.job.deploying import Recipe
 from pipeline.settings import Target
 
-#: The program that the others are compared with: the smallest kernel.
-_BASE = "RELU"
+#: Models of one operator; those of the runtime aot, and what shares a kernel there but has one of its own here.
+PROBES: dict[str, Callable[[int], Graph]] = {
+    **aot.PROBES,
+    "RELU6": aot._activations(OpCode.RELU6),
+    "LOGISTIC": aot._activations(OpCode.LOGISTIC),
+    "RESHAPE": lambda _: aot._base(),
+}
+#: Operators that are taken for another one: of the same source file, or as small.
+_LIKE = {OpCode.PADV2: OpCode.PAD, OpCode.SQUEEZE: OpCode.RESHAPE, OpCode.STRIDED_SLICE: OpCode.TRANSPOSE}
 
 
 def measured(graph: Graph, board: Board, recipe: Recipe, into: Path) -> tuple[int, int, int]:
@@ -55,17 +62,22 @@ def measured(graph: Graph, board: Board, recipe: Recipe, into: Path) -> tuple[in
 def calibrate(tree: str, board: Board, folder: Path, say: Callable[[str], None]) -> tuple[tflm.Kernels, tflm.Costs]:
     """The costs of one tree's kernels, and which they are."""
     recipe = Recipe(runtime="tflm", tflm_tree=tree)
-    found = {name: measured(probe(1), board, recipe, folder) for name, probe in PROBES.items()}
-    for name, figures in found.items():
-        say(f"{name}: flash {figures[0]}, static {figures[1]}, stack {figures[2]}")
-    base = found[_BASE][0]
+    found: dict[str, tuple[int, int, int]] = {}
+    for name, probe in PROBES.items():
+        found[name] = measured(probe(1), board, recipe, folder)
+        say(f"{name}: flash {found[name][0]}, static {found[name][1]}, stack {found[name][2]}")
+    base = min(flash for flash, _, _ in found.values())
     code: dict[str, int] = {}
-    stack: dict[str, int] = {}
-    for name, (flash, _, depth) in found.items():
+    static: dict[str, int] = {}
+    depth: dict[str, int] = {}
+    for name, figures in found.items():
         for operator in PROBES[name](1).codes:
-            code[operator.value] = max(code.get(operator.value, 0), flash - base)
-            stack[operator.value] = max(stack.get(operator.value, 0), depth)
-    kernels = tflm.Costs(code=base, static=max(figures[1] for figures in found.values()), kernels=code, stack=stack)
+            for part, figure in zip((code, static, depth), (figures[0] - base, *figures[1:]), strict=True):
+                part[operator.value] = max(part.get(operator.value, 0), figure)
+    for taken, other in _LIKE.items():
+        for part in (code, static, depth):
+            part[taken.value] = part[other.value]
+    kernels = tflm.Costs(code=base, kernels=code, static=static, stack=depth)
     return TflmTree.open(Path(tree)).kernels, kernels
 
 

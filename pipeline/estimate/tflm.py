@@ -6,7 +6,8 @@ ties by falling index, first fit among what lives at the same time). Its tail ho
 interpreter: a few structures a tensor and an operator, whose sizes on a 32-bit processor are in the tables below, and
 each kernel's data, two words a channel for convolutions among them (source: micro_allocator.cc and the kernels'
 Prepare functions). While it plans, the interpreter keeps lists in the head; a small model needs more for those than
-for its activations.
+for its activations. Kernels look at descriptions of their tensors, channel by channel, while they prepare; a wide
+dense layer needs more for those than to run.
 
 The tables were read from TFLM of August 2026 with GCC 12.2. Another version may need a little more or less: the
 firmware says so before its first inference, and is then rendered again with what it asks for.
@@ -66,6 +67,8 @@ _OPTIONS = {
     OpCode.RESHAPE: 36,
     OpCode.SQUEEZE: 36,
     OpCode.SOFTMAX: 4,
+    OpCode.STRIDED_SLICE: 24,
+    OpCode.SPLIT: 4,
 }
 #: Bytes of a kernel's own data: reference kernels, CMSIS-NN kernels.
 _DATA = {
@@ -88,6 +91,7 @@ _DATA = {
     OpCode.SOFTMAX: (56, 56),
     OpCode.QUANTIZE: (32, 32),
     OpCode.DEQUANTIZE: (32, 32),
+    OpCode.STRIDED_SLICE: (76, 76),
 }
 
 
@@ -123,8 +127,8 @@ def arena(graph: Graph, kernels: Kernels) -> Arena:
     _place(buffers)
     scratch = sum(buffer.tensor < 0 for buffer in buffers)
     head = max((buffer.end for buffer in buffers), default=0)
-    tail = _tail(graph, kernels, scratch)
-    planning = (
+    tail, preparing = _tail(graph, kernels)
+    lists = (
         _SCRATCH_REQUEST * (scratch + _MOST_REQUESTS)
         + 4
         + _ALLOCATION_INFO * (len(graph.tensors) + scratch)
@@ -136,7 +140,7 @@ def arena(graph: Graph, kernels: Kernels) -> Arena:
     return Arena(
         head=head,
         tail=tail,
-        bytes=_aligned(max(head, planning) + tail),
+        bytes=_aligned(max(head + tail, lists + tail, preparing)),
         placements=tuple(
             Placement(buffer.tensor, buffer.offset, buffer.size, max(buffer.first - 1, 0), max(buffer.last - 1, 0))
             for buffer in buffers
@@ -226,19 +230,38 @@ def _place(buffers: list[_Buffer]) -> None:
         placed.sort(key=lambda item: item.offset)
 
 
-def _tail(graph: Graph, kernels: Kernels, scratch: int) -> int:
+def _tail(graph: Graph, kernels: Kernels) -> tuple[int, int]:
+    """The tail, and the most that tail and head take while kernels prepare, one after the other."""
     total = _ALLOCATORS + _EVAL_TENSOR * len(graph.tensors) + _NODE * len(graph.operators)
     # The options of all operators come first, then the data of all kernels, then what these prepare. The tail grows
     # downwards, and what a kernel asks for starts at a multiple of 16.
     total += sum(_OPTIONS.get(operator.code, 0) for operator in graph.operators)
-    data = [_DATA.get(operator.code, (0, 0))[kernels == "cmsis_nn"] for operator in graph.operators]
-    for size in (*data, *(size for operator in graph.operators for size in _multipliers(graph, operator))):
+    for operator in graph.operators:
+        size = _DATA.get(operator.code, (0, 0))[kernels == "cmsis_nn"]
         total = _aligned(total + size) if size else total
-    total += _SCRATCH_HANDLE * scratch
+    most, requests = 0, 0
+    for operator in graph.operators:
+        for size in _multipliers(graph, operator):
+            total = _aligned(total + size) if size else total
+        most = max(most, total + _SCRATCH_REQUEST * (requests + _MOST_REQUESTS) + _looked_at(graph, operator))
+        requests += len(_scratch_of(graph, operator, kernels))
+    total += _SCRATCH_HANDLE * requests
     for tensor in (graph.input, graph.output):
         total = _aligned(total + 4)  # the array of one pointer
         total += _TENSOR + (_AFFINE_QUANTIZATION + 8 if tensor.dtype is not DType.FLOAT32 else 0)
-    return total
+    return total, most
+
+
+def _looked_at(graph: Graph, operator: Operator) -> int:
+    """Bytes of the descriptions of an operator's tensors, which its kernel has while it prepares."""
+    sizes = []
+    for index in (*operator.inputs, *operator.outputs):
+        quantization = None if index is None else graph.tensors[index].quantization
+        scales = 0 if quantization is None else len(quantization.scales)
+        sizes.append(0 if index is None else _TENSOR + (_AFFINE_QUANTIZATION + 4 + 4 * scales if scales else 0))
+    if operator.code in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D):
+        return 2 * sum(sizes) - (sizes[2] if len(operator.inputs) > 2 else 0)  # all but the bias twice
+    return 2 * sum(sizes) if operator.code is OpCode.MEAN else sum(sizes)
 
 
 def _multipliers(graph: Graph, operator: Operator) -> tuple[int, ...]:
@@ -262,16 +285,16 @@ class Costs(BaseModel):
 
     Attributes:
         code: Flash of a program with the smallest kernel, without the model: interpreter, command loop, port.
-        static: .data and .bss outside the arena, without what :func:`static_of` counts.
         kernels: Flash that each operator's kernel adds.
+        static: .data and .bss outside the arena of a program with each operator, without what :func:`static_of` counts.
         stack: Stack of a program with each operator.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: int
-    static: int
     kernels: dict[str, int]
+    static: dict[str, int]
     stack: dict[str, int]
 
 
@@ -289,8 +312,8 @@ def toml(table: dict[Kernels, Costs]) -> str:
         "#     python benchmarks/calibrate_tflm.py --tflm-tree PATH",
     ]
     for name, found in table.items():
-        lines += ["", f"[{name}]", f"code = {found.code}", f"static = {found.static}"]
-        for part, values in (("kernels", found.kernels), ("stack", found.stack)):
+        lines += ["", f"[{name}]", f"code = {found.code}"]
+        for part, values in (("kernels", found.kernels), ("static", found.static), ("stack", found.stack)):
             lines += ["", f"[{name}.{part}]", *(f"{key} = {value}" for key, value in sorted(values.items()))]
     return "\n".join(lines) + "\n"
 
@@ -314,13 +337,13 @@ def estimate(graph: Graph, board: Board, plan: MemoryPlan, kernels: Kernels) -> 
                 f"the interpreter's table has no kernel {code}",
                 next="Write it again: python benchmarks/calibrate_tflm.py --tflm-tree PATH",
             )
-    stack = max((table.stack[code.value] for code in graph.codes), default=0) + _SPARE_STACK
     names = sorted(code.value for code in graph.codes)
+    static, stack = (max((part[name] for name in names), default=0) for part in (table.static, table.stack))
     return Estimate(
         ram=(
             Item(name="arena", bytes=plan.arena_bytes),
-            Item(name="static", bytes=table.static + static_of(graph)),
-            Item(name="stack", bytes=stack),
+            Item(name="static", bytes=static + static_of(graph)),
+            Item(name="stack", bytes=stack + _SPARE_STACK),
         ),
         flash=(
             Item(name="model", bytes=graph.file_bytes or _file_bytes(graph)),

@@ -56,6 +56,46 @@ class Profiler : public tflite::MicroProfilerInterface {
   TF_LITE_REMOVE_VIRTUAL_DELETE
 };
 
+// Two things tell how large an arena must be beyond what is in use at the end: kernels look at their tensors through
+// copies that are dropped again, and the planner keeps lists. So the most that was ever taken is watched. There are no
+// members: it takes the bytes in the arena that the allocator would take which the interpreter makes itself.
+size_t most_taken = 0;
+size_t taken_before_planning = 0;
+
+class WatchedAllocator : public tflite::SingleArenaBufferAllocator {
+ public:
+  WatchedAllocator(uint8_t* arena, size_t bytes) : tflite::SingleArenaBufferAllocator(arena, bytes) {}
+
+  uint8_t* AllocateTemp(size_t size, size_t alignment) override {
+    // All that is left goes to the planner, which needs a part of it.
+    const bool planner = size == GetAvailableMemory(alignment);
+    if (planner) taken_before_planning = GetUsedBytes() + alignment;
+    uint8_t* const result = tflite::SingleArenaBufferAllocator::AllocateTemp(size, alignment);
+    if (!planner) note();
+    return result;
+  }
+
+  uint8_t* AllocatePersistentBuffer(size_t size, size_t alignment) override {
+    uint8_t* const result = tflite::SingleArenaBufferAllocator::AllocatePersistentBuffer(size, alignment);
+    note();
+    return result;
+  }
+
+  TfLiteStatus ResizeBuffer(uint8_t* buffer, size_t size, size_t alignment) override {
+    const TfLiteStatus status = tflite::SingleArenaBufferAllocator::ResizeBuffer(buffer, size, alignment);
+    note();
+    return status;
+  }
+
+ private:
+  void note() {
+    if (GetUsedBytes() > most_taken) most_taken = GetUsedBytes();
+  }
+
+  TF_LITE_REMOVE_VIRTUAL_DELETE
+};
+static_assert(sizeof(WatchedAllocator) == sizeof(tflite::SingleArenaBufferAllocator), "it must take no more");
+
 // Interpreter and profiler are no objects of their own: nothing is to be destroyed when the program ends.
 alignas(Profiler) uint8_t profiler_storage[sizeof(Profiler)];
 Profiler* profiler = nullptr;
@@ -64,7 +104,7 @@ Profiler* profiler = nullptr;
 // is in the arena.
 alignas(tflite::MicroInterpreter) uint8_t interpreter_storage[sizeof(tflite::MicroInterpreter)];
 tflite::MicroInterpreter* interpreter = nullptr;
-tflite::SingleArenaBufferAllocator* allocator = nullptr;
+WatchedAllocator* allocator = nullptr;
 
 bool allocated = false;
 size_t arena_needed = 0;
@@ -74,13 +114,19 @@ size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kA
 // True when the model's tensors fit into that much memory from the arena's beginning on. The parts are those that the
 // interpreter would make itself; made here, they tell head and tail apart.
 bool start(const tflite::MicroOpResolver& operators, size_t bytes) {
-  allocator = tflite::SingleArenaBufferAllocator::Create(model::kArena, bytes);
-  void* const place =
-      allocator->AllocatePersistentBuffer(sizeof(tflite::GreedyMemoryPlanner), alignof(tflite::GreedyMemoryPlanner));
-  auto* const parts = tflite::MicroAllocator::Create(allocator, new (place) tflite::GreedyMemoryPlanner());
+  most_taken = 0;
+  WatchedAllocator first(model::kArena, bytes);
+  void* place = first.AllocatePersistentBuffer(sizeof(WatchedAllocator), alignof(WatchedAllocator));
+  allocator = new (place) WatchedAllocator(first);
+  place = allocator->AllocatePersistentBuffer(sizeof(tflite::GreedyMemoryPlanner), alignof(tflite::GreedyMemoryPlanner));
+  auto* const planner = new (place) tflite::GreedyMemoryPlanner();
+  auto* const parts = tflite::MicroAllocator::Create(allocator, planner);
   interpreter = new (interpreter_storage)
       tflite::MicroInterpreter(tflite::GetModel(model::kFlatbuffer), operators, parts, nullptr, profiler);
   allocated = interpreter->AllocateTensors() == kTfLiteOk;
+  const size_t buffers = static_cast<size_t>(planner->GetBufferCount());
+  const size_t planning = taken_before_planning + buffers * tflite::GreedyMemoryPlanner::per_buffer_size();
+  if (planning > most_taken) most_taken = planning;
   return allocated;
 }
 
@@ -105,25 +151,17 @@ EdgeTensor edge(const TfLiteTensor* tensor) {
 }  // namespace
 
 // How much memory a model takes is known once its tensors are allocated, and kernels do not check every allocation
-// that fails. So it is first given all RAM from the arena on, which nothing else uses; then the arena. Where that is
-// too small, the smallest size that works is found out, and memory() tells it.
+// that fails: an arena must not be tried that may be too small. So the model is first given all RAM from the arena on,
+// which nothing else uses, and then the arena, where that is enough. Where it is not, memory() tells what would be.
 bool init() {
   const tflite::MicroOpResolver* operators = model::operators();
   if (operators == nullptr || tflite::GetModel(model::kFlatbuffer)->version() != TFLITE_SCHEMA_VERSION) return false;
   profiler = new (profiler_storage) Profiler();
   const size_t room = static_cast<size_t>(danas_ram_end - model::kArena);
-  if (!start(*operators, room)) {
-    arena_needed = room + 1;
-    return false;
-  }
-  arena_needed = aligned(interpreter->arena_used_bytes());
-  if (arena_needed <= model::kArenaBytes) {
-    if (start(*operators, model::kArenaBytes)) return true;
-    arena_needed = aligned(model::kArenaBytes + 1);
-  }
-  // Planning takes memory of its own for a while, so the bytes in use may not be enough.
-  while (!start(*operators, arena_needed)) arena_needed += kAlignment;
-  return false;
+  arena_needed = room + 1;
+  if (!start(*operators, room)) return false;
+  arena_needed = aligned(most_taken);
+  return arena_needed <= model::kArenaBytes && start(*operators, model::kArenaBytes);
 }
 
 EdgeTensor input() { return edge(allocated ? interpreter->input(0) : nullptr); }

@@ -79,6 +79,8 @@ _FILES = {
     OpCode.RELU: "activations",
     OpCode.RELU6: "activations",
 }
+#: Sources, by their stems, that a kernel needs besides its own.
+_ALSO = {OpCode.DEPTHWISE_CONV_2D: "conv_common"}
 #: Methods of MicroMutableOpResolver whose name is not made from the operator's by rule.
 _METHODS = {OpCode.PADV2: "AddPadV2"}
 #: Its messages are its profiling: it calls the profiler in builds with messages alone.
@@ -154,7 +156,7 @@ class TflmTree:
         stems = {*_SHARED_KERNELS}
         for code in codes:
             stem = kernel_file(code)
-            stems |= {stem, f"{stem}_common"}
+            stems |= {stem, f"{stem}_common", _ALSO.get(code, stem)}
         found += [path for path in self._in(f"{_MICRO}/kernels") if path.stem in stems]
         if self.kernels == "cmsis_nn":
             found += [path for path in self._in(f"{_MICRO}/kernels/cmsis_nn") if path.stem in stems]
