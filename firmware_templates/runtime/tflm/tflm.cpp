@@ -161,7 +161,9 @@ bool init() {
   arena_needed = room + 1;
   if (!start(*operators, room)) return false;
   arena_needed = aligned(most_taken);
-  return arena_needed <= model::kArenaBytes && start(*operators, model::kArenaBytes);
+  if (arena_needed > model::kArenaBytes) return false;
+  if (!start(*operators, model::kArenaBytes)) arena_needed = aligned(model::kArenaBytes + 1);
+  return allocated;
 }
 
 EdgeTensor input() { return edge(allocated ? interpreter->input(0) : nullptr); }

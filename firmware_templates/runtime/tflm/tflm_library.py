@@ -17,6 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from pipeline.firmware.runtimes.tree import TflmTree
+
 Import("env", "pio_lib_builder")  # noqa: F821 - SCons defines it
 
 #: Upstream's levels: kernels for speed, the interpreter for size.
@@ -75,6 +77,8 @@ def _archive():
         if archive.is_file():
             return archive
         missing = [name for name in sources if not _object(folder, name).is_file()]
+        if missing and TflmTree(_ROOT).sha256 != _TREE["sha256"]:
+            raise SystemExit(f"error: the TFLM tree {_ROOT} has changed since the sources were rendered: render again")
 
         def one(name):
             profiled = name in _TREE["profiled"]
