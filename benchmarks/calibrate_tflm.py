@@ -87,12 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--board", default="nucleo_f746zg", help="board with an emulated twin")
     parser.add_argument("--tflm-tree", action="append", required=True, help="source tree; may be given several times")
     options = parser.parse_args(arguments)
-    costs = tflm.costs()
     for tree in options.tflm_tree:
         with tempfile.TemporaryDirectory(prefix="danas-calibrate-") as folder:
             name, found = calibrate(tree, boards.load(options.board), Path(folder) / "firmware", print)
-        costs[name] = found
-    write_atomic(tflm.COSTS, tflm.toml(costs))
+        write_atomic(tflm.COSTS, tflm.toml({**tflm.costs(), name: found}))
     return 0
 
 
