@@ -266,8 +266,7 @@ def test_a_smaller_ram_is_a_smaller_ram(board: Board, probe: Path) -> None:
 
 @pytest.mark.slow
 def test_a_cortex_m4_is_another_core(board: Board, probe: Path) -> None:
-    assert board.emulator is not None
-    other = board.model_copy(update={"emulator": board.emulator.model_copy(update={"cpu": "cortex-m4"})})
+    other = board.model_copy(update={"core": board.core.model_copy(update={"cpu": "cortex-m4"})})
     with emulated.start(other, probe) as device:
         talker = Talker(device.port)
         assert talker.ask(b"p")[0] == 0x410FC241

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.boards import Board
-from pipeline.device.emulator import image
-from pipeline.device.emulator.counting import BlockCounter, PythonState, instructions_in
-from pipeline.device.emulator.peripherals import (
+from pipeline.device.emulator import families, image
+from pipeline.device.emulator.core import (
     CCSIDR,
     CSSELR,
     DEMCR,
@@ -22,8 +21,9 @@ from pipeline.device.emulator.peripherals import (
     DWT_CYCCNT,
     DWT_LAR,
     DWT_UNLOCK,
-    Peripherals,
 )
+from pipeline.device.emulator.counting import BlockCounter, PythonState, instructions_in
+from pipeline.device.emulator.registers import Registers
 from pipeline.device.emulator.terminal import Terminal
 from pipeline.errors import FlashError
 
@@ -43,9 +43,8 @@ def state() -> PythonState:
 
 
 @pytest.fixture
-def registers(board: Board, state: PythonState, terminal: Terminal) -> Peripherals:
-    assert board.emulator is not None
-    return Peripherals(board, board.emulator, state, terminal)
+def registers(board: Board, state: PythonState, terminal: Terminal) -> Registers:
+    return Registers(board, families.of(board), state, terminal)
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -67,7 +66,7 @@ def test_blocks_in_flash_are_decoded_once_and_those_in_ram_each_time(state: Pyth
     assert counter.enter(0x20000002, 2) is True
 
 
-def test_clock_registers_answer_what_start_up_code_polls(registers: Peripherals) -> None:
+def test_clock_registers_answer_what_start_up_code_polls(registers: Registers) -> None:
     rcc, pwr = 0x40023800, 0x40007000
     assert registers.read(rcc, 4) & (1 << 17) == 0
     registers.write(rcc, 4, 1 << 16)
@@ -79,7 +78,7 @@ def test_clock_registers_answer_what_start_up_code_polls(registers: Peripherals)
     assert registers.read(rcc, 4) == 0
 
 
-def test_registers_remember_bytes_and_halfwords(registers: Peripherals) -> None:
+def test_registers_remember_bytes_and_halfwords(registers: Registers) -> None:
     registers.write(0x40020C00, 4, 0x11223344)
     registers.write(0x40020C01, 1, 0xAB)
     registers.write(0x40020C02, 2, 0xCDEF)
@@ -87,7 +86,7 @@ def test_registers_remember_bytes_and_halfwords(registers: Peripherals) -> None:
     assert registers.read(0x40020C03, 1) == 0xCD
 
 
-def test_the_core_is_a_cortex_m7_with_4_kb_caches(registers: Peripherals) -> None:
+def test_the_core_is_a_cortex_m7_with_4_kb_caches(registers: Registers) -> None:
     assert registers.read(0xE000ED00, 4) == 0x410FC271
     registers.write(0xE000ED00, 4, 0)
     assert registers.read(0xE000ED00, 4) == 0x410FC271
@@ -98,7 +97,7 @@ def test_the_core_is_a_cortex_m7_with_4_kb_caches(registers: Peripherals) -> Non
         assert sets * ways * line == 4096
 
 
-def test_the_cycle_counter_runs_only_when_unlocked_and_enabled(registers: Peripherals, state: PythonState) -> None:
+def test_the_cycle_counter_runs_only_when_unlocked_and_enabled(registers: Registers, state: PythonState) -> None:
     registers.write(DWT_CTRL, 4, 1)
     registers.write(DEMCR, 4, 1 << 24)
     state.instructions = 100
@@ -117,7 +116,7 @@ def test_the_cycle_counter_runs_only_when_unlocked_and_enabled(registers: Periph
     assert registers.read(DWT_CYCCNT, 4) == 0x10 + 1000
 
 
-def test_the_uart_is_silent_until_enabled(board: Board, registers: Peripherals, terminal: Terminal) -> None:
+def test_the_uart_is_silent_until_enabled(board: Board, registers: Registers, terminal: Terminal) -> None:
     uart = board.serial.base
     host = os.open(terminal.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:
