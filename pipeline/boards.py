@@ -87,7 +87,7 @@ class UsbId(_Frozen):
 
 
 class Build(_Frozen):
-    """PlatformIO environments: ``local`` needs no registry; ``registry`` is PlatformIO's own platform, where it has one."""
+    """PlatformIO environments: ``local`` needs no registry; ``registry`` is PlatformIO's own platform, if any."""
 
     local: _Identifier
     registry: _Identifier | None = None

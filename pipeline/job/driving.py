@@ -189,7 +189,7 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
     notes: list[str] = []
     count = context.settings.images or DEFAULT_IMAGES
     with device(context, flash=False, step=step) as running, session(context, running) as conversation:
-        if running.emulator is not None and running.emulator.path != "native" and context.settings.images is None:
+        if running.emulator is not None and running.emulator.path == "python" and context.settings.images is None:
             count = IMAGES_WITHOUT_NATIVE_PATH
             reason = running.emulator.statistics().path_reason
             notes.append(f"only {count} inputs: the emulator's compiled path is not available ({printable(reason)})")

@@ -56,6 +56,8 @@ void put(uint8_t byte) { Uart::put(byte); }
 
 int get() { return Uart::get(); }
 
+uint32_t cycles() { return cortex_m::cycle_counter(); }
+
 uint32_t clock_hz() { return board::kClockHz; }
 
 }  // namespace port
