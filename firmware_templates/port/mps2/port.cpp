@@ -39,7 +39,6 @@ void start_timer() {
 namespace port {
 
 void init() {
-  cortex_m::enable_faults();
   cortex_m::enable_caches();
   cortex_m::start_cycle_counter();
   const uint32_t before = cortex_m::cycle_counter();

@@ -44,7 +44,6 @@ void start_uart(uint32_t clock_select, uint32_t kernel_hz) {
 namespace port {
 
 void init() {
-  cortex_m::enable_faults();
   stm32l4::start_clock();
   cortex_m::start_cycle_counter();
   start_uart(stm32l4::kLpuart1SelSysclk, board::kClockHz);
