@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import boards
 from pipeline.boards import Board
 from pipeline.device.emulator import families, image
 from pipeline.device.emulator.core import (
@@ -25,7 +26,7 @@ from pipeline.device.emulator.core import (
 from pipeline.device.emulator.counting import BlockCounter, PythonState, instructions_in
 from pipeline.device.emulator.registers import Registers
 from pipeline.device.emulator.terminal import Terminal
-from pipeline.errors import FlashError
+from pipeline.errors import FlashError, UsageError
 
 TOP = 0x20000800
 
@@ -76,6 +77,41 @@ def test_clock_registers_answer_what_start_up_code_polls(registers: Registers) -
     assert not registers.read(pwr + 4, 4) & (1 << 17)
     registers.write(rcc, 4, 0)
     assert registers.read(rcc, 4) == 0
+
+
+def test_an_stm32l4s_clock_registers_answer(state: PythonState, terminal: Terminal) -> None:
+    other = boards.load("nucleo_l4r5zi")
+    registers = Registers(other, families.of(other), state, terminal)
+    rcc, pwr = 0x40021000, 0x40007000
+    assert registers.read(rcc, 4) == 0x63
+    registers.write(rcc, 4, 0x63 | 1 << 8 | 1 << 24)
+    assert registers.read(rcc, 4) == 0x63 | 1 << 8 | 1 << 10 | 1 << 24 | 1 << 25
+    for switch in range(4):
+        registers.write(rcc + 8, 4, switch)
+        assert registers.read(rcc + 8, 4) == switch | switch << 2
+    assert registers.read(pwr + 0x80, 4) == 1 << 8
+    # The debug registers of a Cortex-M4 have no lock.
+    registers.write(DEMCR, 4, 1 << 24)
+    registers.write(DWT_CTRL, 4, 1)
+    state.instructions += 70
+    assert registers.read(DWT_CYCCNT, 4) == 70
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_a_familys_windows_hold_its_registers(name: str) -> None:
+    family = families.FAMILIES[name]
+    assert all(window.base % 4096 == window.bytes % 4096 == 0 for window in family.windows)
+    wanted = {*family.reset, *(answer.register for answer in family.answers)}
+    wanted |= {board.serial.base for board in map(boards.load, boards.names()) if board.port == name}
+    for address in wanted:
+        assert any(window.base <= address < window.base + window.bytes for window in family.windows)
+
+
+def test_a_family_that_nobody_has_described_is_refused(board: Board) -> None:
+    with pytest.raises(UsageError) as caught:
+        families.of(board.model_copy(update={"port": "stm32x9"}))
+    assert caught.value.id == "no-emulator"
+    assert "stm32f7" in caught.value.why
 
 
 def test_registers_remember_bytes_and_halfwords(registers: Registers) -> None:
