@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from pipeline import boards
-from pipeline.boards import Board
 from pipeline import estimate as package
+from pipeline.boards import Board
 from pipeline.errors import UsageError
 from pipeline.estimate import Estimate, Limits, estimate, plan
 from pipeline.estimate.kernels import constant_bytes, name_bytes, words
