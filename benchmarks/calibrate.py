@@ -54,9 +54,11 @@ from pipeline.graph.model import (
     OpCode,
     PadOptions,
     SoftmaxOptions,
+    SplitOptions,
+    TransposeOptions,
     WindowOptions,
 )
-from pipeline.graph.operators import MAX_CONCATENATED
+from pipeline.graph.operators import MAX_CONCATENATED, MAX_SPLIT
 from pipeline.graph.reader import parse
 from pipeline.graph.skeleton import from_genotype
 from pipeline.graph.writer import ModelWriter
@@ -105,6 +107,7 @@ class _Chain:
         again: bool = False,
         operand: tuple[int, ...] | None = None,
         operands: int = 1,
+        numbers: tuple[int, ...] = (),
         dtype: DType = DType.INT8,
         scale: float = 0.05,
         zero_point: int = 0,
@@ -113,6 +116,8 @@ class _Chain:
         for constant in [operand] * operands if operand is not None else []:
             data = self._rng.integers(-128, 128, constant)
             inputs.append(self.writer.tensor(constant, DType.INT8, scale=0.05, data=data))
+        if numbers:
+            inputs.append(self.writer.tensor((len(numbers),), DType.INT32, data=numbers))
         if weights is not None:
             channels = weights[axis]
             data = self._rng.integers(-127, 128, weights)
@@ -202,6 +207,27 @@ def _concatenations(calls: int) -> Graph:
     return chain.graph()
 
 
+def _splits(calls: int) -> Graph:
+    """Into as many outputs as there may be, the first of which is split again."""
+    writer, size = ModelWriter(), 3 * MAX_SPLIT**calls
+    given = last = writer.tensor((1, size), DType.INT8, scale=0.05)
+    for _ in range(calls):
+        size //= MAX_SPLIT
+        axis = writer.tensor((), DType.INT32, data=1)
+        parts = [writer.tensor((1, size), DType.INT8, scale=0.05) for _ in range(MAX_SPLIT)]
+        writer.operator(OpCode.SPLIT, [axis, last], parts, SplitOptions(1))
+        last = parts[0]
+    return parse(writer.finish([given], [last]))
+
+
+def _transposes(calls: int) -> Graph:
+    chain = _Chain((1, 24, 24, 16))
+    for _ in range(calls):
+        _, height, width, depth = chain.shape
+        chain.add(OpCode.TRANSPOSE, (1, depth, height, width), TransposeOptions((0, 3, 1, 2)), numbers=(0, 3, 1, 2))
+    return chain.graph()
+
+
 def _means(calls: int) -> Graph:
     chain = _Chain((1, 24, 24, 16))
     for _ in range(calls):
@@ -255,6 +281,8 @@ PROBES: dict[str, Callable[[int], Graph]] = {
     "QUANTIZE_INTEGERS": _edge(OpCode.QUANTIZE, DType.UINT8, DType.INT8),
     "RELU": _activations(OpCode.RELU),
     "SOFTMAX": _softmaxes,
+    "SPLIT": _splits,
+    "STRIDED_COPY": _transposes,
 }
 
 

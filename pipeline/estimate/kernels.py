@@ -17,6 +17,8 @@ _SHARED_KERNELS = {
     OpCode.RELU6: "RELU",
     OpCode.LOGISTIC: "LOOKUP",
     OpCode.HARD_SWISH: "LOOKUP",
+    OpCode.STRIDED_SLICE: "STRIDED_COPY",
+    OpCode.TRANSPOSE: "STRIDED_COPY",
 }
 #: LOGISTIC and HARD_SWISH bring their value for each int8.
 _LOOKUP_BYTES = 256
@@ -32,7 +34,7 @@ def kernel_name(graph: Graph, operator: Operator) -> str:
 
     It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, and ADD of
     operands that are repeated another than ADD of equal shapes; PADV2 is PAD with another value, RELU6 RELU with
-    another bound, and LOGISTIC and HARD_SWISH are two tables.
+    another bound, LOGISTIC and HARD_SWISH are two tables, STRIDED_SLICE and TRANSPOSE two walks.
     """
     source = operator.inputs[0]
     if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:

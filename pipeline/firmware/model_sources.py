@@ -24,6 +24,9 @@ MAX_POOL_2D          28    none
 MEAN                 20    none
 PAD, PADV2           26    none
 CONCATENATION        8     widths (4 B an input), constant operands (1 B an element)
+SPLIT                8     none
+STRIDED_SLICE        28    none
+TRANSPOSE            28    none
 RESHAPE, SQUEEZE     4, 0  none; no parameters and no call where the plan shares the bytes
 RELU, RELU6          16    none
 LOGISTIC, HARD_SWISH 8     a value for each int8 (256 B)
@@ -163,7 +166,11 @@ def _operator_context(
         ]
         if call.gathered:
             arguments = [CText("{" + ", ".join(arguments) + "}")]
-        arguments.append(_argument(graph.tensors[call.output], call.output_type, pool, places, const=False))
+        outputs = [
+            _argument(graph.tensors[index], call.output_type, pool, places, const=False)
+            for index in call.scattered or (call.output,)
+        ]
+        arguments += [CText("{" + ", ".join(outputs) + "}")] if call.scattered else outputs
         made["call"] = {
             "function": CText(call.function),
             "params": CText(call.params),

@@ -67,6 +67,11 @@ class Site:
         """Its only output."""
         return self.graph.tensors[self.operator.outputs[0]]
 
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """Its outputs."""
+        return tuple(self.graph.tensors[index] for index in self.operator.outputs)
+
     # Checks.
 
     def int8(self, *, rank: int | None = None) -> tuple[Tensor, Tensor]:
@@ -119,6 +124,7 @@ class Site:
         input_type: DType = DType.INT8,
         output_type: DType = DType.INT8,
         gathered: bool = False,
+        scattered: tuple[int, ...] = (),
     ) -> Call:
         """The call of a kernel, on the first input unless ``inputs`` says otherwise; a function of its own name."""
         taken = (self.input(),) if inputs is None else inputs
@@ -132,6 +138,7 @@ class Site:
             output=self.output.index,
             output_type=output_type,
             gathered=gathered,
+            scattered=scattered,
         )
 
     # Errors, to be raised.
