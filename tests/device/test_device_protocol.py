@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.device import replies
-from pipeline.device.deadline import ManualClock
+from pipeline.device.deadline import Deadline, ManualClock
 from pipeline.device.fake import FakeDevice, Misbehaviour, fake_identity
 from pipeline.device.link import MemoryLink
 from pipeline.device.protocol import Expected, Session
@@ -93,6 +93,27 @@ def test_the_results_of_thousands_of_outputs_are_one_line() -> None:
     assert session.infer(1).results == wanted
     assert session.results() == wanted
     assert session.output() == outputs
+
+
+class SlowLink(MemoryLink):
+    """9600 baud: 96 characters in a tenth of a second, and nothing behind the deadline."""
+
+    def read(self, limit: int, deadline: Deadline) -> bytes:
+        if deadline.expired:
+            return b""
+        self._clock.advance(0.1)
+        return super().read(min(limit, 96), deadline)
+
+
+def test_a_large_output_takes_its_time() -> None:
+    outputs = random.Random(1).randbytes(20_000)
+    clock = ManualClock()
+    device = FakeDevice(fake_identity(input_bytes=4, output_bytes=len(outputs)), model=lambda _: outputs, clock=clock)
+    session = Session(SlowLink(device, clock=clock), clock=clock)
+    session.load(bytes(4))
+    session.run()
+    assert session.output() == outputs
+    assert clock() > 40, "far longer than other answers may take"
 
 
 @pytest.mark.parametrize("claimed", [2, 10**7])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline import boards
 from pipeline.__main__ import run
+from pipeline.device.deadline import ManualClock
+from pipeline.device.fake import FakeDevice, fake_identity
+from pipeline.device.link import MemoryLink
+from pipeline.device.protocol import Expected, Session
 from pipeline.errors import DoesNotFitError, printable
 from pipeline.firmware import render as rendering
 from pipeline.graph.inputs import random_inputs
@@ -22,8 +28,11 @@ from pipeline.graph.model import ActivationOptions, DType, Graph, NoOptions, OpC
 from pipeline.graph.reader import parse
 from pipeline.graph.reference import Reference
 from pipeline.graph.writer import ModelWriter, write
-from pipeline.job.differing import Comparison
+from pipeline.job import deploying
+from pipeline.job.deploying import Made, Recipe
+from pipeline.job.differing import Comparison, DeviceRunner
 from pipeline.report.diff import Diff, Outcome, TensorComparison, diff_text
+from pipeline.settings import Target
 
 needs_compiler = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
 
@@ -201,6 +210,27 @@ def test_floats_are_compared_by_their_bytes(tmp_path: Path) -> None:
     assert found is not None
     assert (found.differing, found.differing_bytes, found.first, found.first_byte) == (1, 1, (1,), 7)
     assert found.got == -(found.expected or 0)
+
+
+def test_an_output_crosses_the_line_only_where_it_differs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock = ManualClock()
+    device = FakeDevice(fake_identity(input_bytes=4, output_bytes=2), clock=clock)
+
+    @contextlib.contextmanager
+    def conversation(*_: object) -> Iterator[Session]:
+        yield Session(MemoryLink(device, clock=clock), clock=clock)
+
+    made = Made(b"", Any, Any, Any, Any, Expected(board="nucleo_f746zg"))  # type: ignore[arg-type]
+    monkeypatch.setattr(deploying, "make", lambda *_, **__: made)
+    monkeypatch.setattr(deploying, "started", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(deploying, "conversation", conversation)
+    inputs = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.int8)
+    runner = DeviceRunner(boards.load("nucleo_f746zg"), Target(), inputs=inputs, into=tmp_path, recipe=Recipe())
+    # The fake device's output is the sum of the input's bytes, little-endian.
+    expected = [np.array([10, 0], np.int8), np.array([27, 0], np.int8)]
+    assert list(runner(b"", expected)) == [None, bytes([26, 0])]
+    assert device.commands.count("output") == 1
+    assert runner.runtime == "aot"
 
 
 def test_hostile_names_are_harmless_in_text() -> None:
