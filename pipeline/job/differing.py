@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,22 +49,9 @@ def points(graph: Graph) -> tuple[Point, ...]:
     return tuple(Point(operator.index, tensor) for operator in graph.operators for tensor in operator.outputs)
 
 
-class Runner(Protocol):
-    """Runs models on a device."""
-
-    def __call__(self, content: bytes, expected: Sequence[NDArray[Any]]) -> Generator[bytes | None]:
-        """Build a model and run it.
-
-        Args:
-            content: The bytes of a .tflite that takes the inputs to be compared.
-            expected: Its output for each of them, by the oracle.
-
-        Returns:
-            For each input the output's bytes; None where it is known to be what is expected.
-
-        Raises:
-            DoesNotFitError: The model does not fit the board.
-        """
+#: Runs a model: takes the bytes of a .tflite and what the oracle says to each input, gives what came for each; None
+#: where it is known to be what the oracle says. DoesNotFitError where the model does not fit.
+Runner = Callable[[bytes, Sequence[NDArray[Any]]], Generator[bytes | None]]
 
 
 class DeviceRunner:
@@ -101,7 +88,7 @@ class DeviceRunner:
         self.runtime = ""
 
     def __call__(self, content: bytes, expected: Sequence[NDArray[Any]]) -> Generator[bytes | None]:
-        """See :class:`Runner`."""
+        """Build a model and run it; see :data:`Runner`."""
         made = deploying.make(content, self._board, into=self._into, recipe=self._recipe, on_line=self._on_line)
         return self._outputs(made, expected)
 

@@ -364,3 +364,19 @@ def test_an_error_text_cannot_write_to_the_terminal() -> None:
     error = replies.error_of("e-[\x1b]0;title\x07]")
     assert error is not None
     assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("cfsr", "cause", "advice"),
+    [
+        (0x92, "the stack has overflowed", "stack.reserve_bytes"),
+        (0x8200, "there is no memory", "addr2line"),
+        (0x10000, "undefined instruction", "addr2line"),
+        (0, "address 0x", "addr2line"),
+    ],
+)
+def test_a_fault_reports_status_is_told_in_words(cfsr: int, cause: str, advice: str) -> None:
+    error = replies.error_of(f"e-[fault MemManage pc=0x00000000 lr=0x00000000 cfsr=0x{cfsr:08x} addr=0x1ffffff8]")
+    assert isinstance(error, replies.FaultReportError)
+    assert cause in error.why and advice in error.next
+    assert (error.fault.cfsr, error.exit_code) == (cfsr, 6)
