@@ -8,7 +8,7 @@ from pipeline.estimate.macs import macs
 from pipeline.estimate.model import Estimate, MemoryPlan
 from pipeline.estimate.planner import plan as make_plan
 from pipeline.estimate.ram import ram_items
-from pipeline.estimate.table import load
+from pipeline.estimate.table import load_for
 from pipeline.graph.model import Graph
 
 
@@ -17,13 +17,13 @@ def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None) -> E
 
     Args:
         graph: Read from a .tflite, or a skeleton: both give the same figures, but for what weights alone decide.
-        board: The board type; its processor chooses the calibration table.
+        board: The board type; its processor chooses the calibration table, and its port a part of it.
         plan: The memory plan that will run, where there is one already.
 
     Raises:
-        UsageError: ``no-calibration`` where the table or a kernel in it is missing.
+        UsageError: ``no-calibration`` where the table, or the port or a kernel in it, is missing.
     """
-    table = load(board.core.cpu)
+    table = load_for(board)
     return Estimate(
         ram=ram_items(graph, make_plan(graph) if plan is None else plan, table),
         flash=flash_items(graph, table),

@@ -45,7 +45,11 @@ from pipeline.firmware.runtimes.protocol import Runtime
 from pipeline.graph.model import Graph
 
 #: Folders of firmware_templates/port that each port is made of.
-_PORTS: dict[str, tuple[str, ...]] = {"stm32f7": ("cortex_m", "stm32", "stm32f7")}
+_PORTS: dict[str, tuple[str, ...]] = {
+    "mps2": ("cortex_m", "mps2"),
+    "stm32f7": ("cortex_m", "stm32", "stm32f7"),
+    "stm32l4": ("cortex_m", "stm32", "stm32l4"),
+}
 
 _IDENTITY = "src/identity.cpp"
 _MANIFEST = "render.json"
@@ -220,7 +224,7 @@ def _port_files(board: Board, baud: int, stack_bytes: int) -> dict[str, str]:
             ram_base=board.ram[0].base,
             stack_bytes=stack_bytes,
         ),
-        "lib/port/board.h": _template("port", "board.h.j2", board=board, baud=baud),
+        "lib/port/board.h": _template("port", "board.h.j2", board=board, baud=baud, emulated_hz=_emulated_hz(board)),
         "lib/port/port.h": _read(port / "port.h"),
     }
     for part in parts:
@@ -228,6 +232,15 @@ def _port_files(board: Board, baud: int, stack_bytes: int) -> dict[str, str]:
             if path.suffix in (".h", ".cpp"):
                 files[f"lib/port/{part}/{path.name}"] = _read(path)
     return files
+
+
+def _emulated_hz(board: Board) -> int:
+    """Instructions in a second of the emulated board's own time."""
+    return (
+        board.emulator.instructions_per_second
+        if isinstance(board.emulator, boards.QemuEmulator)
+        else board.core.clock_hz
+    )
 
 
 def _template(folder: str, name: str, **values: object) -> str:

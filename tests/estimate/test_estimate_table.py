@@ -16,7 +16,7 @@ _TEXT = (table.TABLES / "cortex-m7.toml").read_text(encoding="utf-8")
 
 def test_every_board_has_a_table_with_every_kernel() -> None:
     for name in boards.names():
-        kernels = table.load(boards.load(name).core.cpu).kernels
+        kernels = table.load_for(boards.load(name)).kernels
         # RESHAPE and SQUEEZE are no kernels: the plan lets them share their input's bytes.
         codes = {code.value for code in OpCode if code not in ALIASES}
         shared = {"PADV2", "RELU6", "LOGISTIC", "HARD_SWISH", "STRIDED_SLICE", "TRANSPOSE"}
@@ -42,6 +42,23 @@ def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) 
         table.read(path)
     assert caught.value.id == "calibration-table"
     assert f"cortex-m7.toml: field {field}" in caught.value.what
+
+
+def test_a_ports_share_is_added() -> None:
+    board = boards.load("mps2_an500")
+    plain, moved = table.load(board.core.cpu), table.load_for(board)
+    port = plain.ports[board.port]
+    assert port.flash < 0, "it has no clock tree to set up"
+    assert moved.program.port_code == plain.program.port_code + port.flash
+    assert moved.program.static == plain.program.static + port.static
+    assert table.load_for(boards.load("nucleo_f746zg")) == plain
+
+
+def test_a_port_without_figures_is_named() -> None:
+    with pytest.raises(UsageError) as caught:
+        table.load_for(boards.load("nucleo_f746zg").model_copy(update={"port": "stm32h7"}))
+    assert caught.value.id == "no-calibration"
+    assert "stm32h7" in caught.value.what
 
 
 @pytest.mark.parametrize("cpu", ["cortex-m99", "../../../etc/passwd", "\x1b[2J"])
