@@ -88,6 +88,7 @@ def test_optimised_kernels_are_known_by_what_the_tree_contains(tmp_path: Path) -
 def test_int8_kernels_are_registered_where_the_tree_has_them(tmp_path: Path) -> None:
     tree = TflmTree.open(skeleton_tree(tmp_path))
     assert tree.registration(OpCode.CONV_2D).argument == "tflite::Register_CONV_2D_INT8()"
+    assert tree.registration(OpCode.CONV_2D).header == "tensorflow/lite/micro/kernels/conv.h"
     assert tree.registration(OpCode.FULLY_CONNECTED).method == "AddFullyConnected"
     assert tree.registration(OpCode.FULLY_CONNECTED).argument == ""
     assert tree.registration(OpCode.SOFTMAX).argument == "", "this resolver takes none"
@@ -123,7 +124,9 @@ def test_nothing_of_the_tree_is_copied_and_the_build_id_names_it(tmp_path: Path)
         "tree.json",
     }
     assert json.loads((library / "tree.json").read_text())["path"] == str(tmp_path / "tree")
-    assert "AddConv2D(tflite::Register_CONV_2D_INT8())" in (library / "operators.cpp").read_text()
+    operators = (library / "operators.cpp").read_text()
+    assert "AddConv2D(tflite::Register_CONV_2D_INT8())" in operators
+    assert '#include "tensorflow/lite/micro/kernels/conv.h"' in operators
     assert f". += {runtime.stack_bytes(BOARD)};" in (tmp_path / "run" / "linker.ld").read_text()
     source = tmp_path / "tree" / "tensorflow" / "lite" / "micro" / "micro_interpreter.cc"
     source.write_text("// another version\n")

@@ -70,7 +70,8 @@ class TflmRuntime:
             words=words, arena_bytes=plan.arena_bytes, operators=len(graph.operators)
         )
         operators = environment.get_template("operators.cpp.j2").render(
-            registrations=[{"method": CText(one.method), "argument": CText(one.argument)} for one in registrations]
+            headers=sorted({one.header for one in registrations if one.header}),
+            registrations=[{"method": CText(one.method), "argument": CText(one.argument)} for one in registrations],
         )
         library = {name: (folder / "tflm" / name).read_text(encoding="utf-8") for name in _LIBRARY}
         manifest = {"name": "runtime", "version": "1.0.0", "build": {"extraScript": "tflm_library.py"}}

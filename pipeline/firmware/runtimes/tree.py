@@ -89,10 +89,17 @@ PROFILED = f"{_MICRO}/micro_interpreter_graph.cc"
 
 @dataclass(frozen=True)
 class Registration:
-    """A call of the resolver: its method, and the registration it is given; empty for the tree's own default."""
+    """A call of the resolver.
+
+    Attributes:
+        method: Of the resolver.
+        argument: The registration that it is given; empty for the tree's own default.
+        header: What declares the registration, relative to the tree; empty without one.
+    """
 
     method: str
-    argument: str
+    argument: str = ""
+    header: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,16 +187,19 @@ class TflmTree:
                 next="Take a newer tree, or the runtime aot.",
             )
         special = f"Register_{code}_INT8()"
-        return Registration(method, f"tflite::{special}" if found[1] and special in self._kernel_headers else "")
+        header = next((name for name, text in self._kernel_headers.items() if special in text), None)
+        if not found[1] or header is None:
+            return Registration(method)
+        return Registration(method, f"tflite::{special}", header)
 
     @cached_property
     def _resolver(self) -> str:
         return (self.path / _MICRO / "micro_mutable_op_resolver.h").read_text("utf-8", "replace")
 
     @cached_property
-    def _kernel_headers(self) -> str:
+    def _kernel_headers(self) -> dict[str, str]:
         headers = sorted((self.path / _MICRO / "kernels").glob("*.h"))
-        return "\n".join(path.read_text("utf-8", "replace") for path in headers)
+        return {f"{_MICRO}/kernels/{path.name}": path.read_text("utf-8", "replace") for path in headers}
 
     def _in(self, folder: str) -> list[Path]:
         place = self.path / folder
