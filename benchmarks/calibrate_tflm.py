@@ -25,16 +25,23 @@ from pipeline.estimate import tflm
 from pipeline.files import write_atomic
 from pipeline.firmware.runtimes.tree import TflmTree
 from pipeline.graph.inputs import random_inputs
-from pipeline.graph.model import Graph, OpCode
+from pipeline.graph.model import Graph, NoOptions, OpCode
 from pipeline.job import deploying
 from pipeline.job.deploying import Recipe
 from pipeline.settings import Target
+
+
+def _logistic(_: int) -> Graph:
+    """Its output has the one scale that LOGISTIC may have."""
+    chain = aot._Chain((1, 24, 24, 16))
+    return chain.add(OpCode.LOGISTIC, (1, 24, 24, 16), NoOptions(), scale=1 / 256, zero_point=-128).graph()
+
 
 #: Models of one operator; those of the runtime aot, and what shares a kernel there but has one of its own here.
 PROBES: dict[str, Callable[[int], Graph]] = {
     **aot.PROBES,
     "RELU6": aot._activations(OpCode.RELU6),
-    "LOGISTIC": aot._activations(OpCode.LOGISTIC),
+    "LOGISTIC": _logistic,
     "RESHAPE": lambda _: aot._base(),
 }
 #: Operators that are taken for another one: of the same source file, or as small.
