@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write what the interpreter's kernels take, from a TFLM source tree: code, static data and stack of one each.
 
-For each operator a model of it alone is built with the runtime ``tflm`` and run on the emulated board. The smallest of
-these programs is the base; what a program has beyond it is the kernel's. Code that two kernels share is counted twice.
+For each operator a model of it alone is built with the runtime ``tflm`` and run on the emulated board. The functions
+and constants of these programs are compared: what all have is the base, what some have is shared by these operators.
 
     python benchmarks/calibrate_tflm.py --tflm-tree PATH [--tflm-tree PATH2]
 
@@ -14,10 +14,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import calibrate as aot
+from elftools.elf.elffile import ELFFile
 
 from pipeline import boards
 from pipeline.boards import Board
@@ -48,8 +51,18 @@ PROBES: dict[str, Callable[[int], Graph]] = {
 _LIKE = {OpCode.PADV2: OpCode.PAD, OpCode.SQUEEZE: OpCode.RESHAPE, OpCode.STRIDED_SLICE: OpCode.TRANSPOSE}
 
 
-def measured(graph: Graph, board: Board, recipe: Recipe, into: Path) -> tuple[int, int, int]:
-    """Flash without the model's file, static data without the model's share, and stack; bytes."""
+@dataclass(frozen=True)
+class Found:
+    """One program: its pieces of flash by name and size, the rest of its flash, its static data and stack; bytes."""
+
+    pieces: Counter[tuple[str, int]]
+    rest: int
+    static: int
+    stack: int
+
+
+def measured(graph: Graph, board: Board, recipe: Recipe, into: Path) -> Found:
+    """Build and run a program; flash is without the model's file, static data without the model's share."""
     made = deploying.make(graph.content, board, into=into, recipe=recipe)
     with (
         deploying.started(made.program, board, Target(emulate=True)) as running,
@@ -62,30 +75,54 @@ def measured(graph: Graph, board: Board, recipe: Recipe, into: Path) -> tuple[in
         session.output()
         session.ops()
         memory = session.memory()
+    pieces = pieces_of(made.program.elf)
     flash = made.firmware.report.flash_bytes - len(graph.content)
-    return flash, memory.static_bytes - tflm.static_of(graph), memory.stack_used
+    taken = sum(size * count for (_, size), count in pieces.items())
+    return Found(pieces, flash - taken, memory.static_bytes - tflm.static_of(graph), memory.stack_used)
+
+
+def pieces_of(elf: Path) -> Counter[tuple[str, int]]:
+    """Functions and constants in flash, the model aside. Two of one name are told apart by their sizes."""
+    with elf.open("rb") as file:
+        program = ELFFile(file)
+        kept = {i for i, section in enumerate(program.iter_sections()) if section.name in (".text", ".rodata")}
+        symbols = program.get_section_by_name(".symtab").iter_symbols()
+        return Counter(
+            (symbol.name, int(symbol["st_size"]))
+            for symbol in symbols
+            if symbol["st_shndx"] in kept and symbol["st_size"] and "kFlatbuffer" not in symbol.name
+        )
 
 
 def calibrate(tree: str, board: Board, folder: Path, say: Callable[[str], None]) -> tuple[tflm.Kernels, tflm.Costs]:
     """The costs of one tree's kernels, and which they are."""
     recipe = Recipe(runtime="tflm", tflm_tree=tree)
-    found: dict[str, tuple[int, int, int]] = {}
+    found: dict[str, list[Found]] = {}
     for name, probe in PROBES.items():
-        found[name] = measured(probe(1), board, recipe, folder)
-        say(f"{name}: flash {found[name][0]}, static {found[name][1]}, stack {found[name][2]}")
-    base = min(flash for flash, _, _ in found.values())
-    code: dict[str, int] = {}
-    static: dict[str, int] = {}
-    depth: dict[str, int] = {}
-    for name, figures in found.items():
-        for operator in PROBES[name](1).codes:
-            for part, figure in zip((code, static, depth), (figures[0] - base, *figures[1:]), strict=True):
-                part[operator.value] = max(part.get(operator.value, 0), figure)
+        graph = probe(1)
+        one = measured(graph, board, recipe, folder)
+        say(f"{name}: rest {one.rest}, static {one.static}, stack {one.stack}")
+        for operator in graph.codes:
+            found.setdefault(operator.value, []).append(one)
     for taken, other in _LIKE.items():
-        for part in (code, static, depth):
-            part[taken.value] = part[other.value]
-    kernels = tflm.Costs(code=base, kernels=code, static=static, stack=depth)
-    return TflmTree.open(Path(tree)).kernels, kernels
+        found[taken.value] = found[other.value]
+    shares: dict[str, int] = {}
+    common = 0
+    for piece in {piece for programs in found.values() for one in programs for piece in one.pieces}:
+        users = {name for name, programs in found.items() if any(piece in one.pieces for one in programs)}
+        size = piece[1] * max(one.pieces[piece] for programs in found.values() for one in programs)
+        if len(users) == len(found):
+            common += size
+        else:
+            key = "+".join(sorted(users))
+            shares[key] = shares.get(key, 0) + size
+    costs = tflm.Costs(
+        code=common + max(one.rest for programs in found.values() for one in programs),
+        shares=shares,
+        static={name: max(one.static for one in programs) for name, programs in found.items()},
+        stack={name: max(one.stack for one in programs) for name, programs in found.items()},
+    )
+    return TflmTree.open(Path(tree)).kernels, costs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

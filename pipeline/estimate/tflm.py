@@ -284,8 +284,9 @@ class Costs(BaseModel):
     """What programs with one kind of kernels take, in bytes.
 
     Attributes:
-        code: Flash of a program with the smallest kernel, without the model: interpreter, command loop, port.
-        kernels: Flash that each operator's kernel adds.
+        code: Flash of every program, without the model: interpreter, command loop, port.
+        shares: Flash of what some operators bring: their names with ``+`` between them, and the bytes that a program
+            with any of them has once.
         static: .data and .bss outside the arena of a program with each operator, without what :func:`static_of` counts.
         stack: Stack of a program with each operator.
     """
@@ -293,7 +294,7 @@ class Costs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: int
-    kernels: dict[str, int]
+    shares: dict[str, int]
     static: dict[str, int]
     stack: dict[str, int]
 
@@ -313,8 +314,8 @@ def toml(table: dict[Kernels, Costs]) -> str:
     ]
     for name, found in table.items():
         lines += ["", f"[{name}]", f"code = {found.code}"]
-        for part, values in (("kernels", found.kernels), ("static", found.static), ("stack", found.stack)):
-            lines += ["", f"[{name}.{part}]", *(f"{key} = {value}" for key, value in sorted(values.items()))]
+        for part, values in (("shares", found.shares), ("static", found.static), ("stack", found.stack)):
+            lines += ["", f"[{name}.{part}]", *(f'"{key}" = {value}' for key, value in sorted(values.items()))]
     return "\n".join(lines) + "\n"
 
 
@@ -331,7 +332,7 @@ def estimate(graph: Graph, board: Board, plan: MemoryPlan, kernels: Kernels) -> 
     """
     table = costs()[kernels]
     for code in graph.codes:
-        if code.value not in table.kernels:
+        if code.value not in table.stack:
             raise UsageError(
                 "no-calibration",
                 f"the interpreter's table has no kernel {code}",
@@ -348,11 +349,15 @@ def estimate(graph: Graph, board: Board, plan: MemoryPlan, kernels: Kernels) -> 
         flash=(
             Item(name="model", bytes=graph.file_bytes or _file_bytes(graph)),
             Item(name="interpreter and port", bytes=table.code),
-            *(Item(name=f"kernel {name}", bytes=max(table.kernels[name], 0)) for name in names),
+            Item(name="kernels", bytes=_kernel_bytes(table, set(names))),
         ),
         stack_reserve=max(board.stack.reserve_bytes, STACK_RESERVE),
         macs=macs(graph),
     )
+
+
+def _kernel_bytes(table: Costs, names: set[str]) -> int:
+    return sum(size for users, size in table.shares.items() if not names.isdisjoint(users.split("+")))
 
 
 def _file_bytes(graph: Graph) -> int:

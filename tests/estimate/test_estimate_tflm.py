@@ -87,7 +87,7 @@ def test_the_estimate_takes_a_genotype_and_its_network_alike(board: Board) -> No
 
 
 def test_an_operator_that_was_not_measured_is_named(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = {name: costs.model_copy(update={"kernels": {}}) for name, costs in tflm.costs().items()}
+    table = {name: costs.model_copy(update={"stack": {}}) for name, costs in tflm.costs().items()}
     monkeypatch.setattr(tflm, "costs", lambda: table)
     graph = _graph([16, 16], [(OpCode.RESHAPE, (0,))])
     with pytest.raises(UsageError) as caught:
