@@ -86,12 +86,13 @@ def pieces_of(elf: Path) -> Counter[tuple[str, int]]:
     with elf.open("rb") as file:
         program = ELFFile(file)
         kept = {i for i, section in enumerate(program.iter_sections()) if section.name in (".text", ".rodata")}
-        symbols = program.get_section_by_name(".symtab").iter_symbols()
-        return Counter(
-            (symbol.name, int(symbol["st_size"]))
-            for symbol in symbols
-            if symbol["st_shndx"] in kept and symbol["st_size"] and "kFlatbuffer" not in symbol.name
-        )
+        at: dict[int, tuple[str, int]] = {}
+        for symbol in program.get_section_by_name(".symtab").iter_symbols():
+            piece = (symbol.name, int(symbol["st_size"]))
+            if symbol["st_shndx"] in kept and piece[1] and "kFlatbuffer" not in piece[0]:
+                # Of several names for one place the first; the bytes are there once.
+                at[symbol["st_value"]] = min(at.get(symbol["st_value"], piece), piece)
+        return Counter(at.values())
 
 
 def calibrate(tree: str, board: Board, folder: Path, say: Callable[[str], None]) -> tuple[tflm.Kernels, tflm.Costs]:

@@ -28,7 +28,9 @@ from pipeline.firmware.runtimes import NAMES, open_runtime
 from pipeline.firmware.runtimes.protocol import Runtime
 from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import Graph
+from pipeline.graph.reader import parse
 from pipeline.graph.reference import Reference
+from pipeline.graph.writer import write
 
 GRAPH, _ = tiny(side=16)
 
@@ -161,7 +163,7 @@ def test_its_outputs_are_the_references(
     runtime: Runtime, running: Running, board: Board, folder: Path, network: str
 ) -> None:
     if network == "mobilenet":
-        graph = mobilenet(np.random.default_rng(3))
+        graph = parse(write(mobilenet(np.random.default_rng(3))))
         running = _built(runtime, graph, board, folder / f"{runtime.name}-mobilenet")
     file = folder / f"{network}.tflite"
     file.write_bytes(running.graph.content)
