@@ -1,4 +1,4 @@
-"""Operators that slide a window over an image: convolutions and pools."""
+"""CONV_2D, and where the windows of convolutions and pools stand."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering.site import Site, zero_point
 from pipeline.firmware.lowering.values import Call, Field
 from pipeline.firmware.lowering.weights import weighted
-from pipeline.graph.model import OpCode, Padding, Tensor, WindowOptions
+from pipeline.graph.model import Padding, Tensor, WindowOptions
 
 
 def convolution(site: Site) -> Call:
-    """CONV_2D and DEPTHWISE_CONV_2D."""
-    depthwise = site.operator.code is OpCode.DEPTHWISE_CONV_2D
+    """CONV_2D."""
     options = site.options(WindowOptions)
     weights = site.input(1)
     source, output = site.int8(rank=4)
@@ -21,22 +20,18 @@ def convolution(site: Site) -> Call:
     if options.dilation != (1, 1):
         raise site.unsupported("a dilation other than 1", "Use a dilation rate of 1.")
     channels = output.shape[3]
-    if depthwise:
-        if weights.shape[0] != 1 or weights.shape[3] != channels or channels % source.shape[3]:
-            raise site.mismatch(weights)
-    else:
-        if weights.shape[0] != channels:
-            raise site.mismatch(weights)
-        if weights.shape[3] != source.shape[3]:
-            raise site.unsupported("a grouped convolution", "Use DEPTHWISE_CONV_2D or a full one.")
-    parts = weighted(site, source, weights, channels, axis=3 if depthwise else 0)
+    if weights.shape[0] != channels:
+        raise site.mismatch(weights)
+    if weights.shape[3] != source.shape[3]:
+        raise site.unsupported("a grouped convolution", "Use DEPTHWISE_CONV_2D or a full one.")
+    parts = weighted(site, source, weights, channels, axis=0)
     pairs = [site.multiplier(factor) for factor in parts.factors]
     if len(pairs) == 1:
         pairs *= channels
-    window = _window(site, options, source, output, (weights.shape[1], weights.shape[2]))
+    window = window_fields(site, options, source, output, (weights.shape[1], weights.shape[2]))
     return site.call(
-        "depthwise_conv_2d" if depthwise else "conv_2d",
-        "DepthwiseConv2dParams" if depthwise else "Conv2dParams",
+        "conv_2d",
+        "Conv2dParams",
         Field("weights", site.pool.add(parts.weights)),
         Field("bias", site.pool.add(parts.bias)),
         Field("multipliers", site.pool.add(np.array([pair[0] for pair in pairs], np.int32))),
@@ -48,22 +43,7 @@ def convolution(site: Site) -> Call:
     )
 
 
-def pool_2d(site: Site) -> Call:
-    """AVERAGE_POOL_2D and MAX_POOL_2D."""
-    average = site.operator.code is OpCode.AVERAGE_POOL_2D
-    options = site.options(WindowOptions)
-    source, output = site.int8(rank=4)
-    if source.shape[3] != output.shape[3]:
-        raise site.mismatch(output)
-    return site.call(
-        "average_pool_2d" if average else "max_pool_2d",
-        "AveragePool2dParams" if average else "MaxPool2dParams",
-        Field("window", _window(site, options, source, output, options.filter)),
-        *site.output_range(options.activation),
-    )
-
-
-def _window(
+def window_fields(
     site: Site, options: WindowOptions, source: Tensor, output: Tensor, kernel: tuple[int, int]
 ) -> tuple[Field, ...]:
     """The fields of window.h's struct, after a check that the output's size follows from them."""
