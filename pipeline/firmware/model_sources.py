@@ -55,7 +55,15 @@ from pipeline.firmware.lowering import Call, Constant, ConstantPool, Float32, Lo
 from pipeline.graph.model import ALIASES, DType, Graph, Operator, Tensor
 
 #: Headers of firmware_templates/runtime/aot that kernels share.
-SHARED_HEADERS = ("broadcast.h", "fixed_point.h", "window.h")
+SHARED_HEADERS = (
+    "broadcast.h",
+    "depthwise_3x3.h",
+    "fixed_point.h",
+    "requantize.h",
+    "rows.h",
+    "simd.h",
+    "window.h",
+)
 
 _ARRAY_TYPES = {"int8": ("int8_t", 4), "int32": ("int32_t", 4), "float64": ("double", 8)}
 _EDGE_TYPES = {DType.INT8: "kInt8", DType.UINT8: "kUint8", DType.FLOAT32: "kFloat32"}
