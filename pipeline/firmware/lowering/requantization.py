@@ -1,4 +1,4 @@
-"""How a layer's accumulators become int8: which of the kernels' forms gives TensorFlow Lite's result, and its constants.
+"""How a layer's accumulators become int8: which of the kernels' forms gives TensorFlow Lite's result, and its data.
 
 The kernels know three forms (firmware_templates/runtime/aot/requantize.h, which holds the inequalities):
 
