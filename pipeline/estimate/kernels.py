@@ -5,6 +5,7 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 
 from __future__ import annotations
 
+from pipeline.estimate.stages import Needs, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
 
 #: Arrays of int8 and int32 start at multiples of this, those of doubles at multiples of 8.
@@ -72,3 +73,24 @@ def name_bytes(graph: Graph) -> int:
     """Bytes in flash of the table of operator names: a pointer an operator, and each name once."""
     names = {operator.code.value for operator in graph.operators}
     return WORD * len(graph.operators) + sum(words(len(name) + 1) for name in names)
+
+
+#: Pixels of a convolution's block.
+BLOCK = 4
+
+
+def stage_needs(graph: Graph, stage: Stage) -> Needs:
+    """Scratch and sums of a stage, in bytes."""
+    if stage.kind is StageKind.SUMS:
+        return Needs(0, 4 * graph.tensors[stage.outputs[0]].shape[-1])
+    if stage.kind is StageKind.WHOLE:
+        return Needs(0, 0)
+    return Needs(max(_scratch(graph, operator) for operator in stage.operators), 0)
+
+
+def _scratch(graph: Graph, operator: Operator) -> int:
+    """A block of pixels' inputs in int16, of a convolution."""
+    if operator.code is not OpCode.CONV_2D or operator.inputs[1] is None:
+        return 0
+    weights = graph.tensors[operator.inputs[1]].shape
+    return 2 * BLOCK * words(weights[1] * weights[2] * weights[3])

@@ -44,51 +44,48 @@ inline int8_t finish(const Conv2dParams& params, int32_t channel, int32_t acc) {
 
 }  // namespace
 
-void conv_2d(const Conv2dParams& params, const int8_t* input, int8_t* output) {
+void conv_2d(const Conv2dParams& params, const Rows& input, int32_t y, int8_t* output, uint32_t* scratch) {
   const Window& window = params.window;
   const int32_t channels = window.input_channels;
-  const int32_t input_row = window.input_width * channels;
   const int32_t kernel_row = window.kernel_width * channels;
   const int32_t filter = window.kernel_height * kernel_row;  // weights of one output channel
   const int32_t zero_point = params.input_zero_point;
+  const int32_t top = y * window.stride_height - window.pad_top;
+  const Span rows = clip(top, window.kernel_height, window.input_height);
 
-  for (int32_t y = 0; y < window.output_height; ++y) {
-    const int32_t top = y * window.stride_height - window.pad_top;
-    const Span rows = clip(top, window.kernel_height, window.input_height);
-    for (int32_t x = 0; x < window.output_width; ++x) {
-      const int32_t left = x * window.stride_width - window.pad_left;
-      const Span columns = clip(left, window.kernel_width, window.input_width);
-      // A row of the window is one run of bytes, in the image and in the weights alike.
-      const int32_t run = (columns.end - columns.begin) * channels;
-      const int8_t* patch = input + (top + rows.begin) * input_row + (left + columns.begin) * channels;
-      const int8_t* weights = params.weights + rows.begin * kernel_row + columns.begin * channels;
+  for (int32_t x = 0; x < window.output_width; ++x) {
+    const int32_t left = x * window.stride_width - window.pad_left;
+    const Span columns = clip(left, window.kernel_width, window.input_width);
+    // A row of the window is one run of bytes, in the image and in the weights alike.
+    const int32_t run = (columns.end - columns.begin) * channels;
+    const int32_t offset = (left + columns.begin) * channels;
+    const int8_t* weights = params.weights + columns.begin * channels;
 
-      int32_t channel = 0;
-      for (; channel + kBlock <= window.output_channels; channel += kBlock) {
-        const int32_t* bias = params.bias + channel;
-        int32_t acc[kBlock] = {bias[0], bias[1], bias[2], bias[3]};
-        const int8_t* image = patch;
-        const int8_t* taps = weights;
-        for (int32_t row = rows.begin; row < rows.end; ++row) {
-          accumulate_block(image, taps, run, filter, zero_point, acc);
-          image += input_row;
-          taps += kernel_row;
-        }
-        for (int32_t i = 0; i < kBlock; ++i) *output++ = finish(params, channel + i, acc[i]);
-        weights += kBlock * filter;
+    // All taps are read before anything is written: the output may lie where the input dies.
+    int8_t* const patch = reinterpret_cast<int8_t*>(scratch);
+    int8_t* copied = patch;
+    for (int32_t tap = rows.begin; tap < rows.end; ++tap) {
+      const int8_t* from = row(input, top + tap) + offset;
+      for (int32_t i = 0; i < run; ++i) *copied++ = from[i];
+    }
+
+    int32_t channel = 0;
+    for (; channel + kBlock <= window.output_channels; channel += kBlock) {
+      const int32_t* bias = params.bias + channel;
+      int32_t acc[kBlock] = {bias[0], bias[1], bias[2], bias[3]};
+      for (int32_t tap = rows.begin; tap < rows.end; ++tap) {
+        accumulate_block(patch + (tap - rows.begin) * run, weights + tap * kernel_row, run, filter, zero_point, acc);
       }
-      for (; channel < window.output_channels; ++channel) {
-        int32_t acc = params.bias[channel];
-        const int8_t* image = patch;
-        const int8_t* taps = weights;
-        for (int32_t row = rows.begin; row < rows.end; ++row) {
-          acc = accumulate(image, taps, run, zero_point, acc);
-          image += input_row;
-          taps += kernel_row;
-        }
-        *output++ = finish(params, channel, acc);
-        weights += filter;
+      for (int32_t i = 0; i < kBlock; ++i) *output++ = finish(params, channel + i, acc[i]);
+      weights += kBlock * filter;
+    }
+    for (; channel < window.output_channels; ++channel) {
+      int32_t acc = params.bias[channel];
+      for (int32_t tap = rows.begin; tap < rows.end; ++tap) {
+        acc = accumulate(patch + (tap - rows.begin) * run, weights + tap * kernel_row, run, zero_point, acc);
       }
+      *output++ = finish(params, channel, acc);
+      weights += filter;
     }
   }
 }

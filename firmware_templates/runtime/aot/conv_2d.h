@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "rows.h"
 #include "window.h"
 
 namespace danas::aot {
@@ -26,6 +27,6 @@ struct Conv2dParams {
 //
 // Taps outside the image count as zero. No partial sum may leave 32 bits; the renderer checks that.
 // Source: TensorFlow Lite, kernels/internal/reference/integer_ops/conv.h, ConvPerChannel.
-void conv_2d(const Conv2dParams& params, const int8_t* input, int8_t* output);
+void conv_2d(const Conv2dParams& params, const Rows& input, int32_t y, int8_t* output, uint32_t* scratch);
 
 }  // namespace danas::aot
