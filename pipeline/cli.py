@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import __version__
+from pipeline.commands.diff import diff
 from pipeline.commands.options import (
     BoardOption,
     DataOption,
@@ -264,6 +265,7 @@ _stage_command("report", "Write report.json and junit.xml, and print the tables.
 
 
 app.command()(profile)
+app.command()(diff)
 
 
 @boards_app.command("list")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pipeline.estimate.stages import Needs, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
 
-#: Arrays of int8 and int32 start at multiples of this, those of doubles at multiples of 8.
+#: Arrays start at multiples of this.
 WORD = 4
 
 
@@ -61,12 +61,10 @@ def constant_bytes(graph: Graph, operator: Operator) -> int:
     channels = graph.tensors[operator.outputs[0]].shape[-1]
     # Weights, and the bias of each channel: zeros where the model has none.
     shared = words(weights.nbytes) + WORD * channels
-    if operator.code is not OpCode.FULLY_CONNECTED:
-        # Multiplier and shift of each channel.
-        return shared + WORD * channels + words(channels)
-    per_channel = weights.quantization is None or len(weights.quantization.scales) > 1
-    # The factor of each output, or one of all, is a double.
-    return shared + 8 * (channels if per_channel else 1)
+    # Multiplier and shift of each channel; a dense layer has one pair where its weights have one scale.
+    scales = channels if weights.quantization is None else len(weights.quantization.scales)
+    factors = 1 if operator.code is OpCode.FULLY_CONNECTED and scales == 1 else channels
+    return shared + WORD * factors + words(factors)
 
 
 def name_bytes(graph: Graph) -> int:

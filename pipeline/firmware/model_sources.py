@@ -6,7 +6,7 @@ one folder that is on the include path, since files include each other by bare n
 
 Bytes in flash
 --------------
-Every object starts at a multiple of 4 (of 8 for ``factors``) and counts rounded up to that. For a 32-bit target:
+Every object starts at a multiple of 4 and counts rounded up to that. For a 32-bit target:
 
 ==================== ===== ====================================================================================
 operator             param constant arrays
@@ -14,7 +14,8 @@ operator             param constant arrays
 CONV_2D              48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
                            multipliers (4 B a channel), shifts (1 B a channel)
 DEPTHWISE_CONV_2D    48    the same
-FULLY_CONNECTED      28    weights, bias, factors (8 B an output, or 8 B in all where the weights have one scale)
+FULLY_CONNECTED      28    weights, bias; multipliers and shifts (5 B an output, or 8 B in all where the weights have
+                           one scale)
 ADD                  24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
 SUB                  40    a constant operand (1 B an element)
 MUL                  32    the same
@@ -59,7 +60,7 @@ from pipeline.graph.model import DType, Graph, Tensor
 #: Headers of firmware_templates/runtime/aot that kernels share.
 SHARED_HEADERS = ("broadcast.h", "fixed_point.h", "pipeline.h", "rows.h", "window.h")
 
-_ARRAY_TYPES = {"int8": ("int8_t", 4), "int32": ("int32_t", 4), "float64": ("double", 8)}
+_ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t"}
 _EDGE_TYPES = {DType.INT8: "kInt8", DType.UINT8: "kUint8", DType.FLOAT32: "kFloat32"}
 
 
@@ -272,6 +273,8 @@ def _value_text(value: Value) -> CText:
 
 
 def _constant_context(array: NDArray[Any]) -> dict[str, Any]:
-    name, alignment = _ARRAY_TYPES[array.dtype.name]
-    elements = filters.c_double_array(array.tolist()) if name == "double" else filters.c_int_array(array)
-    return {"type": CText(name), "alignment": alignment, "size": array.size, "elements": elements}
+    return {
+        "type": CText(_ARRAY_TYPES[array.dtype.name]),
+        "size": array.size,
+        "elements": filters.c_int_array(array),
+    }

@@ -1,4 +1,7 @@
-"""The aot runtime against LiteRT's reference kernels, byte for byte: single operators at their edges, and networks."""
+"""The aot runtime against LiteRT's and TFLM's reference kernels, byte for byte: single operators and networks.
+
+LiteRT is asked through :class:`Reference`, as the product asks it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import aot_models
 import aot_networks
 import numpy as np
 import pytest
+import tflm_oracle
 
 from pipeline.estimate.model import MemoryPlan, Prefer
 from pipeline.estimate.planner import plan, spread
@@ -22,6 +26,9 @@ pytestmark = pytest.mark.skipif(aot_host.COMPILER is None, reason="g++ is not in
 
 SEED = 20_260_101
 
+
+#: Cases in which LiteRT and TFLM differ and TFLM does not decide; tests/firmware/test_oracles.py says why.
+LITERT_DECIDES = {"float factor of MUL"}
 
 Model = tuple[str, Graph, MemoryPlan]
 
@@ -45,16 +52,19 @@ def oracle(graph: Graph, folder: Path) -> Reference:
 def differences(
     models: list[Model], program: aot_host.HostProgram, folder: Path, kinds: tuple[int, ...] = (0, 1, 2, 3)
 ) -> list[str]:
-    """A line for each inference that does not equal the reference byte for byte."""
-    requests, expected = [], []
-    for number, (_, graph, _) in enumerate(models):
+    """A line for each inference that does not equal both oracles byte for byte."""
+    requests, expected, wrong = [], [], []
+    for number, (name, graph, _) in enumerate(models):
         reference = oracle(graph, folder)
+        asked = tflm_oracle.HAVE_TFLM and name not in LITERT_DECIDES and not tflm_oracle.without_tflm(graph)
+        tflm = tflm_oracle.Tflm(graph) if asked else None
         rng = np.random.default_rng([SEED, number])
         for kind in kinds:
             values = aot_models.random_input(rng, graph.input, kind)
             requests.append((number, values))
             expected.append(reference.run(values))
-    wrong = []
+            if tflm and tflm.run(values).tobytes() != expected[-1].tobytes():
+                wrong.append(f"{name}: the oracles differ, {graph.operators[0]}")
     for (number, _), wanted, answer in zip(requests, expected, program.run(requests), strict=True):
         name, graph, planned = models[number]
         assert answer.used <= planned.arena_bytes
@@ -117,6 +127,9 @@ def test_every_tensor_of_a_network_equals_the_reference(quick: Quick) -> None:
     for number, graph in enumerate(quick.networks):
         values = aot_models.random_input(np.random.default_rng(number), graph.input)
         wanted = oracle(graph, quick.folder).intermediates(values[0])
+        tflm = tflm_oracle.Tflm(graph, keep=True) if tflm_oracle.HAVE_TFLM else None
+        if tflm:
+            tflm.run(values)
         (answer,) = quick.program.run([(quick.spread + number, values)])
         places = spread(graph)
         for operator in graph.operators:
@@ -124,6 +137,8 @@ def test_every_tensor_of_a_network_equals_the_reference(quick: Quick) -> None:
             offset = places.offset(tensor.index)
             got = answer.arena[offset : offset + tensor.nbytes].view(np.int8).reshape(tensor.shape)
             np.testing.assert_array_equal(got, wanted[tensor.index], err_msg=f"{operator.code} {operator.index}")
+            if tflm:
+                np.testing.assert_array_equal(got, tflm.tensor(tensor.index), err_msg=f"TFLM {operator.index}")
             assert got.size < 20 or len(np.unique(got)) > 3, "a network whose values say nothing"
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pipeline.firmware import lookup_tables
 from pipeline.firmware.lowering.site import Site, scale, zero_point
 from pipeline.firmware.lowering.values import Call, Field, Form
+from pipeline.graph.logistic import logistic_table
 from pipeline.graph.model import Activation, OpCode, Tensor
 
 
@@ -34,7 +35,7 @@ def logistic(site: Site) -> Call:
     source, output = _tensors(site)
     if (scale(output), zero_point(output)) != (1 / 256, -128):
         raise site.refused(output, "LOGISTIC gives scale 1/256 and zero point -128")
-    return _lookup(site, lookup_tables.logistic(scale(source), zero_point(source)))
+    return _lookup(site, logistic_table(scale(source), zero_point(source)))
 
 
 def hard_swish(site: Site) -> Call:

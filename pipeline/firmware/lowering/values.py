@@ -89,7 +89,7 @@ class ConstantPool:
         self._numbers: dict[tuple[str, bytes], int] = {}
 
     def add(self, values: NDArray[Any]) -> Constant:
-        """The array's number; int8, int32 and float64 arrays are known to the templates."""
+        """The array's number; int8 and int32 arrays are known to the templates."""
         flat = np.ascontiguousarray(values).reshape(-1)
         key = (flat.dtype.name, flat.tobytes())
         if key not in self._numbers:
