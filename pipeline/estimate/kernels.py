@@ -5,9 +5,10 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 
 from __future__ import annotations
 
+from pipeline.estimate.stages import Needs, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
 
-#: Arrays of int8 and int32 start at multiples of this, those of doubles at multiples of 8.
+#: Arrays start at multiples of this.
 WORD = 4
 
 
@@ -60,15 +61,34 @@ def constant_bytes(graph: Graph, operator: Operator) -> int:
     channels = graph.tensors[operator.outputs[0]].shape[-1]
     # Weights, and the bias of each channel: zeros where the model has none.
     shared = words(weights.nbytes) + WORD * channels
-    if operator.code is not OpCode.FULLY_CONNECTED:
-        # Multiplier and shift of each channel.
-        return shared + WORD * channels + words(channels)
-    per_channel = weights.quantization is None or len(weights.quantization.scales) > 1
-    # The factor of each output, or one of all, is a double.
-    return shared + 8 * (channels if per_channel else 1)
+    # Multiplier and shift of each channel; a dense layer has one pair where its weights have one scale.
+    scales = channels if weights.quantization is None else len(weights.quantization.scales)
+    factors = 1 if operator.code is OpCode.FULLY_CONNECTED and scales == 1 else channels
+    return shared + WORD * factors + words(factors)
 
 
 def name_bytes(graph: Graph) -> int:
     """Bytes in flash of the table of operator names: a pointer an operator, and each name once."""
     names = {operator.code.value for operator in graph.operators}
     return WORD * len(graph.operators) + sum(words(len(name) + 1) for name in names)
+
+
+#: Pixels of a convolution's block.
+BLOCK = 4
+
+
+def stage_needs(graph: Graph, stage: Stage) -> Needs:
+    """Scratch and sums of a stage, in bytes."""
+    if stage.kind is StageKind.SUMS:
+        return Needs(0, 4 * graph.tensors[stage.outputs[0]].shape[-1])
+    if stage.kind is StageKind.WHOLE:
+        return Needs(0, 0)
+    return Needs(max(_scratch(graph, operator) for operator in stage.operators), 0)
+
+
+def _scratch(graph: Graph, operator: Operator) -> int:
+    """A block of pixels' inputs in int16, of a convolution."""
+    if operator.code is not OpCode.CONV_2D or operator.inputs[1] is None:
+        return 0
+    _, rows, columns, channels = graph.tensors[operator.inputs[1]].shape
+    return 2 * BLOCK * rows * words(columns * channels)

@@ -86,7 +86,7 @@ __attribute__((noinline)) const uint32_t* make_channels(const Filters& filters, 
 }
 
 #ifdef __ARM_FEATURE_DSP
-#include "block_armv7em.inc"
+#include "block_armv7em.h"
 #endif
 
 // The forms relu and linear.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "rows.h"
 #include "window.h"
 
 namespace danas::aot {
@@ -22,6 +23,9 @@ struct DepthwiseConv2dParams {
 
 // As conv_2d, with output channel c taken from input channel c / depth multiplier.
 // Source: TensorFlow Lite, kernels/internal/reference/integer_ops/depthwise_conv.h, DepthwiseConvPerChannel.
-void depthwise_conv_2d(const DepthwiseConv2dParams& params, const int8_t* input, int8_t* output);
+void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int8_t* output);
+
+// The same for the pixel in column x.
+void depthwise_pixel(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x, int8_t* output);
 
 }  // namespace danas::aot

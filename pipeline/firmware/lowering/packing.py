@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from pipeline.firmware.lowering.requantization import Form, Requantization
 
-#: Pixels that a kernel makes at a time.
-BLOCK = 4
 #: In each four elements, those of the first pair and those of the second (simd.h, sxtb16).
 _PAIRED = (0, 2, 1, 3)
 
@@ -27,20 +25,6 @@ class Packed:
     stream: NDArray[np.uint32]
     pairs: int
     form: Form
-
-
-def window_words(rows: int, run: int) -> int:
-    """Words of int8 in a window of ``rows`` rows of ``run`` bytes, each filled up to whole words."""
-    return rows * -(-run // 4)
-
-
-def scratch_bytes(rows: int, run: int, pixels: int) -> int:
-    """Bytes of scratch of a convolution whose window has ``rows`` rows of ``run`` bytes, for rows of ``pixels``.
-
-    Source: block.h, a block of 4, 2 or 1 pixels with 2 bytes an element.
-    """
-    block = BLOCK if pixels >= BLOCK else min(pixels, 2)
-    return 8 * block * window_words(rows, run)
 
 
 def window_elements(weights: NDArray[np.int8]) -> NDArray[np.int8]:
