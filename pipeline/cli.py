@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline import __version__
+from pipeline.commands.diff import diff
+from pipeline.commands.options import (
+    BoardOption,
+    DataOption,
+    DebugOption,
+    EmulateOption,
+    EnvironmentOption,
+    EvaluationsOption,
+    FlashOption,
+    GroupOption,
+    ImagesOption,
+    InputsOption,
+    JsonOption,
+    MacsOption,
+    ModelArgument,
+    PortOption,
+    PresetOption,
+    QuietOption,
+    RamOption,
+    RunArgument,
+    RunOption,
+    SamplerOption,
+    SeedOption,
+    SerialOption,
+    TimeOption,
+    checked,
+    print_json,
+    target_of,
+)
+from pipeline.commands.profile import profile
 
 if TYPE_CHECKING:
     from pipeline.job import Job
     from pipeline.settings import Settings, Target
     from pipeline.validate import Verdict
-
-T = TypeVar("T")
 
 app = typer.Typer(
     name="danas-deploy",
@@ -30,52 +56,6 @@ app = typer.Typer(
 )
 boards_app = typer.Typer(help="The known board types.", no_args_is_help=True)
 app.add_typer(boards_app, name="boards")
-
-BoardOption = Annotated[str, typer.Option("--board", "-b", help="Board type; see `boards list`.")]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")]
-RunOption = Annotated[
-    Path | None, typer.Option("--run", help="Run directory to make (default: runs/DATE-BOARD).", show_default=False)
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of one-line errors.")]
-EmulateOption = Annotated[bool, typer.Option("--emulate", help="Run the same ELF on an emulated board.")]
-PortOption = Annotated[
-    str | None, typer.Option("--port", help="Serial port or pyserial URL of the board.", show_default=False)
-]
-SerialOption = Annotated[
-    str | None, typer.Option("--serial-number", help="USB serial number of the board's probe.", show_default=False)
-]
-DataOption = Annotated[str, typer.Option("--data", help="`sample`, or `folder:PATH`.")]
-GroupOption = Annotated[
-    str | None,
-    typer.Option("--group-by", help="Regular expression: images with the same match are never torn apart."),
-]
-PresetOption = Annotated[str, typer.Option("--preset", help="Search space and effort: `quick` or `full`.")]
-EvaluationsOption = Annotated[
-    int | None, typer.Option("--evaluations", min=1, help="Stop after N candidates.", show_default="from the preset")
-]
-TimeOption = Annotated[
-    str | None, typer.Option("--time", help="Stop the search after this long: 10m, 1h30m.", show_default=False)
-]
-SamplerOption = Annotated[str, typer.Option("--sampler", help="`evolution` or `random`.")]
-RamOption = Annotated[
-    str | None, typer.Option("--ram", help="RAM limit below the board's: 256k.", show_default="the board's")
-]
-FlashOption = Annotated[
-    str | None, typer.Option("--flash", help="Flash limit below the board's: 1M.", show_default="the board's")
-]
-MacsOption = Annotated[
-    str | None, typer.Option("--macs", help="Most MACs an inference: 6M.", show_default="from the preset")
-]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
-ImagesOption = Annotated[
-    int | None, typer.Option("--images", min=1, help="Inputs that go through the device.", show_default="100")
-]
-EnvironmentOption = Annotated[
-    str | None,
-    typer.Option("--environment", help="PlatformIO environment.", show_default="the board's local one"),
-]
 
 
 def _print_version(value: bool) -> None:
@@ -120,11 +100,11 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
     ) -> None:
         from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size
 
-        settings = _checked(
+        settings = checked(
             Settings,
             kind=Kind.SEARCH,
             board=board,
-            target=_target(emulate, port, serial_number),
+            target=target_of(emulate, port, serial_number),
             seed=seed,
             images=images,
             environment=environment,
@@ -157,12 +137,9 @@ _search_command(
 
 @app.command()
 def deploy(
-    model: Annotated[Path, typer.Argument(help="An int8 .tflite.")],
+    model: ModelArgument,
     board: BoardOption,
-    inputs: Annotated[
-        Path | None,
-        typer.Option("--inputs", help=".npy with inputs [N, …] as the model takes them.", show_default="random"),
-    ] = None,
+    inputs: InputsOption = None,
     ram: RamOption = None,
     flash: FlashOption = None,
     seed: SeedOption = 0,
@@ -178,7 +155,7 @@ def deploy(
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
     settings = _deploy_settings(
-        model, board, ram, flash, _target(emulate, port, serial_number), inputs, seed, images, environment
+        model, board, ram, flash, target_of(emulate, port, serial_number), inputs, seed, images, environment
     )
     job = _new_job(settings, run, quiet)
     _finish(job, as_json)
@@ -195,7 +172,7 @@ def resume(
     debug: DebugOption = False,
 ) -> None:
     """Take up a run that was interrupted; what is finished is not done again."""
-    _finish(_open_job(run, quiet, _target(emulate, port, serial_number)), as_json)
+    _finish(_open_job(run, quiet, target_of(emulate, port, serial_number)), as_json)
 
 
 _search_command(
@@ -242,7 +219,9 @@ def _model_or_run_command(name: str, text: str) -> None:
                 next="Add --board NAME; see `danas-deploy boards list`.",
             )
         else:
-            settings = _deploy_settings(source, board, ram, flash, _target(False, None, None), environment=environment)
+            settings = _deploy_settings(
+                source, board, ram, flash, target_of(False, None, None), environment=environment
+            )
             job = _new_job(settings, run, quiet, needs_board=False)
         _stage(job, name, as_json)
 
@@ -273,7 +252,7 @@ def _device_command(name: str, text: str) -> None:
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        _stage(_open_job(run, quiet, _target(emulate, port, serial_number)), name, as_json)
+        _stage(_open_job(run, quiet, target_of(emulate, port, serial_number)), name, as_json)
 
     command.__doc__ = text
     app.command(name)(command)
@@ -285,6 +264,10 @@ _stage_command("validate", "Compare estimate and measurement, device and host; e
 _stage_command("report", "Write report.json and junit.xml, and print the tables.")
 
 
+app.command()(profile)
+app.command()(diff)
+
+
 @boards_app.command("list")
 def boards_list(as_json: JsonOption = False, debug: DebugOption = False) -> None:
     """Names and figures of the known boards."""
@@ -292,7 +275,7 @@ def boards_list(as_json: JsonOption = False, debug: DebugOption = False) -> None
 
     known = [boards.load(name) for name in boards.names()]
     if as_json:
-        _print_json([_board_row(board) for board in known])
+        print_json([_board_row(board) for board in known])
         return
     for board in known:
         row = _board_row(board)
@@ -312,7 +295,7 @@ def boards_show(
 
     board = boards.load(name)
     if as_json:
-        _print_json(board.model_dump(mode="json"))
+        print_json(board.model_dump(mode="json"))
     else:
         typer.echo((resources.boards() / f"{board.name}.toml").read_text(encoding="utf-8").rstrip())
 
@@ -328,20 +311,6 @@ def _board_row(board: Any) -> dict[str, Any]:
         "flash_bytes": board.flash_bytes,
         "emulated": board.emulator is not None,
     }
-
-
-def _target(emulate: bool, port: str | None, serial_number: str | None) -> Target:
-    from pipeline.errors import UsageError
-    from pipeline.settings import Target
-
-    if emulate and (port or serial_number):
-        raise UsageError(
-            "emulate-and-port",
-            "--emulate together with --port or --serial-number",
-            why="The emulated board has a port of its own.",
-            next="Leave one of them out.",
-        )
-    return _checked(Target, emulate=emulate, port=port, serial_number=serial_number)
 
 
 def _absolute(data: str) -> str:
@@ -363,7 +332,7 @@ def _deploy_settings(
 ) -> Settings:
     from pipeline.settings import Kind, Settings, parse_size
 
-    return _checked(
+    return checked(
         Settings,
         kind=Kind.DEPLOY,
         board=board,
@@ -376,24 +345,6 @@ def _deploy_settings(
         ram=parse_size(ram) if ram else None,
         flash=parse_size(flash) if flash else None,
     )
-
-
-def _checked(made: Callable[..., T], /, **values: Any) -> T:
-    """Settings or a Target of the options' values."""
-    from pydantic import ValidationError
-
-    from pipeline.errors import UsageError, printable
-
-    try:
-        return made(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            "bad-option",
-            f"--{printable('-'.join(map(str, first['loc'])))} {printable(first['input'])}: {printable(first['msg'])}",
-            why="The option does not take this value.",
-            next="See `danas-deploy search-and-flash --help`.",
-        ) from error
 
 
 def _new_job(settings: Settings, folder: Path | None, quiet: bool, *, needs_board: bool = True) -> Job:
@@ -443,8 +394,4 @@ def _print_result(job: Job, data: dict[str, Any], text: str, verdict: Verdict | 
         error.result = data
         raise
     if as_json:
-        _print_json(data)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+        print_json(data)

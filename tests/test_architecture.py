@@ -28,7 +28,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("runs", "progress", "preflight"),
     ("report",),
     ("job",),
-    ("cli", "__main__"),
+    ("commands", "cli", "__main__"),
 )
 #: Packages that only these parts may import, with all that is below them.
 CONFINED = {

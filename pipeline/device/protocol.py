@@ -31,6 +31,7 @@ _ASK_AGAIN_S = (0.4, 0.8, 2.6)
 _QUIET_S = 0.06
 _FRAME_S = 1.0
 _FRAME_TRIES = 8
+_OUTPUT_S = 0.003  # a byte of output: 2.4 characters, at 9600 baud
 
 Progress = Callable[[int, int], None]
 
@@ -200,7 +201,8 @@ class Session:
     def output(self, count: int | None = None) -> bytes:
         """Bytes of the last output; ``count`` as the identity says where it is None."""
         wanted = self._known_identity().output_bytes if count is None else count
-        return replies.parse_hex(self.command("output"), "m-output", wanted)
+        timeout = self._timeouts.answer + wanted * _OUTPUT_S
+        return replies.parse_hex(self.command("output", timeout_s=timeout), "m-output", wanted)
 
     def ops(self) -> tuple[Operator, ...]:
         """Cycles of each operator in the last inference."""

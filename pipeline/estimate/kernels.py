@@ -5,9 +5,10 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 
 from __future__ import annotations
 
-from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
+from pipeline.estimate.stages import Needs, Stage, StageKind
+from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
-#: Arrays of int8 and int32 start at multiples of this, those of doubles at multiples of 8.
+#: Arrays start at multiples of this.
 WORD = 4
 
 
@@ -58,17 +59,91 @@ def constant_bytes(graph: Graph, operator: Operator) -> int:
         return 0
     weights = graph.tensors[index]
     channels = graph.tensors[operator.outputs[0]].shape[-1]
+    if operator.code is OpCode.DEPTHWISE_CONV_2D:
+        return _depthwise_bytes(graph, operator, weights, channels)
     # Weights, and the bias of each channel: zeros where the model has none.
     shared = words(weights.nbytes) + WORD * channels
-    if operator.code is not OpCode.FULLY_CONNECTED:
-        # Multiplier and shift of each channel.
-        return shared + WORD * channels + words(channels)
-    per_channel = weights.quantization is None or len(weights.quantization.scales) > 1
-    # The factor of each output, or one of all, is a double.
-    return shared + 8 * (channels if per_channel else 1)
+    # Multiplier and shift of each channel; a dense layer has one pair where its weights have one scale.
+    scales = channels if weights.quantization is None else len(weights.quantization.scales)
+    factors = 1 if operator.code is OpCode.FULLY_CONNECTED and scales == 1 else channels
+    return shared + WORD * factors + words(factors)
+
+
+def _depthwise_bytes(graph: Graph, operator: Operator, weights: Tensor, channels: int) -> int:
+    """A stream of weights and records (depthwise_conv_2d.h), in a short form where there is a kernel for it."""
+    source = operator.inputs[0]
+    if source is None or graph.tensors[source].shape[3] != channels or channels % GROUP:
+        return words(12 * channels + weights.nbytes)
+    _, height, width, _ = weights.shape
+    pairs = height // 2 * width
+    last_row = height % 2 * (1 if (height, width) == (3, 3) else width)
+    return channels * (4 * -(-pairs // 2) + 8 + last_row)
 
 
 def name_bytes(graph: Graph) -> int:
     """Bytes in flash of the table of operator names: a pointer an operator, and each name once."""
     names = {operator.code.value for operator in graph.operators}
     return WORD * len(graph.operators) + sum(words(len(name) + 1) for name in names)
+
+
+#: Pixels of a convolution's block.
+BLOCK = 4
+
+
+def stage_needs(graph: Graph, stage: Stage) -> Needs:
+    """Scratch and sums of a stage, in bytes."""
+    if stage.kind is StageKind.SUMS:
+        return Needs(0, 4 * graph.tensors[stage.outputs[0]].shape[-1])
+    if stage.kind is StageKind.WHOLE:
+        return Needs(0, 0)
+    if len(stage.operators) > 1:  # a separable convolution: both have theirs, a block of few pixels
+        depthwise, pointwise = stage.operators
+        kernel, stride = _window_of(graph, depthwise)
+        return Needs(_convolution_scratch(graph, pointwise) + depthwise_bytes(kernel, stride, BLOCK), 0)
+    (operator,) = stage.operators
+    if operator.code is OpCode.CONV_2D:
+        return Needs(_convolution_scratch(graph, operator), 0)
+    if operator.code is OpCode.DEPTHWISE_CONV_2D:
+        kernel, stride = _window_of(graph, operator)
+        return Needs(depthwise_bytes(kernel, stride, depthwise_pixels(kernel, stride)), 0)
+    return Needs(0, 0)
+
+
+def _convolution_scratch(graph: Graph, operator: Operator) -> int:
+    """A block of pixels' inputs in int16."""
+    _, rows, columns, channels = _weights(graph, operator)
+    return 2 * BLOCK * rows * words(columns * channels)
+
+
+#: A depthwise kernel takes channels in groups of as many as a word has bytes.
+GROUP = 4
+#: The most bytes that its transposed block takes, and its pixels at most and at least.
+_DEPTHWISE_BYTES = 640
+_DEPTHWISE_PIXELS = range(16, 3, -4)
+
+
+def depthwise_pixels(kernel: tuple[int, int], stride: int) -> int:
+    """Pixels of a depthwise kernel's block, for a kernel (rows, columns) and the stride along a row."""
+    fitting = (n for n in _DEPTHWISE_PIXELS if depthwise_bytes(kernel, stride, n) <= _DEPTHWISE_BYTES)
+    return next(fitting, _DEPTHWISE_PIXELS[-1])
+
+
+def depthwise_bytes(kernel: tuple[int, int], stride: int, pixels: int) -> int:
+    """Bytes of scratch of a depthwise kernel's block: a word for each two kernel rows and channel of a group."""
+    return WORD * GROUP * -(-kernel[0] // 2) * ((pixels - 1) * stride + kernel[1])
+
+
+def _window_of(graph: Graph, operator: Operator) -> tuple[tuple[int, int], int]:
+    """Kernel (rows, columns) and stride along a row."""
+    options = operator.options
+    if not isinstance(options, WindowOptions):
+        raise TypeError(f"operator {operator.index} has {type(options).__name__}")
+    shape = _weights(graph, operator)
+    return (shape[1], shape[2]), options.stride[1]
+
+
+def _weights(graph: Graph, operator: Operator) -> tuple[int, ...]:
+    index = operator.inputs[1]
+    if index is None:
+        raise ValueError(f"operator {operator.index} has no weights")
+    return graph.tensors[index].shape

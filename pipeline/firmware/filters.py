@@ -10,8 +10,6 @@ c_int          an integer                                   ``-12``
 c_hex          an integer ≥ 0                               ``0x1fU``
 c_int_array    integers                                     ``1, -2, 3`` (in lines)
 c_float        a number that float32 holds exactly          ``0x1.8p-3F``
-c_double       a number                                     ``0x1.8p-3``
-c_double_array numbers                                      ``0x1.8p-3, 0x1p+0``
 c_ident        any text                                     a C++ identifier
 c_string       any text                                     ``"a string literal"``
 c_comment      any text                                     text that ends no comment
@@ -82,23 +80,6 @@ def c_float(value: Any) -> CText:
     return CText(_hexadecimal(number) + "F")
 
 
-def c_double(value: Any) -> CText:
-    """A double literal in hexadecimal, exactly the value.
-
-    Raises:
-        ValueError: The value is not finite.
-    """
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{number!r} is not finite")
-    return CText(_hexadecimal(number))
-
-
-def c_double_array(values: Iterable[Any]) -> CText:
-    """The elements of an array of double."""
-    return _lines(c_double(value) for value in values)
-
-
 def c_ident(text: object) -> CText:
     """An identifier that resembles the text. Different texts may give the same one.
 
@@ -166,8 +147,6 @@ FILTERS: dict[str, Callable[..., CText]] = {
     "c_hex": c_hex,
     "c_int_array": c_int_array,
     "c_float": c_float,
-    "c_double": c_double,
-    "c_double_array": c_double_array,
     "c_ident": c_ident,
     "c_string": c_string,
     "c_comment": c_comment,

@@ -1,38 +1,22 @@
-"""LOGISTIC and HARD_SWISH as tables: the value for each int8 input, from −128 on, computed as the reference does.
+"""HARD_SWISH as a table: the value for each int8 input, from −128 on, computed as the reference does.
 
 Scales are float32 values; the sources say which products are made in float.
 
-Sources: TensorFlow Lite, kernels/activations.cc (SigmoidPrepare, HardSwishPrepare), kernels/internal/common.h
-(LUTPopulateInt8), kernels/internal/reference/hard_swish.h; gemmlowp, fixedpoint/fixedpoint.h.
+Sources: TensorFlow Lite, kernels/activations.cc (HardSwishPrepare), kernels/internal/reference/hard_swish.h.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.firmware.fixed_point import INT8_MAX, INT8_MIN, quantize_multiplier, round_half_away
+from pipeline.firmware.fixed_point import INT8_MAX, INT8_MIN, quantize_multiplier
 
 _INT16_MIN, _INT16_MAX = -(1 << 15), (1 << 15) - 1
-#: exp(x) of anything larger is so large a float, or infinite, that its reciprocal rounds to zero.
-_LARGEST_EXPONENT = 88.0
 #: Shifts of a 16-bit value that say anything.
 _SHIFTS = range(-15, 31)
-
-
-def logistic(input_scale: float, input_zero_point: int) -> NDArray[np.int8]:
-    """1 / (1 + exp(−x)), with an output scale of 1/256 and a zero point of −128; in float, exp correctly rounded."""
-
-    def value(difference: int) -> int:
-        x = float(np.float32(input_scale) * np.float32(difference))
-        power = np.float32(math.exp(-x)) if -x < _LARGEST_EXPONENT else np.float32(np.inf)
-        y = np.float32(1.0) / (np.float32(1.0) + power)
-        return round_half_away(float(y * np.float32(256.0))) - 128
-
-    return _table(value, input_zero_point)
 
 
 def hard_swish(

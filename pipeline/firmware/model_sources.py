@@ -6,7 +6,7 @@ one folder that is on the include path, since files include each other by bare n
 
 Bytes in flash
 --------------
-Every object starts at a multiple of 4 (of 8 for ``factors``) and counts rounded up to that. For a 32-bit target:
+Every object starts at a multiple of 4 and counts rounded up to that. For a 32-bit target:
 
 ==================== ===== ====================================================================================
 operator             param constant arrays
@@ -14,7 +14,8 @@ operator             param constant arrays
 CONV_2D              48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
                            multipliers (4 B a channel), shifts (1 B a channel)
 DEPTHWISE_CONV_2D    48    the same
-FULLY_CONNECTED      28    weights, bias, factors (8 B an output, or 8 B in all where the weights have one scale)
+FULLY_CONNECTED      28    weights, bias; multipliers and shifts (5 B an output, or 8 B in all where the weights have
+                           one scale)
 ADD                  24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
 SUB                  40    a constant operand (1 B an element)
 MUL                  32    the same
@@ -39,6 +40,7 @@ and in RAM 4 B an operator (``cycles_of``, in .bss); the arena is in the section
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,24 +50,27 @@ from numpy.typing import NDArray
 
 from pipeline import resources
 from pipeline.errors import UsageError, printable
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan
+from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Segment
+from pipeline.estimate.stages import Stage, StageKind, image_rows
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
-from pipeline.firmware.lowering import Call, Constant, ConstantPool, Float32, Lowering, Value
-from pipeline.graph.model import ALIASES, DType, Graph, Operator, Tensor
+from pipeline.firmware.lowering import Call, Constant, ConstantPool, Enumerator, Float32, Form, Lowering, Value
+from pipeline.graph.model import DType, Graph, Tensor
 
 #: Headers of firmware_templates/runtime/aot that kernels share.
 SHARED_HEADERS = (
+    "block_armv7em.h",
     "broadcast.h",
     "depthwise_3x3.h",
     "fixed_point.h",
+    "pipeline.h",
     "requantize.h",
     "rows.h",
     "simd.h",
     "window.h",
 )
 
-_ARRAY_TYPES = {"int8": ("int8_t", 4), "int32": ("int32_t", 4), "float64": ("double", 8)}
+_ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t", "uint32": "uint32_t"}
 _EDGE_TYPES = {DType.INT8: "kInt8", DType.UINT8: "kUint8", DType.FLOAT32: "kFloat32"}
 
 
@@ -92,25 +97,32 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
         UsageError: A kernel does not cover an operator; see :meth:`pipeline.firmware.lowering.Lowering.call`.
         ValueError: The plan does not fit the Graph (a bug), or the Graph is a skeleton.
     """
-    if not graph.operators:
+    if not plan.stages:
         raise UsageError("no-operators", "the model has no operators", next="Give a model that computes something.")
     lowering = Lowering(graph)
-    places = _places(graph, plan)
-    calls = {operator.index: _call_of(operator, lowering, places) for operator in graph.operators}
-    kernels = tuple(sorted({call.kernel for call in calls.values() if call is not None}))
+    layout = Layout(graph, plan)
+    calls = [lowering.call(stage, flat=segment.flat) for segment in plan.segments for stage in segment.stages]
+    kernels = tuple(sorted({kernel for call in calls for kernel in call.kernels}))
+    segments = [segment for segment in plan.segments for _ in segment.stages]
+    rows: dict[int, dict[str, Any]] = {}
+    stages = [
+        _stage_context(stage, segment, call, lowering.pool, layout, rows)
+        for stage, segment, call in zip(plan.stages, segments, calls, strict=True)
+    ]
+    ends = list(itertools.accumulate(len(segment.stages) for segment in plan.segments))
+    text = " ".join(stage["arguments"] for stage in stages)
     context = {
         "headers": [f"{kernel}.h" for kernel in kernels],
         "arena_bytes": plan.arena_bytes,
-        "operators": [
-            _operator_context(graph, operator, calls[operator.index], lowering.pool, places)
-            for operator in graph.operators
-        ],
-        "uses_calls": any(call is not None for call in calls.values()),
-        "uses_float": any(
-            DType.FLOAT32 in (call.input_type, call.output_type) for call in calls.values() if call is not None
-        ),
-        "input": _edge_context(graph.input, places),
-        "output": _edge_context(graph.output, places),
+        "stages": stages,
+        "rows": [rows[tensor] for tensor in sorted(rows)],
+        "ends": CText(", ".join(str(filters.c_int(end)) for end in ends)),
+        "uses_at": " at(" in f" {text}" or "{at(" in text,
+        "uses_float": "floats_at(" in text,
+        "uses_scratch": "scratch_at(" in text,
+        "uses_sums": "sums_at(" in text,
+        "input": layout.edge(graph.input),
+        "output": layout.edge(graph.output),
         # Last: the calls' arguments may add constants.
         "constants": [_constant_context(array) for array in lowering.pool.arrays],
     }
@@ -122,70 +134,135 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
     return ModelSources(files=files, kernels=kernels)
 
 
-def _places(graph: Graph, plan: MemoryPlan) -> dict[int, int]:
-    """Offset of each planned tensor, after a check that the plan is whole and stays inside the arena."""
-    places = {}
-    for placement in plan.placements:
-        tensor = graph.tensors[placement.tensor]
-        if placement.offset % ALIGNMENT or placement.size < tensor.nbytes:
-            raise ValueError(f"the plan misplaces tensor {tensor.index}")
-        if not 0 <= placement.offset <= plan.arena_bytes - placement.size:
-            raise ValueError(f"the plan puts tensor {tensor.index} outside the arena")
-        places[tensor.index] = placement.offset
-    for operator in graph.operators:
-        for index in (*operator.inputs, *operator.outputs):
-            if index is not None and index not in places and not graph.tensors[index].constant:
-                raise ValueError(f"the plan leaves out tensor {index}")
-    for tensor in (graph.input, graph.output):
-        if tensor.index not in places or tensor.dtype not in _EDGE_TYPES:
-            raise UsageError(
-                "unsupported-tensor",
-                f"tensor {tensor.index} '{printable(tensor.name)}' cannot be the model's input or output",
-                why="It is a constant, or neither int8, uint8 nor float32.",
-                next="Export the model again.",
-            )
-    return places
+class Layout:
+    """Where the activations of a Graph lie, after a check that the plan is whole and stays inside the arena."""
+
+    def __init__(self, graph: Graph, plan: MemoryPlan) -> None:
+        self.tensors = graph.tensors
+        self._placements: dict[int, Placement] = {}
+        for placement in plan.placements:
+            tensor = graph.tensors[placement.tensor]
+            kept = image_rows(tensor) if placement.ring is None else placement.ring
+            if placement.offset % ALIGNMENT or placement.size < tensor.nbytes // image_rows(tensor) * kept:
+                raise ValueError(f"the plan misplaces tensor {tensor.index}")
+            if not 0 <= placement.offset <= plan.arena_bytes - placement.size:
+                raise ValueError(f"the plan puts tensor {tensor.index} outside the arena")
+            self._placements[tensor.index] = placement
+        for tensor in (graph.input, graph.output):
+            if tensor.index not in self._placements or tensor.dtype not in _EDGE_TYPES:
+                raise UsageError(
+                    "unsupported-tensor",
+                    f"tensor {tensor.index} '{printable(tensor.name)}' cannot be the model's input or output",
+                    why="It is a constant, or neither int8, uint8 nor float32.",
+                    next="Export the model again.",
+                )
+
+    def __contains__(self, tensor: int) -> bool:
+        return tensor in self._placements
+
+    def offset(self, tensor: int) -> int:
+        """Offset of an activation in the arena."""
+        if tensor not in self._placements:
+            raise ValueError(f"the plan leaves out tensor {tensor}")
+        return self._placements[tensor].offset
+
+    def rows(self, tensor: int) -> dict[str, Any]:
+        """The Rows of an activation."""
+        height = image_rows(self.tensors[tensor])
+        ring = self._placements[tensor].ring if tensor in self._placements else None
+        return {
+            "name": CText(f"kRows{filters.c_int(tensor)}"),
+            "offset": self.offset(tensor),
+            "bytes": self.tensors[tensor].nbytes // height,
+            "kept": height if ring is None else ring,
+        }
+
+    def edge(self, tensor: Tensor) -> dict[str, Any]:
+        """The model's input or output."""
+        quantization = None if tensor.dtype is DType.FLOAT32 else tensor.quantization
+        return {
+            "offset": self.offset(tensor.index),
+            "bytes": tensor.nbytes,
+            "type": CText(_EDGE_TYPES[tensor.dtype]),
+            "scale": quantization.scale if quantization else 0.0,
+            "zero_point": quantization.zero_point if quantization else 0,
+        }
 
 
-def _call_of(operator: Operator, lowering: Lowering, places: dict[int, int]) -> Call | None:
-    """The operator's call; None for a RESHAPE or SQUEEZE whose output lies where its input lies."""
-    call = lowering.call(operator)
-    source = call.inputs[0]
-    shared = operator.code in ALIASES and places.get(source) == places[call.output]
-    return None if shared else call
-
-
-def _operator_context(
-    graph: Graph, operator: Operator, call: Call | None, pool: ConstantPool, places: dict[int, int]
+def _stage_context(
+    stage: Stage,
+    segment: Segment,
+    call: Call,
+    pool: ConstantPool,
+    layout: Layout,
+    rows: dict[int, dict[str, Any]],
 ) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "index": operator.index,
-        "code": operator.code.value,
-        "comment": graph.tensors[operator.outputs[0]].name,
-        "call": None,
-    }
-    if call is not None:
-        arguments = [
-            _argument(graph.tensors[index], call.input_type, pool, places, const=True) for index in call.inputs
-        ]
+    """What the template prints of a stage; the Rows that it names are gathered in ``rows``."""
+
+    def rows_of(tensor: int) -> CText:
+        rows[tensor] = layout.rows(tensor)
+        name: CText = rows[tensor]["name"]
+        return name
+
+    def row_of(tensor: int, step: str = "y") -> CText:
+        return CText(f"aot::row({rows_of(tensor)}, {step})")
+
+    names = [CText(f"kStage{filters.c_int(stage.index)}{suffix}") for suffix in ("", "Pointwise")]
+    params = [
+        {
+            "name": name,
+            "type": CText(part.type),
+            "fields": [{"name": field.name, "text": _value_text(field.value)} for field in part.fields],
+        }
+        for name, part in zip(names, call.params, strict=False)
+    ]
+    source, output = call.inputs[0], call.output
+    if call.form is Form.WINDOW or call.form is Form.BLOCKS:
+        arguments = [rows_of(source), CText("y"), row_of(output)]
+        if call.form is Form.BLOCKS:
+            arguments.append(CText(f"scratch_at({filters.c_int(segment.scratch)})"))
+    elif call.form is Form.SUMS:
+        sums = CText(f"sums_at({filters.c_int(segment.sums)})")
+        arguments = [row_of(source), CText("y"), sums, _argument(layout, output, call.output_type, pool)]
+    elif call.form is Form.ELEMENTS and stage.kind is StageKind.ROWS and not segment.flat:
+        arguments = [*map(row_of, call.inputs), row_of(output)]
+    else:
+        arguments = [_argument(layout, index, call.input_type, pool, constants=layout.tensors) for index in call.inputs]
         if call.gathered:
             arguments = [CText("{" + ", ".join(arguments) + "}")]
-        arguments.append(_argument(graph.tensors[call.output], call.output_type, pool, places, const=False))
-        made["call"] = {
-            "function": CText(call.function),
-            "params": CText(call.params),
-            "fields": [{"name": field.name, "text": _value_text(field.value)} for field in call.fields],
-            "arguments": CText(", ".join(arguments)),
-        }
-    return made
+        arguments.append(_argument(layout, output, call.output_type, pool))
+    return {
+        "code": stage.name,
+        "comment": layout.tensors[output].name,
+        "params": params,
+        "function": CText(call.function),
+        "arguments": CText(", ".join([*(part["name"] for part in params), *arguments])),
+        "schedule": _schedule(stage, segment),
+    }
 
 
-def _argument(tensor: Tensor, dtype: DType, pool: ConstantPool, places: dict[int, int], *, const: bool) -> CText:
-    """Where a kernel finds a tensor: in the arena, or among the constants."""
-    if tensor.index in places:
+def _schedule(stage: Stage, segment: Segment) -> CText:
+    """The steps of a stage, and of each input that its segment makes how many stages back, stride and first need."""
+    feeds = []
+    for feed in stage.feeds:
+        source = next((other for other in segment.stages if feed.tensor in other.outputs), None)
+        if source is not None and stage.kind is not StageKind.WHOLE:
+            back = filters.c_int(stage.index - source.index)
+            feeds.append(f"{{{back}, {filters.c_int(feed.stride)}, {filters.c_int(feed.kernel - feed.pad)}}}")
+    feeds += ["{aot::kNoFeed, 0, 0}"] * (2 - len(feeds))
+    steps = filters.c_int(1 if segment.flat else stage.steps)
+    return CText(f"{{{steps}, {{{', '.join(feeds)}}}}}")
+
+
+def _argument(
+    layout: Layout, index: int, dtype: DType, pool: ConstantPool, *, constants: tuple[Tensor, ...] | None = None
+) -> CText:
+    """Where a kernel finds a tensor: in the arena, or among the constants where they are given."""
+    if index in layout or constants is None:
         function = "floats_at" if dtype is DType.FLOAT32 else "at"
-        return CText(f"{function}({filters.c_int(places[tensor.index])})")
-    if not const or tensor.data is None or tensor.dtype is not DType.INT8:
+        return CText(f"{function}({filters.c_int(layout.offset(index))})")
+    tensor = constants[index]
+    if tensor.data is None or tensor.dtype is not DType.INT8:
         raise UsageError(
             "unsupported-tensor",
             f"tensor {tensor.index} '{printable(tensor.name)}' is a constant where the aot runtime takes an activation",
@@ -198,6 +275,8 @@ def _argument(tensor: Tensor, dtype: DType, pool: ConstantPool, places: dict[int
 def _value_text(value: Value) -> CText:
     if isinstance(value, Constant):
         return CText(f"model::kConstant{filters.c_int(value.number)}")
+    if isinstance(value, Enumerator):
+        return CText(f"aot::{value.name}")
     if isinstance(value, Float32):
         return filters.c_float(value.value)
     if isinstance(value, tuple):
@@ -206,17 +285,8 @@ def _value_text(value: Value) -> CText:
 
 
 def _constant_context(array: NDArray[Any]) -> dict[str, Any]:
-    name, alignment = _ARRAY_TYPES[array.dtype.name]
-    elements = filters.c_double_array(array.tolist()) if name == "double" else filters.c_int_array(array)
-    return {"type": CText(name), "alignment": alignment, "size": array.size, "elements": elements}
-
-
-def _edge_context(tensor: Tensor, places: dict[int, int]) -> dict[str, Any]:
-    quantization = None if tensor.dtype is DType.FLOAT32 else tensor.quantization
     return {
-        "offset": places[tensor.index],
-        "bytes": tensor.nbytes,
-        "type": CText(_EDGE_TYPES[tensor.dtype]),
-        "scale": quantization.scale if quantization else 0.0,
-        "zero_point": quantization.zero_point if quantization else 0,
+        "type": CText(_ARRAY_TYPES[array.dtype.name]),
+        "size": array.size,
+        "elements": filters.c_int_array(array),
     }

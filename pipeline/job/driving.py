@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UsageError, printable
 from pipeline.files import file_sha256, write_atomic
+from pipeline.job import deploying
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import digest, missing
@@ -22,8 +22,8 @@ from pipeline.settings import DEFAULT_IMAGES, Kind
 
 if TYPE_CHECKING:
     from pipeline.device.flash import Program, RunningDevice
-    from pipeline.device.protocol import Expected, Session
-    from pipeline.graph.model import Tensor
+    from pipeline.device.protocol import Expected
+    from pipeline.graph.model import Graph, Tensor
 
 #: Without the emulator's compiled path an inference takes seconds: fewer inputs, unless the user names a number.
 IMAGES_WITHOUT_NATIVE_PATH = 10
@@ -44,7 +44,7 @@ def inputs(context: Context, count: int) -> Inputs:
     Raises:
         UsageError: ``bad-inputs``.
     """
-    from pipeline.graph.inputs import quantize_images, random_inputs
+    from pipeline.graph.inputs import quantize_images
 
     tensor = context.graph.input
     if context.settings.kind is Kind.SEARCH:
@@ -56,9 +56,20 @@ def inputs(context: Context, count: int) -> Inputs:
         view = context.source.view(split, genotype.data)
         images = np.asarray(view.images[:count])
         return Inputs(quantize_images(images, tensor), f"{split.value} split", np.asarray(view.labels[:count]))
-    if context.settings.inputs is None:
-        return Inputs(random_inputs(tensor, count, context.settings.seed), "random")
-    return Inputs(given_inputs(Path(context.settings.inputs), tensor)[:count], "given file")
+    given = context.settings.inputs
+    values = inputs_of(context.graph, Path(given) if given is not None else None, count, context.settings.seed)
+    return Inputs(values, "random" if given is None else "given file")
+
+
+def inputs_of(graph: Graph, path: Path | None, count: int, seed: int) -> NDArray[Any]:
+    """At most ``count`` inputs, [N, …] in the model's own type: those of a .npy file, or random ones.
+
+    Raises:
+        UsageError: ``bad-inputs``.
+    """
+    from pipeline.graph.inputs import random_inputs
+
+    return random_inputs(graph.input, count, seed) if path is None else given_inputs(path, graph.input)[:count]
 
 
 def given_inputs(path: Path, tensor: Tensor) -> NDArray[Any]:
@@ -108,41 +119,17 @@ def expected(context: Context) -> Expected:
     return Expected(board=context.board.name, build=values["build_id"], model=context.graph.sha256)
 
 
-@contextlib.contextmanager
-def device(context: Context, *, flash: bool, step: Step) -> Iterator[RunningDevice]:
+def device(context: Context, *, flash: bool, step: Step) -> contextlib.AbstractContextManager[RunningDevice]:
     """The run's device: emulated (which is flashed each time), or a board (flashed where ``flash`` says so)."""
-    from pipeline.device.discovery import find
-    from pipeline.device.flash import EmulatedFlasher, PlatformioFlasher, RunningDevice
-
-    target = context.target
-    if target.emulate:
-        with EmulatedFlasher(context.board).flash(program(context), on_line=step.update) as running:
-            yield running
-        return
-    address = find(context.board, port=target.port, serial=target.serial_number)
-    if flash:
-        with PlatformioFlasher(address).flash(program(context), on_line=step.update) as running:
-            yield running
-        return
-    yield RunningDevice(address.port, address=address)
-
-
-@contextlib.contextmanager
-def session(context: Context, running: RunningDevice) -> Iterator[Session]:
-    """A conversation with the running device."""
-    from pipeline.device.link import SerialLink
-    from pipeline.device.protocol import Session
-
-    link = SerialLink(running.port, baud=context.board.serial.baud)
-    try:
-        yield Session(link, health=running.check)
-    finally:
-        link.close()
+    return deploying.started(program(context), context.board, context.target, flash=flash, on_line=step.update)
 
 
 def flash(context: Context, step: Step) -> tuple[Path, ...]:
     """Put the program onto the device and see that this very build answers."""
-    with device(context, flash=True, step=step) as running, session(context, running) as conversation:
+    with (
+        device(context, flash=True, step=step) as running,
+        deploying.conversation(context.board, running) as conversation,
+    ):
         conversation.connect()
         identity = conversation.verify(expected(context))
         where = "emulated" if running.emulator else running.port
@@ -188,7 +175,10 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
 
     notes: list[str] = []
     count = context.settings.images or DEFAULT_IMAGES
-    with device(context, flash=False, step=step) as running, session(context, running) as conversation:
+    with (
+        device(context, flash=False, step=step) as running,
+        deploying.conversation(context.board, running) as conversation,
+    ):
         if running.emulator is not None and running.emulator.path != "native" and context.settings.images is None:
             count = IMAGES_WITHOUT_NATIVE_PATH
             reason = running.emulator.statistics().path_reason

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pipeline.errors import printable
 from pipeline.figures import Figure
+from pipeline.report import terminal
 from pipeline.report.model import Line, Report
 
 
@@ -87,15 +88,7 @@ class TerminalReporter:
     def render(self, report: Report) -> str:
         """The whole document, ending in a line feed."""
         buffer = io.StringIO()
-        console = Console(
-            file=buffer,
-            width=self._width,
-            force_terminal=self._colour,
-            no_color=not self._colour,
-            highlight=False,
-            markup=False,  # a bracket in a text from outside is a bracket
-            emoji=False,
-        )
+        console = terminal.console(buffer, colour=self._colour, width=self._width)
         where = "emulated board, never measured as time or energy" if report.target == "emulated" else "device"
         console.print(Text(f"{report.board} ({where})", style="bold"))
         if report.search is not None:

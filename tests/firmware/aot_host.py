@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import resources
-from pipeline.estimate.model import MemoryPlan, Placement
+from pipeline.estimate.model import MemoryPlan
 from pipeline.firmware.model_sources import ModelSources, model_sources, runtime_files
 from pipeline.graph.model import Graph
 
@@ -86,7 +86,7 @@ uint32_t cycles() {
 }  // namespace danas::port
 
 // A request is the model's number and its input; an answer is the output, the arena's watermark, the arena, and for
-// each operator its name in 24 bytes and its cycles.
+// each stage its name in 64 bytes and its cycles.
 int main() {
   uint32_t number;
   while (std::fread(&number, sizeof number, 1, stdin) == 1) {
@@ -104,7 +104,7 @@ int main() {
     if (std::strcmp(entry.name(), "aot") != 0) return 5;
     for (size_t i = 0; i < entry.operator_count(); ++i) {
       const danas::runtime::OperatorProfile profile = entry.profile(i);
-      char code[24] = {};
+      char code[64] = {};
       std::strncpy(code, profile.code, sizeof code - 1);
       std::fwrite(code, 1, sizeof code, stdout);
       std::fwrite(&profile.cycles, sizeof profile.cycles, 1, stdout);
@@ -123,7 +123,7 @@ class Answer:
     output: NDArray[np.generic]
     used: int
     arena: NDArray[np.uint8]
-    profile: tuple[tuple[str, int], ...]  # of each operator: name, cycles (7 for a kernel call)
+    profile: tuple[tuple[str, int], ...]  # of each stage: name, cycles (7 a step)
 
 
 class HostProgram:
@@ -163,22 +163,12 @@ class HostProgram:
             (used,) = struct.unpack_from("<I", done.stdout, position + size)
             arena = np.frombuffer(done.stdout, np.uint8, plan.arena_bytes, position + size + 4)
             position += size + 4 + plan.arena_bytes
-            lines = [struct.unpack_from("<24sI", done.stdout, position + 28 * i) for i in range(len(graph.operators))]
-            position += 28 * len(lines)
+            lines = [struct.unpack_from("<64sI", done.stdout, position + 68 * i) for i in range(len(plan.stages))]
+            position += 68 * len(lines)
             profile = tuple((code.rstrip(b"\0").decode(), cycles) for code, cycles in lines)
             answers.append(Answer(output.reshape(graph.output.shape), used, arena, profile))
         assert position == len(done.stdout)
         return answers
-
-
-def spread_plan(graph: Graph) -> MemoryPlan:
-    """A plan in which no two activations share a byte, so that all of them are left after an inference."""
-    placements, offset, last = [], 0, len(graph.operators) - 1
-    for tensor in graph.tensors:
-        if not tensor.constant:
-            placements.append(Placement(tensor.index, offset, tensor.nbytes, 0, last))
-            offset += -(-tensor.nbytes // 16) * 16
-    return MemoryPlan(offset, tuple(placements), 0)
 
 
 def renamed(made: ModelSources, number: int) -> str:

@@ -406,8 +406,6 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "pad": (pad, 6),
     "pad_v2": (pad_v2, 10),
     "concatenation": (concatenation, 20),
-    "reshape": (reshape, 2),
-    "squeeze": (squeeze, 4),
     "relu": (relu, 14),
     "relu6": (relu6, 12),
     "logistic": (logistic, 24),

@@ -66,11 +66,6 @@ def test_floats_are_exact(value: float) -> None:
     assert math.copysign(1, float.fromhex(made[:-1])) == math.copysign(1, value)
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_doubles_are_exact(value: float) -> None:
-    assert float.fromhex(filters.c_double(value)) == value
-
-
 @pytest.mark.parametrize("value", [0.1, math.inf, -math.inf, math.nan, 1e300])
 def test_a_float_that_is_none_is_refused(value: float) -> None:
     with pytest.raises((ValueError, OverflowError)), np.errstate(over="ignore"):

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import UsageError
 from pipeline.graph.inputs import quantize_images, random_inputs
-from pipeline.graph.model import DType, NoOptions, OpCode, Quantization, Tensor
+from pipeline.graph.model import ActivationOptions, DType, NoOptions, OpCode, Quantization, Tensor
 from pipeline.graph.reader import parse
 from pipeline.graph.reference import Reference
 from pipeline.graph.writer import ModelWriter
@@ -62,8 +62,11 @@ def test_inputs_of_another_shape_or_type_are_refused(sample: Path) -> None:
 
 
 def test_a_model_that_litert_refuses_is_a_usage_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    writer = ModelWriter()
+    x, y, z = (writer.tensor((1, size), DType.INT8, scale=0.5) for size in (3, 4, 4))
+    writer.operator(OpCode.ADD, [x, y], [z], ActivationOptions())
     path = tmp_path / "broken.tflite"
-    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(64))
+    path.write_bytes(writer.finish([x, y], [z]))
     with pytest.raises(UsageError) as caught:
         Reference(path)
     assert caught.value.id == "not-a-tflite"

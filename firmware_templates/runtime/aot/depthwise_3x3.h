@@ -35,13 +35,14 @@ struct Lane {
   const uint32_t* end;  // where the column of the next pixel stops
   int32_t stride;  // bytes from one pixel's first column to the next one's
 
-  // A channel's two words of weights, and its last one.
-  void take(const uint32_t* words, int32_t last, const Channel& channel, int32_t zero_point) {
+  // A channel's four words of the stream, and its last weight.
+  void take(const uint32_t* words, int32_t last, int32_t zero_point) {
     pair_0 = sxtb16(words[0]);
     pair_1 = sxtb16_ror8(words[0]);
     pair_2 = sxtb16(words[1]);
     last_01 = sxtb16_ror8(words[1]);
     last_2 = static_cast<uint32_t>(last);
+    const Channel channel{static_cast<int32_t>(words[2]), static_cast<int32_t>(words[3])};
     bias = channel.bias();
     scale = Scale(channel, zero_point);
   }

@@ -83,6 +83,10 @@ __attribute__((noinline)) void pad_rows(const Window& window, const Span& inside
   }
 }
 
+inline Channel channel_at(const uint32_t* words) {
+  return Channel{static_cast<int32_t>(words[0]), static_cast<int32_t>(words[1])};
+}
+
 // Where the results of a group go: bytes of a row of the output, or halves of pairs.
 template <typename Value>
 struct Target {
@@ -106,8 +110,7 @@ __attribute__((noinline)) void convolve_3x3(const DepthwiseConv2dParams& params,
                                             Target<Value> target) {
   namespace core = depthwise_3x3;
   const Block& block = place.block;
-  const uint32_t* words = static_cast<const uint32_t*>(params.weights);
-  const Channel* channel = static_cast<const Channel*>(params.channels);
+  const uint32_t* stream = params.stream;
   const int8_t* rows[3];
   for (int32_t i = 0; i < 3; ++i) rows[i] = place.taps.rows[i] + place.offset;
   const int32_t channels = params.window.input_channels;
@@ -127,16 +130,16 @@ __attribute__((noinline)) void convolve_3x3(const DepthwiseConv2dParams& params,
     }
     const uint32_t* column = block.pairs;
     Value* output = target.first;
+    const int8_t* last = reinterpret_cast<const int8_t*>(stream + 4 * kGroup);
     for (int32_t i = 0; i < kGroup; ++i) {
-      lane.take(words, reinterpret_cast<const int8_t*>(words + 8 - 2 * i)[i], *channel, params.output_zero_point);
+      lane.take(stream, *last++, params.output_zero_point);
       lane.output = output;
       core::convolve(course, column, lane);
-      words += 2;
-      ++channel;
+      stream += 4;
       column += 2;
       output += i == 1 ? target.upper - target.odd : target.odd;
     }
-    ++words;
+    ++stream;
     target.first += target.group;
   }
 }
@@ -155,8 +158,7 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
   const int32_t tail = window.kernel_height % 2 == 0 ? 0 : window.kernel_width;
   const int32_t count = block.inside.end - block.inside.begin;
   const bool whole = place.taps.inside.end - place.taps.inside.begin == window.kernel_height;
-  const uint32_t* words = static_cast<const uint32_t*>(params.weights);
-  const Channel* channel = static_cast<const Channel*>(params.channels);
+  const uint32_t* stream = params.stream;
   uint32_t* const inside = block.pairs + block.inside.begin * column;
   for (int32_t offset = 0; offset < window.input_channels; offset += kGroup) {
     for (int32_t r = 0; r < height; ++r) {
@@ -166,16 +168,17 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
                   height);
     }
     if (!whole) pad_rows(window, place.taps.inside, params.input_zero_point, count, inside);
-    const int8_t* tails = reinterpret_cast<const int8_t*>(words + kGroup * filter);
+    const int8_t* tails = reinterpret_cast<const int8_t*>(stream + kGroup * (filter + 2));
     Value* output = target.first;
     for (int32_t i = 0; i < kGroup; ++i) {
-      const Scale scale(*channel, params.output_zero_point);
+      const Channel channel = channel_at(stream + filter);
+      const Scale scale(channel, params.output_zero_point);
       Value* out = output;
       const uint32_t* first = block.pairs + i * height;
       for (int32_t left = pixels; left > 0; left -= 4) {
         int32_t acc[4];
-        for (int32_t& sum : acc) sum = channel->bias();
-        const uint32_t* next_word = words;
+        for (int32_t& sum : acc) sum = channel.bias();
+        const uint32_t* next_word = stream;
         uint32_t word = 0;
         bool fresh = true;
         for (int32_t r = 0; r < half; ++r) {
@@ -206,12 +209,11 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
         }
         first += 4 * step;
       }
-      words += filter;
+      stream += filter + 2;
       tails += tail;
-      ++channel;
       output += i == 1 ? target.upper - target.odd : target.odd;
     }
-    words += tail;
+    stream += tail;
     target.first += target.group;
   }
 }
@@ -239,6 +241,44 @@ inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps
   }
 }
 
+// One pixel in the form plain: store(filter, value) for each filter.
+template <typename Store>
+inline void convolve_plain(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x,
+                           const Store& store) {
+  const Window& window = params.window;
+  const int32_t channels = window.input_channels;
+  const int32_t filters = window.output_channels;
+  const int32_t multiplier = filters / channels;
+  const int32_t top = y * window.stride_height - window.pad_top;
+  const int32_t left = x * window.stride_width - window.pad_left;
+  const Span rows = clip(top, window.kernel_height, window.input_height);
+  const Span columns = clip(left, window.kernel_width, window.input_width);
+  const uint32_t* record = params.stream;
+  const int8_t* const weights = reinterpret_cast<const int8_t*>(record + 3 * filters);
+  int32_t channel = 0;
+  int32_t copies = multiplier;  // filters of this input channel that are left
+  for (int32_t filter = 0; filter < filters; ++filter) {
+    const PlainChannel factors{static_cast<int32_t>(record[0]), static_cast<int32_t>(record[1]),
+                               static_cast<int32_t>(record[2])};
+    record += 3;
+    int32_t acc = factors.bias;
+    for (int32_t i = rows.begin; i < rows.end; ++i) {
+      const int8_t* pixel = row(input, top + i) + (left + columns.begin) * channels + channel;
+      const int8_t* weight = weights + (i * window.kernel_width + columns.begin) * filters + filter;
+      for (int32_t n = columns.end - columns.begin; n > 0; --n) {
+        acc += *weight * (*pixel - params.input_zero_point);
+        pixel += channels;
+        weight += filters;
+      }
+    }
+    store(filter, clamp(scale_plain(factors, acc, params.output_zero_point), params.output_min, params.output_max));
+    if (--copies == 0) {
+      copies = multiplier;
+      ++channel;
+    }
+  }
+}
+
 // Whether a fused activation is narrower than saturation.
 inline bool narrow(const DepthwiseConv2dParams& params) {
   return params.output_min > INT8_MIN || params.output_max < INT8_MAX;
@@ -250,6 +290,12 @@ void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, i
                        uint32_t* scratch) {
   const int32_t channels = params.window.output_channels;
   const int32_t width = params.window.output_width;
+  if (params.form == Form::kPlain) {
+    for (int32_t x = 0; x < width; ++x) {
+      convolve_plain(params, input, y, x, [&output](int32_t, int32_t value) { *output++ = static_cast<int8_t>(value); });
+    }
+    return;
+  }
   const Taps taps = taps_of(params.window, input, y);
   for (int32_t x = 0; x < width; x += params.block) {
     const int32_t pixels = width - x < params.block ? width - x : params.block;
@@ -260,48 +306,22 @@ void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, i
 
 void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x, int32_t pixels,
                      uint32_t* scratch) {
-  const int32_t values = params.window.output_channels * pixels;
   int16_t* const first = reinterpret_cast<int16_t*>(scratch);
+  if (params.form == Form::kPlain) {
+    for (int32_t pixel = 0; pixel < pixels; ++pixel) {
+      convolve_plain(params, input, y, x + pixel, [first, pixel, pixels](int32_t filter, int32_t value) {
+        const int32_t pair = 2 * (filter / kGroup) + filter % 2;
+        first[2 * (pair * pixels + pixel) + filter % kGroup / 2] = static_cast<int16_t>(value);
+      });
+    }
+    return;
+  }
+  const int32_t values = params.window.output_channels * pixels;
   convolve_block(params, taps_of(params.window, input, y), x, pixels, scratch + values / 2,
                  Target<int16_t>{first, 2 * pixels, 1, kGroup * pixels, 2});
   if (!narrow(params)) return;
   for (int32_t i = 0; i < values; ++i) {
     first[i] = static_cast<int16_t>(clamp(first[i], params.output_min, params.output_max));
-  }
-}
-
-void depthwise_conv_2d_plain(const DepthwiseConv2dPlainParams& params, const Rows& input, int32_t y, int8_t* output) {
-  const Window& window = params.window;
-  const int32_t channels = window.input_channels;
-  const int32_t filters = window.output_channels;
-  const int32_t multiplier = filters / channels;
-  const PlainChannel* const channels_of = static_cast<const PlainChannel*>(params.channels);
-  const int32_t top = y * window.stride_height - window.pad_top;
-  const Span rows = clip(top, window.kernel_height, window.input_height);
-  for (int32_t x = 0; x < window.output_width; ++x) {
-    const int32_t left = x * window.stride_width - window.pad_left;
-    const Span columns = clip(left, window.kernel_width, window.input_width);
-    int32_t channel = 0;
-    int32_t copies = multiplier;  // filters of this input channel that are left
-    for (int32_t filter = 0; filter < filters; ++filter) {
-      const PlainChannel& factors = channels_of[filter];
-      int32_t acc = factors.bias;
-      for (int32_t i = rows.begin; i < rows.end; ++i) {
-        const int8_t* pixel = row(input, top + i) + (left + columns.begin) * channels + channel;
-        const int8_t* weight = params.weights + (i * window.kernel_width + columns.begin) * filters + filter;
-        for (int32_t n = columns.end - columns.begin; n > 0; --n) {
-          acc += *weight * (*pixel - params.input_zero_point);
-          pixel += channels;
-          weight += filters;
-        }
-      }
-      const int32_t scaled = scale_plain(factors, acc, params.output_zero_point);
-      *output++ = static_cast<int8_t>(clamp(scaled, params.output_min, params.output_max));
-      if (--copies == 0) {
-        copies = multiplier;
-        ++channel;
-      }
-    }
   }
 }
 

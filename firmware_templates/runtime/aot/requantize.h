@@ -46,15 +46,17 @@ struct PlainChannel {
 // The form relu of one channel: scale(acc) for an accumulator, scale_upper(256 * acc) for one that comes so.
 class Relu {
  public:
+  static constexpr int kShift = 15;  // fractional bits of the product
+  static constexpr int kHalf = 1 << (kShift - 1);
+
   Relu(const Channel& channel, int32_t zero_point)
       : multiplier_(channel.multiplier),
         left_(kShift + 1 - channel.exponent()),
-        rounding_((2 * zero_point + 1) * (1 << (kShift - 1)) + ((1 << (kShift - 1)) >> channel.exponent())) {}
+        rounding_((2 * zero_point + 1) * kHalf + (kHalf >> channel.exponent())) {}
 
   int32_t scale(int32_t acc) const { return saturate8<kShift>(smmla(shift_left(acc, left_), multiplier_, rounding_)); }
 
  private:
-  static constexpr int kShift = 15;
   int32_t multiplier_;
   int32_t left_;
   int32_t rounding_;

@@ -18,6 +18,14 @@ inline uint32_t load_word(const void* bytes) {
   return word;
 }
 
+// Modulo 2^32, as the instructions add and subtract.
+inline int32_t wrapping_sum(int64_t a, int32_t b) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
+}
+inline int32_t wrapping_difference(int32_t a, int32_t b) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
+}
+
 #ifdef __ARM_FEATURE_DSP
 
 #define DANAS_SIMD_UNARY(name, instruction, suffix)                          \
@@ -58,6 +66,13 @@ DANAS_SIMD_SUM(smmlar, int32_t)
 #undef DANAS_SIMD_BINARY
 #undef DANAS_SIMD_SUM
 
+// The low bytes of two words, to adjacent bytes.
+inline void store_bytes(int8_t* place, int32_t first, int32_t second) {
+  __asm__("bfi %0, %1, #8, #8" : "+r"(first) : "r"(second));
+  const uint16_t both = static_cast<uint16_t>(first);
+  std::memcpy(place, &both, sizeof both);
+}
+
 // x / 2^kShift, rounded down, then the nearest int8 value.
 template <int kShift>
 inline int32_t saturate8(int32_t x) {
@@ -74,9 +89,6 @@ inline int32_t saturate8(int32_t x) {
 
 inline int32_t low_half(uint32_t pair) { return static_cast<int16_t>(pair); }
 inline int32_t high_half(uint32_t pair) { return static_cast<int16_t>(pair >> 16); }
-inline int32_t wrapping_sum(int64_t a, int32_t b) {
-  return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
-}
 
 // The bytes 0 and 2 (1 and 3) of a word as a pair.
 inline uint32_t sxtb16(uint32_t a) {
@@ -107,6 +119,11 @@ inline int32_t smlatt(uint32_t a, uint32_t b, int32_t sum) { return wrapping_sum
 inline int32_t smmla(int32_t a, int32_t b, int32_t sum) { return wrapping_sum((static_cast<int64_t>(a) * b) >> 32, sum); }
 inline int32_t smmlar(int32_t a, int32_t b, int32_t sum) {
   return wrapping_sum((static_cast<int64_t>(a) * b + (INT64_C(1) << 31)) >> 32, sum);
+}
+
+inline void store_bytes(int8_t* place, int32_t first, int32_t second) {
+  place[0] = static_cast<int8_t>(first);
+  place[1] = static_cast<int8_t>(second);
 }
 
 template <int kShift>

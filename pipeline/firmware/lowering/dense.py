@@ -26,16 +26,23 @@ def fully_connected(site: Site) -> Call:
         raise site.mismatch(output)
     site.check_dimensions(rows, inputs, outputs)
     parts = weighted(site, source, weights, outputs, axis=0)
+    factors = parts.factors
+    if len(factors) == 1:
+        # With one scale the product is made in float. Source: kernel_util.cc, GetQuantizedConvolutionMultipler.
+        product = np.float32(scale(source)) * np.float32(scale(weights))
+        factors = [float(product) / scale(output)]
+    pairs = [site.multiplier(factor) for factor in factors]
     return site.call(
         "fully_connected",
         "FullyConnectedParams",
         Field("weights", site.pool.add(parts.weights)),
         Field("bias", site.pool.add(parts.bias)),
-        Field("factors", site.pool.add(np.array(parts.factors, np.float64))),
+        Field("multipliers", site.pool.add(np.array([pair[0] for pair in pairs], np.int32))),
+        Field("shifts", site.pool.add(np.array([pair[1] for pair in pairs], np.int8))),
         Field("rows", rows),
         Field("inputs", inputs),
         Field("outputs", outputs),
-        Field("factor_step", int(len(parts.factors) > 1)),
+        Field("factor_step", int(len(pairs) > 1)),
         Field("input_zero_point", zero_point(source)),
         Field("output_zero_point", zero_point(output)),
         *site.output_range(options.activation),

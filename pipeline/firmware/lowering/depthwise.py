@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.estimate.kernels import depthwise_pixels
+from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering import requantization
-from pipeline.firmware.lowering.requantization import Form
-from pipeline.firmware.lowering.site import Site, zero_point
-from pipeline.firmware.lowering.values import Call, Field
+from pipeline.firmware.lowering.site import Site, scale, zero_point
+from pipeline.firmware.lowering.values import Call, Field, Form
 from pipeline.firmware.lowering.weights import weighted
 from pipeline.firmware.lowering.windows import window_fields
 from pipeline.graph.model import WindowOptions
@@ -17,9 +20,6 @@ from pipeline.graph.model import WindowOptions
 _GROUP = 4
 #: Rows of a kernel that depthwise_conv_2d.cpp has room for.
 _LARGEST_KERNEL = 16
-#: The most bytes that a transposed block takes, and its pixels at most and at least.
-_BLOCK_BYTES = 640
-_BLOCKS = range(16, 3, -4)
 
 
 def depthwise_convolution(site: Site) -> Call:
@@ -38,71 +38,59 @@ def depthwise_convolution(site: Site) -> Call:
     if len(pairs) == 1:
         pairs *= channels
     kernel = (weights.shape[1], weights.shape[2])
-    window = window_fields(site, options, source, output, kernel)
-    low, high = site.output_range(options.activation)
+    bounds = fixed_point.activation_range(options.activation, scale(output), zero_point(output))
     by_channel = np.moveaxis(parts.weights[0], 2, 0)  # [channel][kernel row][kernel column]
     sums = requantization.sums(by_channel.reshape(channels, -1), parts.bias, zero_point(source))
-    made = requantization.choose(sums, pairs, zero_point(output), _integer(low))
-    common = (
-        Field("window", window),
-        Field("input_zero_point", zero_point(source)),
-        Field("output_zero_point", zero_point(output)),
-        low,
-        high,
-    )
-    grouped = channels == source.shape[3] and channels % _GROUP == 0 and kernel[0] <= _LARGEST_KERNEL
-    if not grouped or made.form is Form.PLAIN:
-        factors = np.array(pairs, np.int32)
-        records = np.column_stack([parts.bias, factors]).astype(np.int32)
-        return site.call(
-            "depthwise_conv_2d",
-            "DepthwiseConv2dPlainParams",
-            Field("weights", site.pool.add(parts.weights)),
-            Field("channels", site.pool.add(records)),
-            *common,
-            function="depthwise_conv_2d_plain",
-        )
+    made = requantization.choose(sums, pairs, zero_point(output), bounds[0])
+    form = made.form
+    if channels != source.shape[3] or channels % _GROUP or kernel[0] > _LARGEST_KERNEL:
+        form = requantization.Form.PLAIN
+    if form is requantization.Form.PLAIN:
+        records = np.column_stack([parts.bias, np.array(pairs)]).astype(np.int32)
+        stream = np.concatenate([as_bytes(records).reshape(-1), as_bytes(parts.weights).reshape(-1)])
+        stream = np.pad(stream, (0, -len(stream) % 4))
+    else:
+        stream = packed_filters(by_channel, made.records)
     return site.call(
         "depthwise_conv_2d",
         "DepthwiseConv2dParams",
-        Field("weights", site.pool.add(packed_filters(by_channel).view(np.int32))),
-        Field("channels", site.pool.add(made.records)),
-        *common,
-        Field("form", int(made.form)),
-        Field("block", block_pixels(kernel, options.stride[1])),
+        Field("stream", site.pool.add(stream.view(np.uint32))),
+        Field("window", window_fields(site)),
+        Field("input_zero_point", zero_point(source)),
+        Field("output_zero_point", zero_point(output)),
+        Field("output_min", bounds[0]),
+        Field("output_max", bounds[1]),
+        Field("form", form.enumerator),
+        Field("block", depthwise_pixels(kernel, options.stride[1])),
+        form=Form.BLOCKS,
     )
 
 
-def block_pixels(kernel: tuple[int, int], stride: int) -> int:
-    """Pixels of one transposed block: as many as its bytes allow, for a kernel (rows, columns) and a stride."""
-    return next((n for n in _BLOCKS if block_bytes(kernel, stride, n) <= _BLOCK_BYTES), _BLOCKS[-1])
+def packed_filters(weights: NDArray[np.int8], records: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """Weights [channel][kernel row][kernel column] and records as a stream (depthwise_conv_2d.h).
 
-
-def block_bytes(kernel: tuple[int, int], stride: int, pixels: int) -> int:
-    """Bytes of a transposed block of so many pixels."""
-    return 4 * _GROUP * -(-kernel[0] // 2) * ((pixels - 1) * stride + kernel[1])
-
-
-def packed_filters(weights: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """Weights [channel][kernel row][kernel column] in the order of depthwise_conv_2d.h; channels a multiple of four."""
-    groups = weights.view(np.uint8).reshape(-1, _GROUP, *weights.shape[1:])
+    The channels are a multiple of four.
+    """
+    groups = as_bytes(weights).reshape(-1, _GROUP, *weights.shape[1:])
     count, _, height, width = groups.shape
-    pairs = height // 2
+    rows = height // 2
     # [group][channel][pair of rows][column][row of the pair]
-    paired = groups[:, :, : 2 * pairs].reshape(count, _GROUP, pairs, 2, width).transpose(0, 1, 2, 4, 3)
-    listed = paired.reshape(count, _GROUP, pairs * width, 2)
-    if pairs * width % 2:
+    paired = groups[:, :, : 2 * rows].reshape(count, _GROUP, rows, 2, width).transpose(0, 1, 2, 4, 3)
+    listed = paired.reshape(count, _GROUP, rows * width, 2)
+    of_last_row = 0
+    if rows * width % 2:
         free = np.zeros((count, _GROUP, 1, 2), np.uint8)
         if (height, width) == (3, 3):
-            free[:, :, 0] = groups[:, :, 2, :2]
+            of_last_row = 2
+            free[:, :, 0] = groups[:, :, 2, :of_last_row]
         listed = np.concatenate([listed, free], axis=2)
     # Two pairs (a0, a1), (b0, b1) are the word a0 b0 a1 b1.
-    words = listed.reshape(count, _GROUP, -1, 2, 2).swapaxes(3, 4).reshape(count, -1)
-    tails = groups[:, :, 2 * pairs :, 2 if (height, width) == (3, 3) else 0 :].reshape(count, -1)
-    return np.ascontiguousarray(np.concatenate([words, tails], axis=1))
+    words = listed.reshape(count, _GROUP, -1, 2, 2).swapaxes(3, 4).reshape(count, _GROUP, -1)
+    channels = np.concatenate([words, as_bytes(records).reshape(count, _GROUP, -1)], axis=2)
+    last_row = groups[:, :, 2 * rows :, of_last_row:].reshape(count, -1)
+    return np.concatenate([channels.reshape(count, -1), last_row], axis=1).reshape(-1)
 
 
-def _integer(field: Field) -> int:
-    if not isinstance(field.value, int):
-        raise TypeError(f"{field.name} is no integer")
-    return field.value
+def as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """The bytes of an array, little-endian, in the last dimension."""
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).view(np.uint8)

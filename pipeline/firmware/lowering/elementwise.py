@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering.site import Site, scale, zero_point
-from pipeline.firmware.lowering.values import Call, Field
+from pipeline.firmware.lowering.values import Call, Field, Form
 from pipeline.graph.model import ActivationOptions, Tensor, broadcast_shape, without_leading_ones
 
 
@@ -17,8 +17,8 @@ def add(site: Site) -> Call:
     """ADD; operands with the same elements in the same order have a kernel of their own."""
     a, b = _operands(site)
     if without_leading_ones(a.shape) == without_leading_ones(b.shape):
-        fields = (Field("elements", site.output.elements), *_sum(site, a, b))
-        return site.call("add", "AddParams", *fields, inputs=(a, b))
+        fields = (Field("elements", site.elements), *_sum(site, a, b))
+        return site.call("add", "AddParams", *fields, inputs=(a, b), form=Form.ELEMENTS)
     fields = (_broadcast(site, a, b), *_sum(site, a, b))
     return site.call("add", "AddBroadcastParams", *fields, function="add_broadcast", inputs=(a, b))
 
@@ -26,7 +26,7 @@ def add(site: Site) -> Call:
 def subtract(site: Site) -> Call:
     """SUB: ADD's scaling."""
     a, b = _operands(site)
-    return site.call("sub", "SubParams", _broadcast(site, a, b), *_sum(site, a, b), inputs=(a, b))
+    return site.call("sub", "SubParams", _broadcast(site, a, b), *_sum(site, a, b), inputs=(a, b), form=Form.ELEMENTS)
 
 
 def multiply(site: Site) -> Call:
@@ -46,6 +46,7 @@ def multiply(site: Site) -> Call:
         Field("zero_point_output", zero_point(site.output)),
         *site.output_range(site.options(ActivationOptions).activation),
         inputs=(a, b),
+        form=Form.ELEMENTS,
     )
 
 
@@ -100,6 +101,8 @@ def _broadcast(site: Site, a: Tensor, b: Tensor) -> Field:
         raise site.unsupported(
             f"operands of shapes {a.shape} and {b.shape}", "Repeat an operand along neighbouring dimensions only."
         )
+    if a.shape == b.shape:
+        groups = [(site.elements, False, False)]
     (rows, *outer), (width, *inner) = [(1, False, False)] * (2 - len(groups)) + groups
     row_steps = [0 if still else 1 if narrow else width for still, narrow in zip(outer, inner, strict=True)]
     return Field(

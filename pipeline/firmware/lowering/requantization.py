@@ -1,4 +1,4 @@
-"""How a layer's accumulators become int8: which of the kernels' forms gives TensorFlow Lite's result, and its constants.
+"""How a layer's accumulators become int8: which of the kernels' forms gives TensorFlow Lite's result, and its data.
 
 The kernels know three forms (firmware_templates/runtime/aot/requantize.h, which holds the inequalities):
 
@@ -20,6 +20,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.firmware.lowering.values import Enumerator
+
 #: requantize.h, Relu: fractional bits of its product.
 _RELU_FRACTION = 15
 #: The short forms keep 256 · accumulator in 32 bits.
@@ -32,6 +34,11 @@ class Form(IntEnum):
     RELU = 0
     LINEAR = 1
     PLAIN = 2
+
+    @property
+    def enumerator(self) -> Enumerator:
+        """Its name in the kernels."""
+        return Enumerator(f"Form::k{self.name.title()}")
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,8 @@ def choose(
     multipliers: Sequence[tuple[int, int]],
     zero_point: int,
     output_min: int,
+    *,
+    shared: bool = True,
 ) -> Requantization:
     """The shortest exact form of a layer.
 
@@ -85,12 +94,13 @@ def choose(
         multipliers: (multiplier, shift) of each channel, as the reference takes them.
         zero_point: That of the output.
         output_min: The least output that the fused activation lets through.
+        shared: Whether the kernel's short forms can take the layer's weights at all.
     """
     multiplier = np.array([pair[0] for pair in multipliers], np.int64)
     exponent = -np.array([pair[1] for pair in multipliers], np.int64)
     largest = np.maximum(np.abs(accumulators.low), np.abs(accumulators.high))
     largest = np.maximum(largest, np.abs(accumulators.bias))
-    if bool(np.all((largest < _ACCUMULATOR_LIMIT) & (exponent >= 1) & (exponent <= 22))):
+    if shared and bool(np.all((largest < _ACCUMULATOR_LIMIT) & (exponent >= 1) & (exponent <= 22))):
         # 2^left · accumulator must fit, and the smallest addend, 2^(fraction − 1 − e), be whole.
         left = _RELU_FRACTION + 1 - exponent
         fits = (exponent < _RELU_FRACTION) & (largest << np.maximum(left, 0) < 2**31)

@@ -1,0 +1,1 @@
+"""Commands that have a module of their own; ``pipeline/cli.py`` registers them."""

@@ -1,0 +1,86 @@
+"""``danas-deploy diff``: the first operator at which a board and the reference kernels part."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    BoardOption,
+    DebugOption,
+    EmulateOption,
+    EnvironmentOption,
+    FolderOption,
+    InputsOption,
+    JsonOption,
+    ModelArgument,
+    PortOption,
+    QuietOption,
+    SeedOption,
+    SerialOption,
+    print_json,
+    target_of,
+)
+
+ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Inputs that are compared.")]
+AllOption = Annotated[bool, typer.Option("--all", help="Compare every operator, not only what a search needs.")]
+
+
+def diff(
+    model: ModelArgument,
+    board: BoardOption,
+    inputs: InputsOption = None,
+    images: ImagesOption = 3,
+    every: AllOption = False,
+    seed: SeedOption = 0,
+    emulate: EmulateOption = False,
+    port: PortOption = None,
+    serial_number: SerialOption = None,
+    environment: EnvironmentOption = None,
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Name the first operator whose output on a board differs from LiteRT's reference kernels; exit code 7 then."""
+    from pipeline import boards
+    from pipeline.errors import GateError
+    from pipeline.job import deploying, differing
+    from pipeline.job.driving import inputs_of
+    from pipeline.progress import display
+    from pipeline.report.diff import diff_text
+
+    kind, target = boards.load(board), target_of(emulate, port, serial_number)
+    recipe = deploying.Recipe(environment=environment)
+    with (
+        deploying.workplace(kind, target, recipe, folder) as place,
+        display(quiet=quiet).step("Compare") as step,
+    ):
+        found = differing.diff(
+            model,
+            kind,
+            target,
+            inputs=lambda graph: inputs_of(graph, inputs, images, seed),
+            into=place,
+            recipe=recipe,
+            every=every,
+            step=step,
+        )
+    if not as_json:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        typer.echo(diff_text(found, colour=colour).rstrip())
+    data: dict[str, object] = {"diff": found.model_dump(mode="json")}
+    if found.found is not None:
+        error = GateError(
+            "operator-differs",
+            found.found.text(),
+            why="The runtime on the device does not compute what LiteRT's reference kernels compute.",
+            next="Report it with the model: this is a bug of the runtime, the compiler or the board.",
+        )
+        error.result = data
+        raise error
+    if as_json:
+        print_json(data)

@@ -1,0 +1,116 @@
+"""What the commands have in common: their options, the checks of what was given, and how a result is printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.settings import Target
+
+T = TypeVar("T")
+
+BoardOption = Annotated[str, typer.Option("--board", "-b", help="Board type; see `boards list`.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory.")]
+RunOption = Annotated[
+    Path | None, typer.Option("--run", help="Run directory to make (default: runs/DATE-BOARD).", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of one-line errors.")]
+EmulateOption = Annotated[bool, typer.Option("--emulate", help="Run the same ELF on an emulated board.")]
+PortOption = Annotated[
+    str | None, typer.Option("--port", help="Serial port or pyserial URL of the board.", show_default=False)
+]
+SerialOption = Annotated[
+    str | None, typer.Option("--serial-number", help="USB serial number of the board's probe.", show_default=False)
+]
+DataOption = Annotated[str, typer.Option("--data", help="`sample`, or `folder:PATH`.")]
+GroupOption = Annotated[
+    str | None,
+    typer.Option("--group-by", help="Regular expression: images with the same match are never torn apart."),
+]
+PresetOption = Annotated[str, typer.Option("--preset", help="Search space and effort: `quick` or `full`.")]
+EvaluationsOption = Annotated[
+    int | None, typer.Option("--evaluations", min=1, help="Stop after N candidates.", show_default="from the preset")
+]
+TimeOption = Annotated[
+    str | None, typer.Option("--time", help="Stop the search after this long: 10m, 1h30m.", show_default=False)
+]
+SamplerOption = Annotated[str, typer.Option("--sampler", help="`evolution` or `random`.")]
+RamOption = Annotated[
+    str | None, typer.Option("--ram", help="RAM limit below the board's: 256k.", show_default="the board's")
+]
+FlashOption = Annotated[
+    str | None, typer.Option("--flash", help="Flash limit below the board's: 1M.", show_default="the board's")
+]
+MacsOption = Annotated[
+    str | None, typer.Option("--macs", help="Most MACs an inference: 6M.", show_default="from the preset")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+ImagesOption = Annotated[
+    int | None, typer.Option("--images", min=1, help="Inputs that go through the device.", show_default="100")
+]
+EnvironmentOption = Annotated[
+    str | None,
+    typer.Option("--environment", help="PlatformIO environment.", show_default="the board's local one"),
+]
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An int8 .tflite.")]
+InputsOption = Annotated[
+    Path | None,
+    typer.Option("--inputs", help=".npy with inputs [N, …] as the model takes them.", show_default="random"),
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option("--into", metavar="DIR", help="Keep sources and build there.", show_default="a temporary folder"),
+]
+
+
+def target_of(emulate: bool, port: str | None, serial_number: str | None) -> Target:
+    """Where the program runs, by the options.
+
+    Raises:
+        UsageError: ``emulate-and-port`` or ``bad-option``.
+    """
+    from pipeline.errors import UsageError
+    from pipeline.settings import Target
+
+    if emulate and (port or serial_number):
+        raise UsageError(
+            "emulate-and-port",
+            "--emulate together with --port or --serial-number",
+            why="The emulated board has a port of its own.",
+            next="Leave one of them out.",
+        )
+    return checked(Target, emulate=emulate, port=port, serial_number=serial_number)
+
+
+def checked(made: Callable[..., T], /, **values: Any) -> T:
+    """Settings or a Target of the options' values.
+
+    Raises:
+        UsageError: ``bad-option``.
+    """
+    from pydantic import ValidationError
+
+    from pipeline.errors import UsageError, printable
+
+    try:
+        return made(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            "bad-option",
+            f"--{printable('-'.join(map(str, first['loc'])))} {printable(first['input'])}: {printable(first['msg'])}",
+            why="The option does not take this value.",
+            next="See `danas-deploy search-and-flash --help`.",
+        ) from error
+
+
+def print_json(value: object) -> None:
+    """A result as one JSON document on stdout."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))

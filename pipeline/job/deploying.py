@@ -1,0 +1,179 @@
+"""A model made into a program, and a program on a device, without a run directory.
+
+The stages of a run, ``profile``, ``diff`` and the benchmarks all come here::
+
+    made = make(content, board, into=folder, recipe=Recipe())
+    with started(made.program, board, target) as running, conversation(board, running) as session:
+        session.connect()
+        session.verify(made.expected)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import preflight
+from pipeline.boards import Board
+from pipeline.settings import Target
+
+if TYPE_CHECKING:
+    from pipeline.device.flash import Program, RunningDevice
+    from pipeline.device.protocol import Expected, Session
+    from pipeline.estimate.model import MemoryPlan
+    from pipeline.firmware.build import Firmware
+    from pipeline.graph.model import Graph
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is made into a program, beside the board.
+
+    Attributes:
+        environment: PlatformIO environment; None: the board's local one.
+    """
+
+    environment: str | None = None
+
+
+@contextlib.contextmanager
+def workplace(board: Board, target: Target, recipe: Recipe, folder: Path | None) -> Iterator[Path]:
+    """A folder to build in, after a check of all that can be checked before: device, compiler, disk, the path.
+
+    Args:
+        board: The board type.
+        target: The device that will be needed.
+        recipe: How the model will be made into a program.
+        folder: One to keep; None: a temporary one, which goes when the context ends.
+
+    Raises:
+        DanasError: What :mod:`pipeline.preflight` raises.
+    """
+    from pipeline.firmware import platformio
+
+    preflight.device(board, target)
+    preflight.compiler(recipe.environment or board.build.local, board)
+    with contextlib.ExitStack() as stack:
+        place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="danas-")))
+        platformio.demand_safe(place.resolve())
+        preflight.disk(place)
+        yield place.resolve()
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model that has become a program.
+
+    Attributes:
+        content: The bytes of the .tflite, weights inside.
+        graph: The same, read.
+        plan: The memory plan that the program runs.
+        firmware: What was built.
+        program: What is flashed.
+        expected: Who must answer when it runs.
+    """
+
+    content: bytes
+    graph: Graph
+    plan: MemoryPlan
+    firmware: Firmware
+    program: Program
+    expected: Expected
+
+
+def make(
+    content: bytes,
+    board: Board,
+    *,
+    into: Path,
+    recipe: Recipe | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Made:
+    """Read, plan, render and build a model.
+
+    Args:
+        content: The bytes of a .tflite.
+        board: The board type.
+        into: Folder of sources and build. What an earlier call left there is used again: of two models that differ
+            little, only the difference is compiled.
+        recipe: How to make it.
+        on_line: Called with each line that the build prints.
+
+    Raises:
+        DanasError: What reader, planner, renderer and build raise.
+    """
+    from pipeline.device.flash import Program
+    from pipeline.device.protocol import Expected
+    from pipeline.estimate.planner import plan
+    from pipeline.firmware import build, render
+    from pipeline.graph.reader import parse
+    from pipeline.graph.repack import self_contained
+
+    recipe = recipe if recipe is not None else Recipe()
+    content = self_contained(content)
+    graph = parse(content)
+    memory = plan(graph)
+    rendered = render.render(graph, memory, board, into=into, environment=recipe.environment)
+    firmware = build.build(rendered.folder, board, environment=recipe.environment, on_line=on_line)
+    return Made(
+        content=content,
+        graph=graph,
+        plan=memory,
+        firmware=firmware,
+        program=Program(folder=rendered.folder, environment=firmware.environment, elf=firmware.elf),
+        expected=Expected(board=board.name, build=firmware.build_id, model=graph.sha256),
+    )
+
+
+@contextlib.contextmanager
+def started(
+    program: Program,
+    board: Board,
+    target: Target,
+    *,
+    flash: bool = True,
+    on_line: Callable[[str], None] | None = None,
+) -> Iterator[RunningDevice]:
+    """The device of ``target`` with the program on it: emulated, or a board.
+
+    Args:
+        program: What is flashed.
+        board: The board type.
+        target: Which device.
+        flash: False: the board has the program already. An emulated one is always flashed.
+        on_line: Called with each line that the flashing tool prints.
+
+    Raises:
+        NoBoardError: No board, or an ambiguous one.
+        FlashError: The program did not get onto it.
+    """
+    from pipeline.device.discovery import find
+    from pipeline.device.flash import EmulatedFlasher, PlatformioFlasher, RunningDevice
+
+    if target.emulate:
+        with EmulatedFlasher(board).flash(program, on_line=on_line) as running:
+            yield running
+        return
+    address = find(board, port=target.port, serial=target.serial_number)
+    if flash:
+        with PlatformioFlasher(address).flash(program, on_line=on_line) as running:
+            yield running
+        return
+    yield RunningDevice(address.port, address=address)
+
+
+@contextlib.contextmanager
+def conversation(board: Board, running: RunningDevice) -> Iterator[Session]:
+    """A conversation with a running device, not yet connected."""
+    from pipeline.device.link import SerialLink
+    from pipeline.device.protocol import Session
+
+    link = SerialLink(running.port, baud=board.serial.baud)
+    try:
+        yield Session(link, health=running.check)
+    finally:
+        link.close()

@@ -1,0 +1,57 @@
+"""A model cut off behind a tensor computes that tensor, from the same input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import graph_samples
+import numpy as np
+import pytest
+
+from pipeline.graph.inputs import random_inputs
+from pipeline.graph.model import ActivationOptions, DType, NoOptions, OpCode
+from pipeline.graph.reader import parse
+from pipeline.graph.reference import Reference
+from pipeline.graph.truncate import truncated
+from pipeline.graph.writer import ModelWriter
+
+
+@pytest.mark.parametrize("cast", [False, True])
+def test_every_tensor_is_the_output_of_a_model_of_its_own(cast: bool, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.tflite"
+    whole.write_bytes(graph_samples.content(cast=cast))
+    graph = parse(whole.read_bytes())
+    sent = random_inputs(graph.input, 1, seed=3)
+    tensors = Reference(whole).intermediates(sent[0])
+    for operator in graph.operators:
+        (tensor,) = operator.outputs
+        part = tmp_path / "part.tflite"
+        part.write_bytes(truncated(graph, tensor))
+        cut = parse(part.read_bytes())
+        assert cut.output.name == graph.tensors[tensor].name
+        assert len(cut.operators) == operator.index + 1
+        assert Reference(part).run(sent).tobytes() == tensors[tensor].tobytes()
+
+
+def test_what_the_tensor_does_not_depend_on_is_left_out() -> None:
+    writer = ModelWriter()
+    x, left, right, total = (writer.tensor((1, 4), DType.INT8, name=name, scale=0.1) for name in "xlrt")
+    unused = writer.tensor((1, 4), DType.INT8, name="constant", scale=0.1, data=np.arange(4))
+    writer.operator(OpCode.RELU, [x], [left], NoOptions())
+    writer.operator(OpCode.ADD, [x, unused], [right], ActivationOptions())
+    writer.operator(OpCode.ADD, [left, right], [total], ActivationOptions())
+    graph = parse(writer.finish([x], [total]))
+    cut = parse(truncated(graph, left))
+    assert [operator.code for operator in cut.operators] == [OpCode.RELU]
+    assert [tensor.name for tensor in cut.tensors] == ["x", "l"]
+    behind = parse(truncated(graph, right))
+    assert [tensor.name for tensor in behind.tensors] == ["x", "r", "constant"]
+    assert [operator.index for operator in behind.operators] == [0]
+
+
+def test_an_input_or_a_constant_is_no_place_to_cut() -> None:
+    graph = parse(graph_samples.content())
+    constant = next(tensor.index for tensor in graph.tensors if tensor.constant)
+    for tensor in (graph.input.index, constant):
+        with pytest.raises(ValueError, match="no operator writes"):
+            truncated(graph, tensor)
