@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict
+
 from pipeline import preflight
 from pipeline.boards import Board
 from pipeline.estimate.model import Prefer
@@ -30,14 +32,15 @@ if TYPE_CHECKING:
     from pipeline.graph.model import Graph
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(BaseModel):
     """How a model is made into a program, beside the board.
 
     Attributes:
         environment: PlatformIO environment; None: the board's local one.
         prefer: What the firmware is made for.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     environment: str | None = None
     prefer: Prefer = Prefer.BALANCED
