@@ -73,6 +73,11 @@ inline void store_bytes(int8_t* place, int32_t first, int32_t second) {
   std::memcpy(place, &both, sizeof both);
 }
 
+// Two words, to adjacent places.
+inline void store_words(uint32_t* place, uint32_t first, uint32_t second) {
+  __asm__("strd %2, %3, %0" : "=m"(place[0]), "=m"(place[1]) : "r"(first), "r"(second));
+}
+
 // x / 2^kShift, rounded down, then the nearest int8 value.
 template <int kShift>
 inline int32_t saturate8(int32_t x) {
@@ -124,6 +129,11 @@ inline int32_t smmlar(int32_t a, int32_t b, int32_t sum) {
 inline void store_bytes(int8_t* place, int32_t first, int32_t second) {
   place[0] = static_cast<int8_t>(first);
   place[1] = static_cast<int8_t>(second);
+}
+
+inline void store_words(uint32_t* place, uint32_t first, uint32_t second) {
+  place[0] = first;
+  place[1] = second;
 }
 
 template <int kShift>
