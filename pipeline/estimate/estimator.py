@@ -24,9 +24,10 @@ def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None) -> E
         UsageError: ``no-calibration`` where the table or a kernel in it is missing.
     """
     table = load(board.core.cpu)
+    plan = make_plan(graph) if plan is None else plan
     return Estimate(
-        ram=ram_items(graph, make_plan(graph) if plan is None else plan, table),
-        flash=flash_items(graph, table),
+        ram=ram_items(graph, plan, table),
+        flash=flash_items(graph, plan, table),
         stack_reserve=board.stack.reserve_bytes,
         macs=macs(graph),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.estimate.kernels import kernel_name
+from pipeline.estimate.kernels import kernel_name, stage_state
 from pipeline.estimate.model import Item, MemoryPlan
 from pipeline.estimate.table import Table
 from pipeline.graph.model import Graph
@@ -16,8 +16,8 @@ def ram_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
     program = table.program
     # The command loop keeps a copy of the first output, in whole words.
     output_copy = -(-graph.output.nbytes // 4) * 4
-    static = program.static + program.static_per_operator * len(graph.operators) + output_copy
-    names = {kernel_name(graph, operator) for operator in graph.operators}
+    static = program.static + stage_state(len(plan.stages)) + output_copy
+    names = {kernel_name(graph, stage) for stage in plan.stages}
     deepest = max((table.kernels[name].stack for name in names if name in table.kernels), default=0)
     stack = max(program.stack, deepest + program.calling_stack)
     return (
