@@ -204,8 +204,8 @@ def _stage_context(
         name: CText = rows[tensor]["name"]
         return name
 
-    def row_of(tensor: int, step: str = "y") -> CText:
-        return CText(f"aot::row({rows_of(tensor)}, {step})")
+    def row_of(tensor: int) -> CText:
+        return CText(f"row_of({rows_of(tensor)}, y)")
 
     names = [CText(f"kStage{filters.c_int(stage.index)}{suffix}") for suffix in ("", "Pointwise")]
     params = [

@@ -32,17 +32,19 @@ void conv_2d(const Conv2dParams& params, const Rows& input, int32_t y, int8_t* o
   const int32_t step = window.stride_width * channels;
   const int32_t words = (window.kernel_width * channels + 3) >> 2;
   const int32_t top = y * window.stride_height - window.pad_top;
-  const int32_t bottom = top + window.kernel_height;
+  const Span inside = clip(top, window.kernel_height, window.input_height);
+  const int8_t* const ring_end = input.base + input.kept * input.bytes;
+  const int8_t* const first = row(input, top + inside.begin);
 
   int32_t left = -window.pad_left * channels;
   for (int32_t x = 0; x < window.output_width;) {
     const int32_t pixels = block_pixels(window.output_width - x);
-    const bool inside = left >= 0 && left + (pixels - 1) * step + 4 * words <= size;
+    const bool whole = left >= 0 && left + (pixels - 1) * step + 4 * words <= size;
     uint32_t* place = scratch;
-    for (int32_t from = top; from < bottom; ++from) {
-      const bool image = from >= 0 && from < window.input_height;
-      const int8_t* source = row(input, from);
-      if (image && inside) {
+    const int8_t* source = first;
+    for (int32_t kernel_row = 0; kernel_row < window.kernel_height; ++kernel_row) {
+      const bool image = kernel_row >= inside.begin && kernel_row < inside.end;
+      if (image && whole) {
         place = spread_block(source + left, step, words, pixels, place);
       } else {
         // Above and below the image, every byte lies outside a row of none.
@@ -50,6 +52,10 @@ void conv_2d(const Conv2dParams& params, const Rows& input, int32_t y, int8_t* o
           spread_edge(source, image ? size : 0, left + i * step, words, params.input_zero_point, pixels, place + i);
         }
         place += 2 * words * pixels;
+      }
+      if (image) {
+        source += input.bytes;
+        if (source == ring_end) source = input.base;
       }
     }
     multiply_block(params.filters, scratch, pixels, output);
