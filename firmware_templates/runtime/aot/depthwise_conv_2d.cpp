@@ -87,14 +87,11 @@ inline Channel channel_at(const uint32_t* words) {
   return Channel{static_cast<int32_t>(words[0]), static_cast<int32_t>(words[1])};
 }
 
-// Where the results of a group go: bytes of a row of the output, or halves of pairs.
+// Where results go: bytes of a row of the output, or halves of pairs.
 template <typename Value>
 struct Target {
-  Value* first;   // channel 0, pixel 0
-  int32_t odd;    // values from channel 0 to 1, and from 2 to 3
-  int32_t upper;  // from channel 0 to 2
-  int32_t group;  // from one group to the next
-  int32_t pixel;  // from one pixel to the next
+  Value* first;  // channel 0, pixel 0
+  depthwise_3x3::Apart apart;
 };
 
 // What does not change from group to group of a block.
@@ -110,44 +107,41 @@ inline bool is_3x3(const Window& window) {
 }
 
 // The outputs of a block under a 3x3 kernel.
-template <typename Scale, int32_t kStride, typename Value>
+template <typename Value>
 __attribute__((noinline)) void convolve_3x3(const DepthwiseConv2dParams& params, const Place& place, int32_t pixels,
-                                            Target<Value> target) {
+                                            const Target<Value>& target) {
   const Block& block = place.block;
-  const int8_t* row_0 = place.taps.rows[0] + place.offset;
-  const int8_t* row_1 = place.taps.rows[1] + place.offset;
-  const int8_t* row_2 = place.taps.rows[2] + place.offset;
+  const int32_t stride = params.window.stride_width;
   const int32_t channels = params.window.input_channels;
   const int32_t count = block.inside.end - block.inside.begin;
   const bool whole = place.taps.inside.end - place.taps.inside.begin == 3;
-  const int32_t step = target.pixel * static_cast<int32_t>(sizeof(Value));
-  auto lane = depthwise_3x3::lane_of<Scale, Value>(pixels, kStride, step, params.output_zero_point);
+  uint32_t* const inside = block.pairs + block.inside.begin * depthwise_3x3::kColumn;
+  auto lane = depthwise_3x3::lane_of<Value>(pixels, stride, target.apart, params.form, params.output_zero_point);
   lane.words = params.stream;
-  for (int32_t left = channels; left > 0; left -= kGroup) {
+  lane.first = target.first;
+  for (int32_t channel = 0; channel < channels; channel += kGroup) {
     if (count > 0) {
-      uint32_t* const inside = block.pairs + block.inside.begin * depthwise_3x3::kColumn;
-      depthwise_3x3::transpose(row_0, row_1, row_2, channels, count, inside);
+      const int32_t byte = place.offset + channel;
+      depthwise_3x3::transpose(place.taps.rows[0] + byte, place.taps.rows[1] + byte, place.taps.rows[2] + byte,
+                               channels, count, inside);
       if (!whole) pad_rows(params.window, place.taps.inside, params.input_zero_point, count, inside);
-      row_0 += kGroup;
-      row_1 += kGroup;
-      row_2 += kGroup;
     }
     lane.last = reinterpret_cast<const int8_t*>(lane.words + 4 * kGroup);
-    Value* output = target.first;
-    target.first += target.group;
-    for (int32_t i = 0; i < kGroup; ++i) {
-      lane.output = output;
-      depthwise_3x3::convolve<Scale, kStride>(block.pairs + 2 * i, lane);
-      output += i == 1 ? target.upper - target.odd : target.odd;
+    lane.column = block.pairs;
+    lane.count = depthwise_3x3::kDone + kGroup;
+    if (stride == 1) {
+      depthwise_3x3::convolve_group<1>(lane);
+    } else {
+      depthwise_3x3::convolve_group<2>(lane);
     }
     ++lane.words;
   }
 }
 
 // The same under any kernel.
-template <typename Scale, typename Value>
+template <typename Value>
 __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, const Place& place, int32_t pixels,
-                                        Target<Value> target) {
+                                        const Target<Value>& target) {
   const Window& window = params.window;
   const Block& block = place.block;
   const int32_t half = window.kernel_height / 2;                // pairs of kernel rows
@@ -159,6 +153,7 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
   const int32_t count = block.inside.end - block.inside.begin;
   const bool whole = place.taps.inside.end - place.taps.inside.begin == window.kernel_height;
   const uint32_t* stream = params.stream;
+  Value* group = target.first;
   uint32_t* const inside = block.pairs + block.inside.begin * column;
   for (int32_t offset = 0; offset < window.input_channels; offset += kGroup) {
     for (int32_t r = 0; r < height; ++r) {
@@ -169,10 +164,9 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
     }
     if (!whole) pad_rows(window, place.taps.inside, params.input_zero_point, count, inside);
     const int8_t* tails = reinterpret_cast<const int8_t*>(stream + kGroup * (filter + 2));
-    Value* output = target.first;
+    Value* output = group;
     for (int32_t i = 0; i < kGroup; ++i) {
       const Channel channel = channel_at(stream + filter);
-      const Scale scale(channel, params.output_zero_point);
       Value* out = output;
       const uint32_t* first = block.pairs + i * height;
       for (int32_t left = pixels; left > 0; left -= 4) {
@@ -204,17 +198,19 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
           x += column;
         }
         for (int32_t pixel = 0; pixel < 4 && pixel < left; ++pixel) {
-          *out = static_cast<Value>(scale.scale(acc[pixel]));
-          out += target.pixel;
+          *out = static_cast<Value>(params.form == Form::kRelu
+                                        ? Relu(channel, params.output_zero_point).scale(acc[pixel])
+                                        : Linear<1>(channel, params.output_zero_point).scale(acc[pixel]));
+          out += target.apart.pixel;
         }
         first += 4 * step;
       }
       stream += filter + 2;
       tails += tail;
-      output += i == 1 ? target.upper - target.odd : target.odd;
+      output += i == 1 ? target.apart.upper - target.apart.odd : target.apart.odd;
     }
     stream += tail;
-    target.first += target.group;
+    group += target.apart.group;
   }
 }
 
@@ -229,21 +225,9 @@ inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps
   pad_columns(block, kGroup * ((window.kernel_height + 1) / 2), params.input_zero_point);
   const Place place{taps, block, (left + block.inside.begin) * window.input_channels};
   if (is_3x3(window)) {
-    if (params.form == Form::kRelu) {
-      if (window.stride_width == 1) {
-        convolve_3x3<Relu, 1>(params, place, pixels, target);
-      } else {
-        convolve_3x3<Relu, 2>(params, place, pixels, target);
-      }
-    } else if (window.stride_width == 1) {
-      convolve_3x3<Linear<1>, 1>(params, place, pixels, target);
-    } else {
-      convolve_3x3<Linear<1>, 2>(params, place, pixels, target);
-    }
-  } else if (params.form == Form::kRelu) {
-    convolve<Relu>(params, place, pixels, target);
+    convolve_3x3(params, place, pixels, target);
   } else {
-    convolve<Linear<1>>(params, place, pixels, target);
+    convolve(params, place, pixels, target);
   }
 }
 
@@ -305,7 +289,7 @@ void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, i
   const Taps taps = taps_of(params.window, input, y);
   for (int32_t x = 0; x < width; x += params.block) {
     const int32_t pixels = width - x < params.block ? width - x : params.block;
-    convolve_block(params, taps, x, pixels, scratch, Target<int8_t>{output + x * channels, 1, 2, kGroup, channels});
+    convolve_block(params, taps, x, pixels, scratch, Target<int8_t>{output + x * channels, {1, 2, kGroup, channels}});
   }
   if (narrow(params)) clamp_row(output, width * channels, params.output_min, params.output_max);
 }
@@ -324,7 +308,7 @@ void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int
   }
   const int32_t values = params.window.output_channels * pixels;
   convolve_block(params, taps_of(params.window, input, y), x, pixels, scratch + values / 2,
-                 Target<int16_t>{first, 2 * pixels, 1, kGroup * pixels, 2});
+                 Target<int16_t>{first, {2 * pixels, 1, kGroup * pixels, 2}});
   if (!narrow(params)) return;
   for (int32_t i = 0; i < values; ++i) {
     first[i] = static_cast<int16_t>(clamp(first[i], params.output_min, params.output_max));
