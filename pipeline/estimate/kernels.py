@@ -73,22 +73,18 @@ def name_bytes(graph: Graph) -> int:
     return WORD * len(graph.operators) + sum(words(len(name) + 1) for name in names)
 
 
-#: Pixels of a convolution's block.
-BLOCK = 4
-
-
 def stage_needs(graph: Graph, stage: Stage) -> Needs:
     """Scratch and sums of a stage, in bytes."""
     if stage.kind is StageKind.SUMS:
         return Needs(0, 4 * graph.tensors[stage.outputs[0]].shape[-1])
     if stage.kind is StageKind.WHOLE:
         return Needs(0, 0)
-    return Needs(max(_scratch(graph, operator) for operator in stage.operators), 0)
+    return Needs(max(_scratch(graph, operator, stage.block) for operator in stage.operators), 0)
 
 
-def _scratch(graph: Graph, operator: Operator) -> int:
+def _scratch(graph: Graph, operator: Operator, block: int) -> int:
     """A block of pixels' inputs in int16, of a convolution."""
     if operator.code is not OpCode.CONV_2D or operator.inputs[1] is None:
         return 0
     weights = graph.tensors[operator.inputs[1]].shape
-    return 2 * BLOCK * words(weights[1] * weights[2] * weights[3])
+    return 2 * block * words(weights[1] * weights[2] * weights[3])
