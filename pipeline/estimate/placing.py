@@ -62,15 +62,20 @@ class _State:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Bytes of the arena, the steps that were chosen, and for each the offset of what it makes, by key.
+class Laid:
+    """A step, the offsets of what it makes by key, and the bytes that are alive while it runs."""
 
-    ``given`` are the offsets of what was there before.
-    """
+    step: Step
+    offsets: dict[int, int]
+    alive: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Bytes of the arena, the steps that were chosen, and the offsets of what was there before."""
 
     arena: int
-    steps: tuple[Step, ...]
-    offsets: tuple[dict[int, int], ...]
+    laid: tuple[Laid, ...]
     given: dict[int, int]
 
 
@@ -107,18 +112,16 @@ def lay_out(
 
 
 def _traced(final: _State) -> Layout:
-    made: list[tuple[Step, dict[int, int]]] = []
+    laid = []
     state = final
     while state.step is not None and state.before is not None:
-        made.append((state.step, {key: offset for offset, _, key in state.places}))
+        alive = at = 0
+        for offset, end, _ in sorted((*state.before.live, *state.places)):
+            alive += max(0, end - max(at, offset))
+            at = max(at, end)
+        laid.append(Laid(state.step, {key: offset for offset, _, key in state.places}, alive))
         state = state.before
-    made.reverse()
-    return Layout(
-        final.top,
-        tuple(step for step, _ in made),
-        tuple(offsets for _, offsets in made),
-        {key: offset for offset, _, key in state.places},
-    )
+    return Layout(final.top, tuple(reversed(laid)), {key: offset for offset, _, key in state.places})
 
 
 def _rank(state: _State, limit: int) -> tuple[int, int, tuple[_Place, ...]]:

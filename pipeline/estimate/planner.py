@@ -78,6 +78,7 @@ class _Planner:
     def __init__(self, graph: Graph, streamed_input: bool, *, bounded: bool) -> None:
         self.graph = graph
         self.stages = stages(graph)
+        self.roots = roots(graph)
         self.stores = stores(graph, self.stages)
         self.keys = {id(store): number for number, store in enumerate(self.stores)}
         self.scratch_key, self.sums_key = len(self.stores), len(self.stores) + 1
@@ -93,19 +94,20 @@ class _Planner:
             streamed_input=streamed_input,
             useful=(lambda peak: int(peak * BALANCED)) if bounded else (lambda _: 1 << 60),
         )
-        self.least = self.cutter.least_peak()
+        self.least, cuts = self.cutter.least_peak()
         self.taken: list[_Taken] = []
-        self.shrink(ways)
+        self.shrink(ways, cuts)
 
     def way(self, stage: Stage, scratch: int) -> Way:
         rows = instructions(self.graph, stage, flat=False)
         flat = instructions(self.graph, stage, flat=True) if stage.pointwise else rows
         return Way(stage.block, scratch, rows, flat)
 
-    def shrink(self, ways: Sequence[Sequence[Way]]) -> None:
-        """Allow smaller blocks, where that makes the least peak noticeably smaller."""
+    def shrink(self, ways: Sequence[Sequence[Way]], cuts: Sequence[Cut]) -> None:
+        """Allow smaller blocks, where that makes the least peak, which is that of ``cuts``, noticeably smaller."""
         most = int(self.least * _SCRATCH_SHARE)
-        if all(found[0].scratch <= most for found in ways):
+        highest = max(cuts, key=lambda cut: self.cutter.lowest(cut))
+        if highest.scratch <= most:
             return
         smaller = []
         for stage, (usual,) in zip(self.stages, ways, strict=True):
@@ -115,7 +117,7 @@ class _Planner:
                 found.append(self.way(other, stage_needs(self.graph, other).scratch))
             smaller.append(found)
         self.cutter.allow(smaller)
-        least = self.cutter.least_peak()
+        least, _ = self.cutter.least_peak()
         if least <= self.least * _WORTH:
             self.least = least
         else:
@@ -194,7 +196,7 @@ class _Planner:
             if first:
                 found.append(lay_out([first, *steps[1:]], there, limit, width=width))
         layouts = [layout for layout in found if layout is not None]
-        return min(layouts, key=lambda layout: sum(step.cost for step in layout.steps), default=None)
+        return min(layouts, key=lambda layout: sum(laid.step.cost for laid in layout.laid), default=None)
 
     def step(self, cut: Cut, limit: int, *, sparing: bool = False) -> Step:
         """A cut as a Step; ``sparing``: with an overlap only where it is needed."""
@@ -234,64 +236,38 @@ class _Planner:
 
     def finished(self, layout: Layout) -> MemoryPlan:
         """The plan of a layout."""
-        segment_of = {-1: 0, len(self.stages): len(layout.steps) - 1}
-        for number, step in enumerate(layout.steps):
-            segment_of.update(dict.fromkeys(range(step.first, step.end), number))
+        segment_of = {-1: 0, len(self.stages): len(layout.laid) - 1}
         offsets = dict(layout.given)
-        for step, made in zip(layout.steps, layout.offsets, strict=True):
-            offsets.update((key, offset) for key, offset in made.items() if key < self.scratch_key)
-        taken = [self.taken[step.number] for step in layout.steps]
-        rings = {id(store) for one in taken for store in self.cutter.rings(one.cut)}
+        rings = set()
+        segments = []
+        for number, laid in enumerate(layout.laid):
+            taken = self.taken[laid.step.number]
+            cut = taken.cut
+            segment_of.update(dict.fromkeys(range(cut.first, cut.end), number))
+            offsets.update(laid.offsets)
+            rings.update(id(store) for store in self.cutter.rings(cut))
+            ran = tuple(
+                stage if stage.block == way.block else replace(stage, block=way.block)
+                for stage, way in zip(self.stages[cut.first : cut.end], taken.ways, strict=True)
+            )
+            scratch, sums = laid.offsets.get(self.scratch_key, 0), laid.offsets.get(self.sums_key, 0)
+            sums_bytes = sum(self.sums[cut.first : cut.end])
+            segments.append(Segment(ran, cut.flat, scratch, taken.scratch, sums, sums_bytes, laid.alive))
         named: dict[int, list[int]] = {}
-        for name, root in roots(self.graph).items():
+        for name, root in self.roots.items():
             named.setdefault(root, []).append(name)
         placements = []
-        for store in self.stores:
+        for number, store in enumerate(self.stores):
             ring = store.ring if id(store) in rings else None
-            placements += [
-                Placement(
-                    name,
-                    offsets[self.keys[id(store)]],
-                    store.nbytes if ring is None else store.ring_bytes,
-                    segment_of[store.first],
-                    segment_of[store.last],
-                    alias_of=None if name == store.tensors[0] else store.tensors[0],
-                    ring=ring,
-                )
-                for tensor in store.tensors
-                for name in named[tensor]
-            ]
-        segments = [
-            self.segment(one, made, placements, number)
-            for number, (one, made) in enumerate(zip(taken, layout.offsets, strict=True))
-        ]
+            size = store.nbytes if ring is None else store.ring_bytes
+            first, last = segment_of[store.first], segment_of[store.last]
+            for name in (name for tensor in store.tensors for name in named[tensor]):
+                alias = None if name == store.tensors[0] else store.tensors[0]
+                placements.append(Placement(name, offsets[number], size, first, last, alias, ring))
+        placements.sort(key=lambda placement: placement.tensor)
         highest = max(segments, key=lambda segment: segment.peak)
-        return MemoryPlan(
-            layout.arena,
-            tuple(sorted(placements, key=lambda placement: placement.tensor)),
-            tuple(segments),
-            highest.stages[0].operators[0].index,
-            self.least,
-        )
-
-    def segment(self, taken: _Taken, made: dict[int, int], placements: Sequence[Placement], number: int) -> Segment:
-        cut = taken.cut
-        ran = tuple(
-            stage if stage.block == way.block else replace(stage, block=way.block)
-            for stage, way in zip(self.stages[cut.first : cut.end], taken.ways, strict=True)
-        )
-        sums = sum(self.sums[cut.first : cut.end])
-        there = [
-            (placement.offset, placement.offset + align(placement.size))
-            for placement in placements
-            if placement.alias_of is None and placement.first <= number <= placement.last
-        ]
-        alive, at = align(taken.scratch) + align(sums), 0
-        for offset, end in sorted(there):
-            alive += max(0, end - max(at, offset))
-            at = max(at, end)
-        scratch_at, sums_at = made.get(self.scratch_key, 0), made.get(self.sums_key, 0)
-        return Segment(ran, cut.flat, scratch_at, taken.scratch, sums_at, sums, alive)
+        operator = highest.stages[0].operators[0].index
+        return MemoryPlan(layout.arena, tuple(placements), tuple(segments), operator, self.least)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from pipeline.estimate.overlap import Geometry, distance
 from pipeline.estimate.stages import Stage, StageKind
@@ -21,6 +22,8 @@ from pipeline.estimate.storage import Store
 _NEVER = 1 << 60
 #: Stages that a segment may have: the schedule says in a byte how many stages back an image is made.
 _LONGEST = 250
+#: Stages of the runs that are looked at first.
+_SHORT = 7
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,9 @@ class Cutter:
             alive[position] += alive[position - 1]
         self._alive = alive
         self.stream = next((s for s in stores if s.first < 0 and s.ring), None) if streamed_input else None
+        self._ring = {id(store): align(store.ring_bytes) for store in stores}
+        #: Bytes that the input does not take as a ring.
+        self._spared = self._full[id(self.stream)] - self._ring[id(self.stream)] if self.stream is not None else 0
         self._of = {tensor: store for store in stores for tensor in store.tensors}
         self._writer = {output: stage.index for stage in stages for output in stage.outputs}
         self._geometry: list[Geometry] = [
@@ -132,6 +138,7 @@ class Cutter:
         for stage in stages:
             for number, feed in enumerate(stage.feeds):
                 self._reads[id(self._of[feed.tensor])].append((stage.index, number))
+        self._store_of = [self._of[stage.outputs[0]] for stage in stages]
         self._readers: list[list[tuple[int, bool]]] = [[] for _ in stages]
         for stage in stages:
             for feed in stage.feeds:
@@ -139,65 +146,67 @@ class Cutter:
                 if writer >= 0:
                     whole = feed.end(stage.steps - 1, stages[writer].steps) == stages[writer].steps
                     self._readers[writer].append((stage.index, whole))
-        limit = useful(max((self._alone(position) for position in range(count)), default=0))
-        self._by_end = [self._ending(end, limit) for end in range(1, count + 1)]
+        # Short runs first: they say what the least peak is at most, and so where longer ones can stop.
+        self._limit = _NEVER
+        growing = [self._ending(end) for end in range(1, count + 1)]
+        self._by_end = [list(islice(cuts, _SHORT)) for cuts in growing]
+        self._limit = useful(self._least()[-1][0])
+        for cuts, rest in zip(self._by_end, growing, strict=True):
+            cuts += rest
 
-    def _alone(self, position: int) -> int:
-        """Peak of a stage as a segment, no output written over an input."""
-        made = sum(self._full[id(store)] for store in self.made[position])
-        return self._alive[position] + made + self._sums[position] + self._align(self._ways[position][0].scratch)
-
-    def _ending(self, end: int, limit: int) -> list[Cut]:
-        """The cuts that end before stage ``end``, shortest first."""
+    def _ending(self, end: int) -> Iterator[Cut]:
+        """The cuts that end before stage ``end``, shortest first, as long as they are of use."""
         last = self._stages[end - 1]
-        way, least = self._ways[end - 1][0], self._ways[end - 1][-1]
+        way, least_scratch = self._ways[end - 1][0], self._ways[end - 1][-1].scratch
         made = self.made[end - 1]
         sink = made[0] if len(made) == 1 and last.kind is StageKind.ROWS and made[0].last >= end else None
         own = self._sums[end - 1] + sum(self._full[id(store)] for store in made)
-        cuts = []
         base = self._alive[end - 1] + own
-        if end == 1 and self.stream is not None and self.stream.last < 1:
-            base += self._align(self.stream.ring_bytes) - self._full[id(self.stream)]
-        elif last.pointwise:
-            cuts.append(Cut(end - 1, end, True, way.flat, base, way.scratch, least.scratch, sink))
-        if not cuts or way.rows < way.flat:
-            cuts.insert(0, Cut(end - 1, end, False, way.rows, base, way.scratch, least.scratch, sink))
+        streams = end == 1 and self.stream is not None and self.stream.last < 1
+        if streams:
+            base -= self._spared
+        if last.pointwise and not streams and way.flat <= way.rows:
+            yield Cut(end - 1, end, True, way.flat, base, way.scratch, least_scratch, sink)
+        else:
+            yield Cut(end - 1, end, False, way.rows, base, way.scratch, least_scratch, sink)
         if last.kind is StageKind.WHOLE:
-            return cuts
-        total, scratch, least_scratch = way.rows, way.scratch, least.scratch
+            return
+        total, scratch = way.rows, way.scratch
         whole = {end - 1}  # Stages that have made all their rows when the last one ends.
-        target = self._of[last.outputs[0]]
+        target = self._store_of[end - 1]
         for first in range(end - 2, max(-1, end - 1 - _LONGEST), -1):
-            stage = self._stages[first]
-            if stage.kind is not StageKind.ROWS:
-                break
-            readers = [(reader, all_rows) for reader, all_rows in self._readers[first] if reader < end]
-            if not readers:
-                break
-            if any(all_rows and reader in whole for reader, all_rows in readers):
-                whole.add(first)
-            store = self._of[stage.outputs[0]]
-            if not store.streams or (store.last >= end and first not in whole):
-                break
+            if self._stages[first].kind is not StageKind.ROWS:
+                return
+            used = False
+            for reader, all_rows in self._readers[first]:
+                if reader < end:
+                    used = True
+                    if all_rows and reader in whole:
+                        whole.add(first)
+            store = self._store_of[first]
+            if not used or not store.streams or (store.last >= end and first not in whole):
+                return
             if store.first == first:
                 if store.last >= end:
                     own += self._full[id(store)]
+                    if store is target:
+                        sink = store
                 elif store.ring and store.joined < end:
-                    own += self._align(store.ring_bytes)
+                    own += self._ring[id(store)]
                 else:
-                    break
-                if store is target and store.last >= end:
-                    sink = store
-            way, least = self._ways[first][0], self._ways[first][-1]
-            total += way.rows
-            scratch, least_scratch = max(scratch, way.scratch), max(least_scratch, least.scratch)
-            if own > limit:
-                break
+                    return
+            if own > self._limit:
+                return
+            ways = self._ways[first]
+            total += ways[0].rows
+            if ways[0].scratch > scratch:
+                scratch = ways[0].scratch
+            if ways[-1].scratch > least_scratch:
+                least_scratch = ways[-1].scratch
             base = self._alive[first] + own
-            if first == 0 and self.stream is not None and self.stream.last < end and self.stream.joined < end:
-                base += self._align(self.stream.ring_bytes) - self._full[id(self.stream)]
-            cuts.append(Cut(first, end, False, total, base, scratch, least_scratch, sink))
-        return cuts
+            if first == 0 and self.stream is not None and self.stream.last < end > self.stream.joined:
+                base -= self._spared
+            yield Cut(first, end, False, total, base, scratch, least_scratch, sink)
 
     def allow(self, ways: Sequence[Sequence[Way]]) -> None:
         """Take other ways to run the stages; the first of each is the same as before."""
@@ -250,6 +259,11 @@ class Cutter:
             if saved > 0:
                 yield Overlap(sink, store, apart, saved)
 
+    def lowest(self, cut: Cut) -> int:
+        """The lowest peak of a cut."""
+        overlap = self.overlap(cut)
+        return cut.base + self._align(cut.least_scratch) - (overlap.saved if overlap is not None else 0)
+
     def _hope(self, cut: Cut) -> int:
         """No overlap brings the peak below this."""
         peak = cut.base + self._align(cut.least_scratch)
@@ -257,23 +271,42 @@ class Cutter:
             return peak - min(self._full[id(cut.sink)], self._alive[cut.first])
         return peak - (cut.overlap.saved if isinstance(cut.overlap, Overlap) else 0)
 
-    def least_peak(self) -> int:
-        """The smallest peak that any cuts have."""
-        best = [0]
-        floor = 0  # A peak that cannot be avoided: no cut needs to be better.
+    def least_peak(self) -> tuple[int, list[Cut]]:
+        """The smallest peak that any cuts have, and such cuts."""
+        best = self._least()
+        chosen: list[Cut] = []
+        end = len(self._stages)
+        while end > 0:
+            cut = best[end][1]
+            if cut is None:
+                raise ValueError("no cuts")
+            chosen.append(cut)
+            end = cut.first
+        return best[-1][0], chosen[::-1]
+
+    def _least(self) -> list[tuple[int, Cut | None]]:
+        """For each number of first stages the smallest peak, and the cut that ends there."""
+        best: list[tuple[int, Cut | None]] = [(0, None)]
+        # No cuts can be better than this, so no cut needs to be.
+        floor = 0 if self.stream is not None else self._alive[0]
         for cuts in self._by_end:
-            ways = [(max(best[cut.first], cut.base + self._align(cut.least_scratch)), cut) for cut in cuts]
-            least = min((peak for peak, _ in ways), default=_NEVER)
-            for peak, cut in ways:
+            least, way, hopes = _NEVER, None, []
+            for cut in cuts:
+                before = best[cut.first][0]
+                peak = cut.base + self._align(cut.least_scratch)
+                if (before if before > peak else peak) < least:
+                    least, way = max(before, peak), cut
+                if cut.sink is not None and cut.overlap is not None and before < least:
+                    hopes.append((before, peak, cut))
+            for before, peak, cut in hopes:
                 if least <= floor:
                     break
-                if max(best[cut.first], self._hope(cut)) < least:
+                if before < least and self._hope(cut) < least:
                     overlap = self.overlap(cut)
-                    if overlap is not None:
-                        saved = cut.base + self._align(cut.least_scratch) - overlap.saved
-                        least = min(least, max(best[cut.first], saved))
-            best.append(least)
-        return best[-1]
+                    if overlap is not None and max(before, peak - overlap.saved) < least:
+                        least, way = max(before, peak - overlap.saved), cut
+            best.append((least, way))
+        return best
 
     def within(self, cut: Cut, limit: int) -> tuple[int, int, bool] | None:
         """(instructions, peak, whether with the overlap) of a cut as it is cheapest within a limit; None: it cannot."""
@@ -315,11 +348,14 @@ class Cutter:
         best: list[tuple[int, int]] = [(0, 0)]
         chosen: list[Cut | None] = [None]
         for cuts in self._by_end:
-            value, way = (_NEVER, 0), None
+            value: tuple[int, int] = (_NEVER, 0)
+            way = None
             for cut in cuts:
+                before = best[cut.first]
+                if before[0] + cut.instructions > value[0]:
+                    continue
                 found = self.within(cut, limit)
                 if found is not None:
-                    before = best[cut.first]
                     candidate = (before[0] + found[0], before[1] + found[1])
                     if candidate < value:
                         value, way = candidate, cut
