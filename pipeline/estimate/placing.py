@@ -38,6 +38,11 @@ class Step:
     overlap: tuple[int, int] | None = None
     number: int = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes that it makes."""
+        return sum(size for _, size in self.kept) + sum(size for _, size in self.local)
+
 
 #: (offset, end, key) of a buffer.
 _Place = tuple[int, int, int]
@@ -96,8 +101,14 @@ def lay_out(
     for live in _beginnings(given, limit):
         reached[0][live] = _State(live, 0, max((end for _, end, _ in live), default=0), None, None, list(live))
     for position in range(count):
-        states = sorted(reached[position].values(), key=rank)[:width]
+        if not reached[position]:
+            continue
+        states = sorted(reached[position].values(), key=rank)
         reached[position] = {}
+        # Where there is plenty of room, any two layouts do.
+        need = max((step.size for step in steps[position]), default=0)
+        tight = need + sum(end - offset for offset, end, _ in states[0].live) > limit // 2
+        states = states[: width if tight else min(width, 2)]
         for state in states:
             for step in steps[position]:
                 ways = _ways(state, step, limit)

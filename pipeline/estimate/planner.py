@@ -29,7 +29,7 @@ _SCRATCH_SHARE = 0.1
 #: ... and to a model whose least peak falls below this share of what it was.
 _WORTH = 0.97
 #: How many layouts are carried on: at first, and where the first one does not fit.
-_QUICK, _CAREFUL, _THOROUGH = 1, 6, 24
+_QUICK, _CAREFUL, _THOROUGH = 3, 8, 24
 
 
 def align(size: int) -> int:
@@ -150,7 +150,7 @@ class _Planner:
         steps = self.by_first([self.step(cut, limit) for cut in chosen])
         for percent in (100, 104, 110, 150, 400):
             most = min(align(peak * percent // 100), limit)
-            layout = self.lay_out(steps, most, _CAREFUL)
+            layout = self.lay_out(steps, most, _QUICK) or self.lay_out(steps, most, _CAREFUL)
             if layout is not None:
                 return layout
             if most == limit:
