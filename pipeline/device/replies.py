@@ -206,7 +206,7 @@ def parse_operators(lines: Sequence[str]) -> tuple[Operator, ...]:
     """Reply of ``ops%``."""
     operators = []
     for index, line in enumerate(lines):
-        match = re.fullmatch(rf"m-op-\[({_NUMBER}) ([A-Z0-9_]{{1,60}}) ({_NUMBER})\]", line) or garbled(
+        match = re.fullmatch(rf"m-op-\[({_NUMBER}) ([A-Z0-9_]{{1,60}}(?:\+[A-Z0-9_]{{1,60}})*) ({_NUMBER})\]", line) or garbled(
             line, "m-op-[INDEX CODE CYCLES]"
         )
         if int(match[1]) != index:

@@ -5,19 +5,20 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 
 from __future__ import annotations
 
-from pipeline.estimate.stages import Needs, Stage, StageKind
+from pipeline.estimate.model import MemoryPlan
+from pipeline.estimate.stages import ELEMENTWISE, Needs, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
 
 #: Arrays start at multiples of this.
 WORD = 4
 
 
-#: Operators that share another one's kernel, or go by a kernel that is named after no operator.
-_SHARED_KERNELS = {
-    OpCode.PADV2: "PAD",
-    OpCode.RELU6: "RELU",
-    OpCode.LOGISTIC: "LOOKUP",
-    OpCode.HARD_SWISH: "LOOKUP",
+#: The function of an operator that is not named after it.
+_FUNCTIONS = {
+    OpCode.PADV2: "pad",
+    OpCode.RELU6: "relu",
+    OpCode.LOGISTIC: "lookup",
+    OpCode.HARD_SWISH: "lookup",
 }
 #: LOGISTIC and HARD_SWISH bring their value for each int8.
 _LOOKUP_BYTES = 256
@@ -28,20 +29,25 @@ def words(size: int) -> int:
     return -(-size // WORD) * WORD
 
 
-def kernel_name(graph: Graph, operator: Operator) -> str:
-    """Name of an operator's kernel in the calibration table.
+def kernel_name(graph: Graph, stage: Stage) -> str:
+    """Name of the function that a stage calls, and of its entry in the calibration table.
 
-    It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, and ADD of
-    operands that are repeated another than ADD of equal shapes; PADV2 is PAD with another value, RELU6 RELU with
-    another bound, and LOGISTIC and HARD_SWISH are two tables.
+    It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, ADD of
+    operands that are repeated another than ADD of equal shapes, and sums over an image go row by row; PADV2 is PAD
+    with another value, RELU6 RELU with another bound, and LOGISTIC and HARD_SWISH are two tables.
     """
+    operator = stage.operators[0]
     source = operator.inputs[0]
+    if len(stage.operators) > 1:
+        return "separable_conv_2d"
+    if stage.kind is StageKind.SUMS:
+        return "mean_of_rows" if operator.code is OpCode.MEAN else "average_of_rows"
     if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:
-        return "QUANTIZE_INTEGERS"
+        return "requantize"
     if operator.code is OpCode.ADD:
         shapes = {without_leading_ones(graph.tensors[index].shape) for index in operator.inputs if index is not None}
-        return "ADD" if len(shapes) == 1 else "ADD_BROADCAST"
-    return _SHARED_KERNELS.get(operator.code, operator.code.value)
+        return "add" if len(shapes) == 1 else "add_broadcast"
+    return _FUNCTIONS.get(operator.code, operator.code.value.lower())
 
 
 def constant_bytes(graph: Graph, operator: Operator) -> int:
@@ -67,10 +73,39 @@ def constant_bytes(graph: Graph, operator: Operator) -> int:
     return shared + WORD * factors + words(factors)
 
 
-def name_bytes(graph: Graph) -> int:
-    """Bytes in flash of the table of operator names: a pointer an operator, and each name once."""
-    names = {operator.code.value for operator in graph.operators}
-    return WORD * len(graph.operators) + sum(words(len(name) + 1) for name in names)
+#: Bytes in flash of a stage's steps and feeds, of a segment's end, and of where an activation's rows lie.
+_SCHEDULE, _END, _ROWS = 10, 2, 12
+#: Bytes in RAM of a stage's cycles and of its step counter.
+_CYCLES, _DONE = 4, 2
+
+
+def structure_bytes(graph: Graph, plan: MemoryPlan) -> int:
+    """Bytes in flash of what says how the stages go together, beside the calls: names, steps, ends, rows."""
+    stages = plan.stages
+    names = WORD * len(stages) + sum(words(len(name) + 1) for name in {stage.name for stage in stages})
+    with_rows = {
+        tensor
+        for segment in plan.segments
+        for stage in segment.stages
+        for tensor in _with_rows(stage, flat=segment.flat)
+    }
+    return names + words(_SCHEDULE * len(stages)) + words(_END * len(plan.segments)) + _ROWS * len(with_rows)
+
+
+def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:
+    """The activations that a stage finds by their rows."""
+    sources = tuple(feed.tensor for feed in stage.feeds)
+    if stage.kind is StageKind.WHOLE:
+        return ()
+    if stage.kind is StageKind.SUMS:
+        return sources
+    elementwise = stage.operators[0].code in ELEMENTWISE
+    return () if elementwise and flat else (*sources, *stage.outputs)
+
+
+def stage_state(count: int) -> int:
+    """Bytes in RAM of the executor's counters for so many stages."""
+    return _CYCLES * count + words(_DONE * count)
 
 
 def stage_needs(graph: Graph, stage: Stage) -> Needs:
@@ -86,5 +121,5 @@ def _scratch(graph: Graph, operator: Operator, block: int) -> int:
     """A block of pixels' inputs in int16, of a convolution."""
     if operator.code is not OpCode.CONV_2D or operator.inputs[1] is None:
         return 0
-    weights = graph.tensors[operator.inputs[1]].shape
-    return 2 * block * words(weights[1] * weights[2] * weights[3])
+    _, rows, columns, channels = graph.tensors[operator.inputs[1]].shape
+    return 2 * block * rows * words(columns * channels)

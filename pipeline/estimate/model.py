@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.estimate.stages import Stage
+if TYPE_CHECKING:
+    from pipeline.estimate.stages import Stage
 
 #: Every activation starts at a multiple of this, as does the arena.
 ALIGNMENT = 16

@@ -148,13 +148,11 @@ class _Planner:
         if layout is not None:
             return layout
         steps = self.by_first([self.step(cut, limit) for cut in chosen])
-        for percent in (100, 104, 110, 150, 400):
-            most = min(align(peak * percent // 100), limit)
-            layout = self.lay_out(steps, most, _QUICK) or self.lay_out(steps, most, _CAREFUL)
+        mosts = sorted({min(align(peak * percent // 100), limit) for percent in (100, 104, 108, 150, 400)})
+        for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
+            layout = self.lay_out(steps, most, width)
             if layout is not None:
                 return layout
-            if most == limit:
-                break
         return self.together(limit, _CAREFUL)
 
     def together(self, limit: int, width: int) -> Layout | None:

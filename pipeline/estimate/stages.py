@@ -109,8 +109,16 @@ class Needs:
 
 _CONVOLUTIONS = (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D)
 _POOLS = (OpCode.AVERAGE_POOL_2D, OpCode.MAX_POOL_2D)
-_SUMS_OF_TWO = (OpCode.ADD, OpCode.SUB, OpCode.MUL)
-_MAPS = (OpCode.RELU, OpCode.RELU6, OpCode.LOGISTIC, OpCode.HARD_SWISH)
+#: Operators that make each element of their output from the same one of their inputs.
+ELEMENTWISE = (
+    OpCode.ADD,
+    OpCode.SUB,
+    OpCode.MUL,
+    OpCode.RELU,
+    OpCode.RELU6,
+    OpCode.LOGISTIC,
+    OpCode.HARD_SWISH,
+)
 
 
 def roots(graph: Graph) -> dict[int, int]:
@@ -240,7 +248,7 @@ class _Stages:
         whole = Stage(index, parts, StageKind.WHOLE, tuple(map(Feed, self.sources(first))), outputs, 1)
         if first.code in (*_CONVOLUTIONS, *_POOLS):
             return self.windowed(whole)
-        if first.code in _SUMS_OF_TWO or first.code in _MAPS:
+        if first.code in ELEMENTWISE:
             return self.elementwise(whole)
         if first.code is OpCode.MEAN and isinstance(first.options, MeanOptions):
             source = self.tensors[first.inputs[0] or 0]

@@ -54,13 +54,22 @@ from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Segment
 from pipeline.estimate.stages import Stage, StageKind, image_rows
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
-from pipeline.firmware.lowering import Call, Constant, ConstantPool, Float32, Form, Lowering, Value
+from pipeline.firmware.lowering import Call, Constant, ConstantPool, Enumerator, Float32, Form, Lowering, Value
 from pipeline.graph.model import DType, Graph, Tensor
 
 #: Headers of firmware_templates/runtime/aot that kernels share.
-SHARED_HEADERS = ("broadcast.h", "fixed_point.h", "pipeline.h", "rows.h", "window.h")
+SHARED_HEADERS = (
+    "block_armv7em.h",
+    "broadcast.h",
+    "fixed_point.h",
+    "pipeline.h",
+    "requantize.h",
+    "rows.h",
+    "simd.h",
+    "window.h",
+)
 
-_ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t"}
+_ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t", "uint32": "uint32_t"}
 _EDGE_TYPES = {DType.INT8: "kInt8", DType.UINT8: "kUint8", DType.FLOAT32: "kFloat32"}
 
 
@@ -194,8 +203,8 @@ def _stage_context(
         name: CText = rows[tensor]["name"]
         return name
 
-    def row_of(tensor: int, step: str = "y") -> CText:
-        return CText(f"aot::row({rows_of(tensor)}, {step})")
+    def row_of(tensor: int) -> CText:
+        return CText(f"row_of({rows_of(tensor)}, y)")
 
     names = [CText(f"kStage{filters.c_int(stage.index)}{suffix}") for suffix in ("", "Pointwise")]
     params = [
@@ -265,6 +274,8 @@ def _argument(
 def _value_text(value: Value) -> CText:
     if isinstance(value, Constant):
         return CText(f"model::kConstant{filters.c_int(value.number)}")
+    if isinstance(value, Enumerator):
+        return CText(f"aot::{value.name}")
     if isinstance(value, Float32):
         return filters.c_float(value.value)
     if isinstance(value, tuple):
