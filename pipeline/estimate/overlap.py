@@ -43,7 +43,7 @@ def distance(
         output_row_bytes: Bytes of a row of the output.
     """
     corners = _corners(run, chain, readers, rows)
-    return max(0, max(made * output_row_bytes - low * row_bytes for made, low in corners))
+    return max(0, *(made * output_row_bytes - low * row_bytes for made, low in corners))
 
 
 @lru_cache(maxsize=1 << 14)

@@ -18,7 +18,7 @@ from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
 from pipeline.estimate.placing import Layout, Step, lay_out
 from pipeline.estimate.segments import Cut, Cutter, Way
-from pipeline.estimate.stages import BLOCK, Stage, StageKind, roots, stages
+from pipeline.estimate.stages import Stage, roots, stages
 from pipeline.estimate.storage import Store, stores
 from pipeline.graph.model import Graph
 
@@ -29,7 +29,7 @@ _SCRATCH_SHARE = 0.1
 #: ... and to a model whose least peak falls below this share of what it was.
 _WORTH = 0.97
 #: How many layouts are carried on: at first, and where the first one does not fit.
-_QUICK, _CAREFUL, _THOROUGH = 3, 8, 24
+_QUICK, _CAREFUL, _THOROUGH = 3, 4, 24
 
 
 def align(size: int) -> int:
@@ -106,7 +106,7 @@ class _Planner:
     def shrink(self, ways: Sequence[Sequence[Way]], cuts: Sequence[Cut]) -> None:
         """Allow smaller blocks, where that makes the least peak, which is that of ``cuts``, noticeably smaller."""
         most = int(self.least * _SCRATCH_SHARE)
-        highest = max(cuts, key=lambda cut: self.cutter.lowest(cut))
+        highest = max(cuts, key=self.cutter.lowest)
         if highest.scratch <= most:
             return
         smaller = []
@@ -185,6 +185,7 @@ class _Planner:
         return found
 
     def lay_out(self, steps: list[list[Step]], limit: int, width: int) -> Layout | None:
+        limit -= limit % ALIGNMENT
         given = [(self.keys[id(store)], align(store.nbytes)) for store in self.stores if store.first < 0]
         stream = self.keys[id(self.cutter.stream)] if self.cutter.stream is not None else -1
         found = []
@@ -205,7 +206,7 @@ class _Planner:
         overlap = self.cutter.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
         kept: list[Store] = []
         local: list[tuple[int, int]] = []
-        dying = {self.keys[id(store)] for store in self.cutter.stores if store.first < cut.first <= store.last < cut.end}
+        dying = {self.keys[id(store)] for store in self.cutter.standing(cut) if store.last < cut.end}
         for made in self.cutter.made[cut.first : cut.end]:
             kept += [store for store in made if store.last >= cut.end]
         for store in self.cutter.rings(cut):

@@ -74,7 +74,7 @@ class Cut:
         self.first, self.end, self.flat, self.instructions = first, end, flat, instructions
         self.base, self.scratch, self.least_scratch, self.sink = base, scratch, least_scratch, sink
         #: Looked for when it is asked for: see :meth:`Cutter.overlap`.
-        self.overlap: Overlap | None | bool = sink is not None
+        self.overlap: Overlap | bool | None = sink is not None
 
 
 class Cutter:
@@ -151,8 +151,8 @@ class Cutter:
         growing = [self._ending(end) for end in range(1, count + 1)]
         self._by_end = [list(islice(cuts, _SHORT)) for cuts in growing]
         self._limit = useful(self._least()[-1][0])
-        for cuts, rest in zip(self._by_end, growing, strict=True):
-            cuts += rest
+        for end, rest in enumerate(growing):
+            self._by_end[end] += rest
 
     def _ending(self, end: int) -> Iterator[Cut]:
         """The cuts that end before stage ``end``, shortest first, as long as they are of use."""
@@ -199,10 +199,8 @@ class Cutter:
                 return
             ways = self._ways[first]
             total += ways[0].rows
-            if ways[0].scratch > scratch:
-                scratch = ways[0].scratch
-            if ways[-1].scratch > least_scratch:
-                least_scratch = ways[-1].scratch
+            scratch = max(scratch, ways[0].scratch)
+            least_scratch = max(least_scratch, ways[-1].scratch)
             base = self._alive[first] + own
             if first == 0 and self.stream is not None and self.stream.last < end > self.stream.joined:
                 base -= self._spared
@@ -245,7 +243,7 @@ class Cutter:
                 continue
             if store is self.stream and first == 0 and store.joined < end:
                 continue
-            readers = tuple((reader - first, number) for reader, number in self._reads[id(store)] if first <= reader < end)
+            readers = tuple((at - first, number) for at, number in self._reads[id(store)] if first <= at < end)
             if len(readers) == 1 and readers[0][0] == chain[0] == len(run) - 1 and last.pointwise and last.reads_ahead:
                 apart = max(0, sink.nbytes - store.nbytes)
             else:
@@ -258,6 +256,10 @@ class Cutter:
             saved = full + made - max(apart + full, made)
             if saved > 0:
                 yield Overlap(sink, store, apart, saved)
+
+    def standing(self, cut: Cut) -> Sequence[Store]:
+        """The Stores that were there before a cut and are still needed."""
+        return self._standing[cut.first]
 
     def lowest(self, cut: Cut) -> int:
         """The lowest peak of a cut."""

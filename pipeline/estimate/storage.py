@@ -77,7 +77,9 @@ def stores(graph: Graph, stages: Sequence[Stage]) -> tuple[Store, ...]:
             chain.append(over[chain[-1]])
         reading = [stage for tensor in chain for stage in readers.get(tensor, [])]
         first = writer.get(root, -1)
-        last = len(stages) if kept.intersection(chain) else max((stage.index for stage in reading), default=max(first, 0))
+        last = max((stage.index for stage in reading), default=max(first, 0))
+        if kept.intersection(chain):
+            last = len(stages)
         rows = image_rows(graph.tensors[root])
         uniform = not mixed.intersection(chain)
         feeds = [feed for stage in reading for feed in stage.feeds if feed.tensor in chain]
