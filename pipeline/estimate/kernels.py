@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.stages import ELEMENTWISE, Needs, Stage, StageKind
-from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
+from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, without_leading_ones
 
 #: Arrays start at multiples of this.
 WORD = 4
@@ -65,12 +65,24 @@ def constant_bytes(graph: Graph, operator: Operator) -> int:
         return 0
     weights = graph.tensors[index]
     channels = graph.tensors[operator.outputs[0]].shape[-1]
+    if operator.code is OpCode.CONV_2D:
+        return (channels + channels % 2) * (_elements(weights) + _RECORD)
     # Weights, and the bias of each channel: zeros where the model has none.
     shared = words(weights.nbytes) + WORD * channels
     # Multiplier and shift of each channel; a dense layer has one pair where its weights have one scale.
     scales = channels if weights.quantization is None else len(weights.quantization.scales)
     factors = 1 if operator.code is OpCode.FULLY_CONNECTED and scales == 1 else channels
     return shared + WORD * factors + words(factors)
+
+
+#: Bytes of a channel's bias and factor.
+_RECORD = 8
+
+
+def _elements(weights: Tensor) -> int:
+    """Elements of a convolution's window, each of its rows rounded up to a word."""
+    _, height, width, channels = weights.shape
+    return height * words(width * channels)
 
 
 #: Bytes in flash of a stage's steps and feeds, of a segment's end, and of where an activation's rows lie.
