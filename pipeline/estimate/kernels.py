@@ -19,6 +19,8 @@ _FUNCTIONS = {
     OpCode.RELU6: "relu",
     OpCode.LOGISTIC: "lookup",
     OpCode.HARD_SWISH: "lookup",
+    OpCode.STRIDED_SLICE: "strided_copy",
+    OpCode.TRANSPOSE: "strided_copy",
 }
 #: LOGISTIC and HARD_SWISH bring their value for each int8.
 _LOOKUP_BYTES = 256
@@ -34,7 +36,8 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
 
     It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, ADD of
     operands that are repeated another than ADD of equal shapes, and sums over an image go row by row; PADV2 is PAD
-    with another value, RELU6 RELU with another bound, and LOGISTIC and HARD_SWISH are two tables.
+    with another value, RELU6 RELU with another bound, LOGISTIC and HARD_SWISH are two tables, STRIDED_SLICE and
+    TRANSPOSE two walks.
     """
     operator = stage.operators[0]
     source = operator.inputs[0]

@@ -42,17 +42,17 @@ def overlaps(
         if store.first >= first or not first <= store.last < end or store.rows < 1:
             continue
         readers = [(stage, feed) for stage in segment for feed in stage.feeds if feed.tensor in store.tensors]
-        if any(feed.end(stage.steps - 1, store.rows) > store.rows or stage.kind is StageKind.WHOLE
-               for stage, feed in readers):
+        if any(
+            feed.end(stage.steps - 1, store.rows) > store.rows or stage.kind is StageKind.WHOLE
+            for stage, feed in readers
+        ):
             continue
         distance = _distance(segment, store, output, readers)
         together = max(align(distance) + align(store.nbytes), align(output.nbytes))
         yield Overlap(output, store, align(distance), align(store.nbytes) + align(output.nbytes) - together)
 
 
-def _distance(
-    segment: Sequence[Stage], store: Store, output: Store, readers: Sequence[tuple[Stage, Feed]]
-) -> int:
+def _distance(segment: Sequence[Stage], store: Store, output: Store, readers: Sequence[tuple[Stage, Feed]]) -> int:
     last = segment[-1]
     if len(readers) == 1 and readers[0][0] is last and last.reads_ahead and last.pointwise:
         return max(0, output.nbytes - store.nbytes)

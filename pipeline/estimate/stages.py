@@ -298,10 +298,7 @@ class _Stages:
         """Whether only one operator reads a root, under any of its names, and the model does not give it out."""
         names = [tensor for tensor, found in self.roots.items() if found == root]
         readers = {
-            operator.index
-            for name in names
-            for operator in self.readers.get(name, [])
-            if operator.code not in ALIASES
+            operator.index for name in names for operator in self.readers.get(name, []) if operator.code not in ALIASES
         }
         return readers == {reader.index} and not self.kept.intersection(names)
 

@@ -61,7 +61,9 @@ def _rendered_bytes(graph: Graph) -> tuple[int, int]:
     lowering, used = Lowering(graph), 0
     for segment in plan(graph).segments:
         for stage in segment.stages:
-            for field in (field for params in lowering.call(stage, flat=segment.flat).params for field in params.fields):
+            for field in (
+                field for params in lowering.call(stage, flat=segment.flat).params for field in params.fields
+            ):
                 if isinstance(field.value, Constant):
                     used += words(lowering.pool.arrays[field.value.number].nbytes)
     kept = sum(words(array.nbytes) for array in lowering.pool.arrays)
