@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.stages import ELEMENTWISE, Needs, Stage, StageKind
-from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
+from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, without_leading_ones
 
 #: Arrays start at multiples of this.
 WORD = 4
@@ -15,6 +15,7 @@ WORD = 4
 
 #: The function of an operator that is not named after it.
 _FUNCTIONS = {
+    OpCode.FULLY_CONNECTED: "conv_2d",
     OpCode.PADV2: "pad",
     OpCode.RELU6: "relu",
     OpCode.LOGISTIC: "lookup",
@@ -65,12 +66,17 @@ def constant_bytes(graph: Graph, operator: Operator) -> int:
         return 0
     weights = graph.tensors[index]
     channels = graph.tensors[operator.outputs[0]].shape[-1]
-    # Weights, and the bias of each channel: zeros where the model has none.
-    shared = words(weights.nbytes) + WORD * channels
-    # Multiplier and shift of each channel; a dense layer has one pair where its weights have one scale.
-    scales = channels if weights.quantization is None else len(weights.quantization.scales)
-    factors = 1 if operator.code is OpCode.FULLY_CONNECTED and scales == 1 else channels
-    return shared + WORD * factors + words(factors)
+    if operator.code is OpCode.DEPTHWISE_CONV_2D:
+        # Weights; bias, multiplier and shift of each channel.
+        return words(weights.nbytes) + 2 * WORD * channels + words(channels)
+    # A record of each channel, and its filter in fours; channels are in twos.
+    return (channels + channels % 2) * (2 * WORD + window_elements(weights))
+
+
+def window_elements(weights: Tensor) -> int:
+    """Elements of a filter [channel, (row, column,) input channel], each row filled up to whole words."""
+    rows = weights.shape[1] if len(weights.shape) == 4 else 1
+    return rows * words(weights.elements // weights.shape[0] // rows)
 
 
 #: Bytes in flash of a stage's steps and feeds, of a segment's end, and of where an activation's rows lie.
@@ -96,7 +102,8 @@ def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:
     """The activations that a stage finds by their rows."""
     sources = tuple(feed.tensor for feed in stage.feeds)
     if stage.kind is StageKind.WHOLE:
-        return ()
+        dense = stage.operators[0].code is OpCode.FULLY_CONNECTED
+        return (*sources, *stage.outputs) if dense else ()
     if stage.kind is StageKind.SUMS:
         return sources
     elementwise = stage.operators[0].code in ELEMENTWISE
@@ -116,14 +123,14 @@ def stage_needs(graph: Graph, stage: Stage) -> Needs:
     """Scratch and sums of a stage, in bytes."""
     if stage.kind is StageKind.SUMS:
         return Needs(0, 4 * graph.tensors[stage.outputs[0]].shape[-1])
-    if stage.kind is StageKind.WHOLE:
-        return Needs(0, 0)
     return Needs(max(_scratch(graph, operator) for operator in stage.operators), 0)
 
 
 def _scratch(graph: Graph, operator: Operator) -> int:
-    """A block of pixels' inputs in int16, of a convolution."""
-    if operator.code is not OpCode.CONV_2D or operator.inputs[1] is None:
+    """A block of pixels' windows in int16, of a convolution or a dense layer."""
+    if operator.code not in (OpCode.CONV_2D, OpCode.FULLY_CONNECTED) or operator.inputs[1] is None:
         return 0
-    _, rows, columns, channels = graph.tensors[operator.inputs[1]].shape
-    return 2 * BLOCK * rows * words(columns * channels)
+    weights = graph.tensors[operator.inputs[1]]
+    vectors = graph.tensors[operator.outputs[0]].elements // weights.shape[0]
+    block = BLOCK if operator.code is OpCode.CONV_2D or vectors >= BLOCK else min(vectors, 2)
+    return 2 * block * window_elements(weights)
