@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.stages import ELEMENTWISE, Needs, Stage, StageKind
-from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, without_leading_ones
+from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
 #: Arrays start at multiples of this.
 WORD = 4
@@ -15,6 +15,7 @@ WORD = 4
 
 #: The function of an operator that is not named after it.
 _FUNCTIONS = {
+    OpCode.FULLY_CONNECTED: "conv_2d",
     OpCode.PADV2: "pad",
     OpCode.RELU6: "relu",
     OpCode.LOGISTIC: "lookup",
@@ -68,24 +69,27 @@ def constant_bytes(graph: Graph, operator: Operator) -> int:
         return 0
     weights = graph.tensors[index]
     channels = graph.tensors[operator.outputs[0]].shape[-1]
-    if operator.code is OpCode.CONV_2D:
-        return (channels + channels % 2) * (_elements(weights) + _RECORD)
-    # Weights, and the bias of each channel: zeros where the model has none.
-    shared = words(weights.nbytes) + WORD * channels
-    # Multiplier and shift of each channel; a dense layer has one pair where its weights have one scale.
-    scales = channels if weights.quantization is None else len(weights.quantization.scales)
-    factors = 1 if operator.code is OpCode.FULLY_CONNECTED and scales == 1 else channels
-    return shared + WORD * factors + words(factors)
+    if operator.code is OpCode.DEPTHWISE_CONV_2D:
+        return _depthwise_bytes(graph, operator, weights, channels)
+    # A record of each channel, and its filter in fours; channels are in twos.
+    return (channels + channels % 2) * (2 * WORD + window_elements(weights))
 
 
-#: Bytes of a channel's bias and factor.
-_RECORD = 8
+def window_elements(weights: Tensor) -> int:
+    """Elements of a filter [channel, (row, column,) input channel], each row filled up to whole words."""
+    rows = weights.shape[1] if len(weights.shape) == 4 else 1
+    return rows * words(weights.elements // weights.shape[0] // rows)
 
 
-def _elements(weights: Tensor) -> int:
-    """Elements of a convolution's window, each of its rows rounded up to a word."""
-    _, height, width, channels = weights.shape
-    return height * words(width * channels)
+def _depthwise_bytes(graph: Graph, operator: Operator, weights: Tensor, channels: int) -> int:
+    """A stream of weights and records (depthwise_conv_2d.h), in a short form where there is a kernel for it."""
+    source = operator.inputs[0]
+    if source is None or graph.tensors[source].shape[3] != channels or channels % GROUP:
+        return words(12 * channels + weights.nbytes)
+    _, height, width, _ = weights.shape
+    pairs = height // 2 * width
+    last_row = height % 2 * (1 if (height, width) == (3, 3) else width)
+    return channels * (4 * -(-pairs // 2) + 8 + last_row)
 
 
 #: Bytes in flash of a stage's steps and feeds, of a segment's end, and of where an activation's rows lie.
@@ -111,7 +115,8 @@ def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:
     """The activations that a stage finds by their rows."""
     sources = tuple(feed.tensor for feed in stage.feeds)
     if stage.kind is StageKind.WHOLE:
-        return ()
+        dense = stage.operators[0].code is OpCode.FULLY_CONNECTED
+        return (*sources, *stage.outputs) if dense else ()
     if stage.kind is StageKind.SUMS:
         return sources
     elementwise = stage.operators[0].code in ELEMENTWISE
@@ -131,14 +136,56 @@ def stage_needs(graph: Graph, stage: Stage) -> Needs:
     """Scratch and sums of a stage, in bytes."""
     if stage.kind is StageKind.SUMS:
         return Needs(0, 4 * graph.tensors[stage.outputs[0]].shape[-1])
-    if stage.kind is StageKind.WHOLE:
-        return Needs(0, 0)
-    return Needs(max(_scratch(graph, operator) for operator in stage.operators), 0)
+    if len(stage.operators) > 1:  # a separable convolution: both have theirs, a block of few pixels
+        depthwise, pointwise = stage.operators
+        kernel, stride = _window_of(graph, depthwise)
+        return Needs(_convolution_scratch(graph, pointwise) + depthwise_bytes(kernel, stride, BLOCK), 0)
+    (operator,) = stage.operators
+    if operator.code in (OpCode.CONV_2D, OpCode.FULLY_CONNECTED):
+        return Needs(_convolution_scratch(graph, operator), 0)
+    if operator.code is OpCode.DEPTHWISE_CONV_2D:
+        kernel, stride = _window_of(graph, operator)
+        return Needs(depthwise_bytes(kernel, stride, depthwise_pixels(kernel, stride)), 0)
+    return Needs(0, 0)
 
 
-def _scratch(graph: Graph, operator: Operator) -> int:
-    """A block of pixels' inputs in int16, of a convolution."""
-    if operator.code is not OpCode.CONV_2D or operator.inputs[1] is None:
-        return 0
-    _, rows, columns, channels = graph.tensors[operator.inputs[1]].shape
-    return 2 * BLOCK * rows * words(columns * channels)
+def _convolution_scratch(graph: Graph, operator: Operator) -> int:
+    """A block of pixels' windows in int16, of a convolution or a dense layer."""
+    weights = _weights(graph, operator)
+    vectors = graph.tensors[operator.outputs[0]].elements // weights.shape[0]
+    block = BLOCK if operator.code is OpCode.CONV_2D or vectors >= BLOCK else min(vectors, 2)
+    return 2 * block * window_elements(weights)
+
+
+#: A depthwise kernel takes channels in groups of as many as a word has bytes.
+GROUP = 4
+#: The most bytes that its transposed block takes, and its pixels at most and at least.
+_DEPTHWISE_BYTES = 640
+_DEPTHWISE_PIXELS = range(16, 3, -4)
+
+
+def depthwise_pixels(kernel: tuple[int, int], stride: int) -> int:
+    """Pixels of a depthwise kernel's block, for a kernel (rows, columns) and the stride along a row."""
+    fitting = (n for n in _DEPTHWISE_PIXELS if depthwise_bytes(kernel, stride, n) <= _DEPTHWISE_BYTES)
+    return next(fitting, _DEPTHWISE_PIXELS[-1])
+
+
+def depthwise_bytes(kernel: tuple[int, int], stride: int, pixels: int) -> int:
+    """Bytes of scratch of a depthwise kernel's block: a word for each two kernel rows and channel of a group."""
+    return WORD * GROUP * -(-kernel[0] // 2) * ((pixels - 1) * stride + kernel[1])
+
+
+def _window_of(graph: Graph, operator: Operator) -> tuple[tuple[int, int], int]:
+    """Kernel (rows, columns) and stride along a row."""
+    options = operator.options
+    if not isinstance(options, WindowOptions):
+        raise TypeError(f"operator {operator.index} has {type(options).__name__}")
+    shape = _weights(graph, operator).shape
+    return (shape[1], shape[2]), options.stride[1]
+
+
+def _weights(graph: Graph, operator: Operator) -> Tensor:
+    index = operator.inputs[1]
+    if index is None:
+        raise ValueError(f"operator {operator.index} has no weights")
+    return graph.tensors[index]

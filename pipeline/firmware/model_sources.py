@@ -64,6 +64,7 @@ from pipeline.graph.model import DType, Graph, Tensor
 SHARED_HEADERS = (
     "block_armv7em.h",
     "broadcast.h",
+    "depthwise_3x3.h",
     "fixed_point.h",
     "pipeline.h",
     "requantize.h",

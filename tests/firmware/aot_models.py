@@ -38,8 +38,11 @@ from pipeline.graph.model import (
 )
 
 
-def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
-    """CONV_2D or DEPTHWISE_CONV_2D: any stride, kernel, padding, zero points, scales over decades."""
+def convolution(rng: np.random.Generator, *, depthwise: bool = False, grouped: bool = False) -> Graph:
+    """CONV_2D or DEPTHWISE_CONV_2D: any stride, kernel, padding, zero points, scales over decades.
+
+    ``grouped`` gives those that the kernel for four channels at a time takes.
+    """
     builder = random_builder(rng)
     kernel = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
     if rng.random() < 0.4:
@@ -50,6 +53,10 @@ def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
     height, width = (int(rng.integers(low, low + 8)) for low in (kernel if padding is Padding.VALID else (1, 1)))
     depth = int(rng.integers(1, 10))
     multiplier = int(rng.choice([1, 1, 1, 2, 3]))
+    if grouped:
+        kernel, width = (kernel, width) if rng.random() < 0.6 else ((int(rng.integers(1, 8)),) * 2, width)
+        height, width = max(height, kernel[0]), max(width, kernel[1]) + int(rng.choice([0, 0, 10, 30]))
+        depth, multiplier = 4 * int(rng.integers(1, 4)), 1
     channels = depth * multiplier if depthwise else int(rng.integers(1, 12))
     x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), random_zero_point(rng))
     taps = kernel[0] * kernel[1] * (1 if depthwise else depth)
@@ -75,6 +82,10 @@ def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
 
 def depthwise(rng: np.random.Generator) -> Graph:
     return convolution(rng, depthwise=True)
+
+
+def grouped_depthwise(rng: np.random.Generator) -> Graph:
+    return convolution(rng, depthwise=True, grouped=True)
 
 
 def fully_connected(rng: np.random.Generator) -> Graph:
@@ -465,6 +476,7 @@ def dequantize(rng: np.random.Generator) -> Graph:
 KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "conv_2d": (convolution, 48),
     "depthwise_conv_2d": (depthwise, 36),
+    "grouped_depthwise": (grouped_depthwise, 60),
     "fully_connected": (fully_connected, 28),
     "add": (add, 24),
     "add_broadcast": (add_broadcast, 24),

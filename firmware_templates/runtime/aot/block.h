@@ -23,7 +23,7 @@ namespace danas::aot {
 //   of the first and b that of the second channel; the multipliers of both
 //
 // A product with such a word gives S_a + 256 * S_b, one with its low bytes S_a. An odd number of channels ends with one
-// whose words are zero. In the form plain, for each channel:
+// whose weights are zero. In the form plain, for each channel:
 //
 //   its bias; for each four elements their weights as bytes; its multiplier; its shift
 struct Filters {
