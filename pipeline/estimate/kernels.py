@@ -36,9 +36,9 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
     """Name of the function that a stage calls, and of its entry in the calibration table.
 
     It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, ADD of
-    operands that are repeated another than ADD of equal shapes, and sums over an image go row by row; PADV2 is PAD
-    with another value, RELU6 RELU with another bound, LOGISTIC and HARD_SWISH are two tables, STRIDED_SLICE and
-    TRANSPOSE two walks.
+    operands that are repeated another than ADD of equal shapes, SUB is either of them, and sums over an image go row
+    by row; PADV2 is PAD with another value, RELU6 RELU with another bound, LOGISTIC and HARD_SWISH are two tables,
+    STRIDED_SLICE and TRANSPOSE two walks.
     """
     operator = stage.operators[0]
     source = operator.inputs[0]
@@ -48,7 +48,7 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
         return "mean_of_rows" if operator.code is OpCode.MEAN else "average_of_rows"
     if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:
         return "requantize"
-    if operator.code is OpCode.ADD:
+    if operator.code in (OpCode.ADD, OpCode.SUB):
         shapes = {without_leading_ones(graph.tensors[index].shape) for index in operator.inputs if index is not None}
         return "add" if len(shapes) == 1 else "add_broadcast"
     return _FUNCTIONS.get(operator.code, operator.code.value.lower())
