@@ -128,10 +128,6 @@ def stage_state(count: int) -> int:
     return _CYCLES * count + words(_DONE * count)
 
 
-#: Pixels of a convolution's block.
-BLOCK = 4
-
-
 def stage_needs(graph: Graph, stage: Stage) -> Needs:
     """Scratch and sums of a stage, in bytes."""
     if stage.kind is StageKind.SUMS:
@@ -139,21 +135,23 @@ def stage_needs(graph: Graph, stage: Stage) -> Needs:
     if len(stage.operators) > 1:  # a separable convolution: both have theirs, a block of few pixels
         depthwise, pointwise = stage.operators
         kernel, stride = _window_of(graph, depthwise)
-        return Needs(_convolution_scratch(graph, pointwise) + depthwise_bytes(kernel, stride, BLOCK), 0)
+        scratch = _convolution_scratch(graph, pointwise, stage.block)
+        return Needs(scratch + depthwise_bytes(kernel, stride, stage.block), 0)
     (operator,) = stage.operators
     if operator.code in (OpCode.CONV_2D, OpCode.FULLY_CONNECTED):
-        return Needs(_convolution_scratch(graph, operator), 0)
+        return Needs(_convolution_scratch(graph, operator, stage.block), 0)
     if operator.code is OpCode.DEPTHWISE_CONV_2D:
         kernel, stride = _window_of(graph, operator)
         return Needs(depthwise_bytes(kernel, stride, depthwise_pixels(kernel, stride)), 0)
     return Needs(0, 0)
 
 
-def _convolution_scratch(graph: Graph, operator: Operator) -> int:
+def _convolution_scratch(graph: Graph, operator: Operator, block: int) -> int:
     """A block of pixels' windows in int16, of a convolution or a dense layer."""
     weights = _weights(graph, operator)
     vectors = graph.tensors[operator.outputs[0]].elements // weights.shape[0]
-    block = BLOCK if operator.code is OpCode.CONV_2D or vectors >= BLOCK else min(vectors, 2)
+    if operator.code is not OpCode.CONV_2D and vectors < block:
+        block = min(vectors, 2)
     return 2 * block * window_elements(weights)
 
 
