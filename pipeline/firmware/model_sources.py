@@ -63,6 +63,7 @@ from pipeline.graph.model import DType, Graph, Tensor
 #: Headers of firmware_templates/runtime/aot that kernels share.
 SHARED_HEADERS = (
     "block_armv7em.h",
+    "block_portable.h",
     "broadcast.h",
     "depthwise_3x3.h",
     "fixed_point.h",
