@@ -26,6 +26,7 @@ from pipeline.commands.options import (
     MacsOption,
     ModelArgument,
     PortOption,
+    PreferOption,
     PresetOption,
     QuietOption,
     RamOption,
@@ -93,6 +94,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         port: PortOption = None,
         serial_number: SerialOption = None,
         environment: EnvironmentOption = None,
+        prefer: PreferOption = "balanced",
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -108,6 +110,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             seed=seed,
             images=images,
             environment=environment,
+            prefer=prefer,
             data=_absolute(data),
             group_by=group_by,
             preset=preset,
@@ -148,6 +151,7 @@ def deploy(
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
+    prefer: PreferOption = "balanced",
     run: RunOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -155,7 +159,7 @@ def deploy(
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
     settings = _deploy_settings(
-        model, board, ram, flash, target_of(emulate, port, serial_number), inputs, seed, images, environment
+        model, board, ram, flash, target_of(emulate, port, serial_number), inputs, seed, images, environment, prefer
     )
     job = _new_job(settings, run, quiet)
     _finish(job, as_json)
@@ -202,6 +206,7 @@ def _model_or_run_command(name: str, text: str) -> None:
         ram: RamOption = None,
         flash: FlashOption = None,
         environment: EnvironmentOption = None,
+        prefer: PreferOption = "balanced",
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -220,7 +225,7 @@ def _model_or_run_command(name: str, text: str) -> None:
             )
         else:
             settings = _deploy_settings(
-                source, board, ram, flash, target_of(False, None, None), environment=environment
+                source, board, ram, flash, target_of(False, None, None), environment=environment, prefer=prefer
             )
             job = _new_job(settings, run, quiet, needs_board=False)
         _stage(job, name, as_json)
@@ -329,6 +334,7 @@ def _deploy_settings(
     seed: int = 0,
     images: int | None = None,
     environment: str | None = None,
+    prefer: str = "balanced",
 ) -> Settings:
     from pipeline.settings import Kind, Settings, parse_size
 
@@ -340,6 +346,7 @@ def _deploy_settings(
         seed=seed,
         images=images,
         environment=environment,
+        prefer=prefer,
         model=str(model.resolve()),
         inputs=str(inputs.resolve()) if inputs else None,
         ram=parse_size(ram) if ram else None,

@@ -20,6 +20,8 @@ _FUNCTIONS = {
     OpCode.RELU6: "relu",
     OpCode.LOGISTIC: "lookup",
     OpCode.HARD_SWISH: "lookup",
+    OpCode.STRIDED_SLICE: "strided_copy",
+    OpCode.TRANSPOSE: "strided_copy",
 }
 #: LOGISTIC and HARD_SWISH bring their value for each int8.
 _LOOKUP_BYTES = 256
@@ -34,8 +36,9 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
     """Name of the function that a stage calls, and of its entry in the calibration table.
 
     It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, ADD of
-    operands that are repeated another than ADD of equal shapes, and sums over an image go row by row; PADV2 is PAD
-    with another value, RELU6 RELU with another bound, and LOGISTIC and HARD_SWISH are two tables.
+    operands that are repeated another than ADD of equal shapes, SUB is either of them, and sums over an image go row
+    by row; PADV2 is PAD with another value, RELU6 RELU with another bound, LOGISTIC and HARD_SWISH are two tables,
+    STRIDED_SLICE and TRANSPOSE two walks.
     """
     operator = stage.operators[0]
     source = operator.inputs[0]
@@ -45,7 +48,7 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
         return "mean_of_rows" if operator.code is OpCode.MEAN else "average_of_rows"
     if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:
         return "requantize"
-    if operator.code is OpCode.ADD:
+    if operator.code in (OpCode.ADD, OpCode.SUB):
         shapes = {without_leading_ones(graph.tensors[index].shape) for index in operator.inputs if index is not None}
         return "add" if len(shapes) == 1 else "add_broadcast"
     return _FUNCTIONS.get(operator.code, operator.code.value.lower())
@@ -125,10 +128,6 @@ def stage_state(count: int) -> int:
     return _CYCLES * count + words(_DONE * count)
 
 
-#: Pixels of a convolution's block.
-BLOCK = 4
-
-
 def stage_needs(graph: Graph, stage: Stage) -> Needs:
     """Scratch and sums of a stage, in bytes."""
     if stage.kind is StageKind.SUMS:
@@ -136,21 +135,23 @@ def stage_needs(graph: Graph, stage: Stage) -> Needs:
     if len(stage.operators) > 1:  # a separable convolution: both have theirs, a block of few pixels
         depthwise, pointwise = stage.operators
         kernel, stride = _window_of(graph, depthwise)
-        return Needs(_convolution_scratch(graph, pointwise) + depthwise_bytes(kernel, stride, BLOCK), 0)
+        scratch = _convolution_scratch(graph, pointwise, stage.block)
+        return Needs(scratch + depthwise_bytes(kernel, stride, stage.block), 0)
     (operator,) = stage.operators
     if operator.code in (OpCode.CONV_2D, OpCode.FULLY_CONNECTED):
-        return Needs(_convolution_scratch(graph, operator), 0)
+        return Needs(_convolution_scratch(graph, operator, stage.block), 0)
     if operator.code is OpCode.DEPTHWISE_CONV_2D:
         kernel, stride = _window_of(graph, operator)
         return Needs(depthwise_bytes(kernel, stride, depthwise_pixels(kernel, stride)), 0)
     return Needs(0, 0)
 
 
-def _convolution_scratch(graph: Graph, operator: Operator) -> int:
+def _convolution_scratch(graph: Graph, operator: Operator, block: int) -> int:
     """A block of pixels' windows in int16, of a convolution or a dense layer."""
     weights = _weights(graph, operator)
     vectors = graph.tensors[operator.outputs[0]].elements // weights.shape[0]
-    block = BLOCK if operator.code is OpCode.CONV_2D or vectors >= BLOCK else min(vectors, 2)
+    if operator.code is not OpCode.CONV_2D and vectors < block:
+        block = min(vectors, 2)
     return 2 * block * window_elements(weights)
 
 

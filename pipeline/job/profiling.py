@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from pipeline.device.replies import Operator as Reported
 from pipeline.errors import DeviceError, printable
 from pipeline.estimate.kernels import constant_bytes
 from pipeline.estimate.macs import operator_macs
+from pipeline.estimate.stages import Stage
 from pipeline.figures import Figure, Source
 from pipeline.graph.model import Graph
 from pipeline.job import deploying
@@ -22,22 +22,6 @@ from pipeline.job.deploying import Made
 from pipeline.progress import Step
 from pipeline.report.profile import Profile, ProfileLine, quotient
 from pipeline.settings import Target
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a runtime reports as one: operators of the model, by index, in the order in which they run."""
-
-    operators: tuple[int, ...]
-
-    def name(self, graph: Graph) -> str:
-        """As the firmware names it: the operators' names, joined by ``+``."""
-        return "+".join(graph.operators[index].code.value for index in self.operators)
-
-
-def stages(made: Made) -> tuple[Stage, ...]:
-    """What the program's runtime reports, entry by entry: the one place that knows how plan and report go together."""
-    return tuple(Stage((operator.index,)) for operator in made.graph.operators)
 
 
 def profile(
@@ -82,7 +66,7 @@ def profile_of(made: Made, session: Session, *, inputs: NDArray[Any], emulated: 
     total = Figure(value=_mean(totals), unit=unit, source=source)
     lines = tuple(
         _line(made.graph, stage, Figure(value=_mean(values), unit=unit, source=source), total)
-        for stage, values in zip(stages(made), zip(*counts, strict=True), strict=True)
+        for stage, values in zip(made.plan.stages, zip(*counts, strict=True), strict=True)
     )
     return Profile(
         board=identity.board,
@@ -108,7 +92,7 @@ def matched(made: Made, reported: Sequence[Reported]) -> list[int]:
     Raises:
         DeviceError: ``other-stages``.
     """
-    wanted = [stage.name(made.graph) for stage in stages(made)]
+    wanted = [stage.name for stage in made.plan.stages]
     found = [one.code for one in reported]
     if wanted != found:
         pairs = zip([*wanted, "nothing"], [*found, "nothing"], strict=False)
@@ -123,12 +107,12 @@ def matched(made: Made, reported: Sequence[Reported]) -> list[int]:
 
 
 def _line(graph: Graph, stage: Stage, count: Figure, total: Figure) -> ProfileLine:
-    operators = [graph.operators[index] for index in stage.operators]
+    operators = stage.operators
     macs = Figure(value=sum(operator_macs(graph.tensors, one) for one in operators), unit="MAC", source=Source.ANALYTIC)
     constants = sum(constant_bytes(graph, one) for one in operators)
     return ProfileLine(
-        name=stage.name(graph),
-        operators=stage.operators,
+        name=stage.name,
+        operators=tuple(operator.index for operator in operators),
         output=graph.tensors[operators[-1].outputs[0]].shape[1:],
         count=count,
         macs=macs,

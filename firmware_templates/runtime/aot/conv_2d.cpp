@@ -56,7 +56,7 @@ void conv_2d(const Conv2dParams& params, const Rows& input, int32_t y, int8_t* o
 
   int32_t left = -window.pad_left * channels;
   for (int32_t x = 0; x < window.output_width;) {
-    const int32_t pixels = block_pixels(window.output_width - x);
+    const int32_t pixels = block_pixels(window.output_width - x, params.block);
     const bool whole = left >= 0 && left + (pixels - 1) * step + 4 * words <= size;
     uint32_t* place = scratch;
     const int8_t* source = first;

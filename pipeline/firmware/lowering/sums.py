@@ -1,20 +1,20 @@
-"""ADD and SUB in one sum of two products: integers for which it equals TensorFlow Lite's on every pair of inputs.
+"""ADD and SUB as one sum of two products: integers for which it equals TensorFlow Lite's on every pair of inputs.
 
 The reference brings both operands to a common scale, rounds, adds, and rescales the sum with two more roundings. Its
-result is a staircase over the plane of the 256 · 256 pairs of inputs, which one tilted plane nearly always cuts at
-every step: with a and b as they are stored,
+result is a staircase over the plane of the 256 · 256 pairs of inputs, whose steps one tilted plane nearly always
+follows: with a and b as they are stored,
 
     result = (floor(factor_a · a / 2^8) + floor(factor_b · b / 2^8) + rounding) >> 20, saturated
 
-Each pair with the result t asks that the sum be at least t · 2^20 (unless t is the least output) and less than
-(t + 1) · 2^20 (unless it is the largest). For given factors the rounding has to lie between the largest lower and the
-smallest upper bound; how far these are apart is, the floors aside, a concave function of the factors, and
-:func:`short_sum` climbs it. What it returns has been tried on all pairs.
+A pair whose result is t asks that the sum be at least t · 2^20 (unless t is the least output) and below (t + 1) · 2^20
+(unless it is the largest). For given factors, the rounding has to lie between the largest of the lower bounds and the
+smallest of the upper ones. Where these leave no room, the two pairs that set them say to which side the factors have to
+move: the half-plane in which the room could open. :func:`short_sum` narrows the plausible factors down, cut by cut, and
+what it returns has been tried on all pairs.
 """
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +22,16 @@ from numpy.typing import NDArray
 
 #: Bits of the sum below one unit of the output, and those of a factor below one unit of the sum.
 FRACTION = 20
-_EXTRA = 8
+EXTRA = 8
 _UNIT = 1 << FRACTION
 _VALUES = np.arange(-128, 128, dtype=np.int64)
-#: Steps up the slack of the bounds. Most pairs of factors need one, ties a few more.
-_STEPS = 60
+#: Cuts before the search ends. Nearly all pairs of factors need none, ties up to a dozen.
+_CUTS = 60
+#: How far factors may be from the real ones, as a share of the larger: the reference rounds at 2^-20 of its scale, and
+#: ties ask for a little more.
+_REACH = 2.0**-10
+
+_Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -39,93 +44,78 @@ class ShortSum:
 
 
 def short_sum(table: NDArray[np.int64], slope_a: float, slope_b: float) -> ShortSum | None:
-    """The sum that equals a table.
+    """The sum that equals a table, which never falls where its true slopes rise.
 
     Args:
         table: The output for each pair, [a + 128, b + 128], activation bounds included.
-        slope_a: About what one unit of a adds to the output.
+        slope_a: What one unit of a adds to the output, but for roundings.
         slope_b: The same for b; negative for a difference.
 
     Returns:
         None where no such sum is found, or where it does not fit 32 bits.
     """
-    climb = _Climb(table)
+    lower = np.where(table > table.min(), table * _UNIT, -(2**40))
+    upper = np.where(table < table.max(), (table + 1) * _UNIT - 1, 2**40)
+    reach = _REACH * max(abs(slope_a), abs(slope_b))
+    region = [
+        (slope_a + x * reach, slope_b + y * reach) for x, y in ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))
+    ]
     point = (slope_a, slope_b)
-    for _ in range(_STEPS):
-        found = climb.attempt(point)
-        if found is not None:
-            return found
-        following = climb.next_point(slope_a, slope_b)
-        if following is None:
-            return None
-        point = following
-    return None
-
-
-def evaluate(found: ShortSum) -> NDArray[np.int64]:
-    """The sum for each pair, saturated: what the kernel computes."""
-    total = _products(found.factor_a)[:, None] + _products(found.factor_b)[None, :] + found.rounding
-    return np.clip(total >> FRACTION, -128, 127)
-
-
-def _products(factor: int) -> NDArray[np.int64]:
-    return (factor * _VALUES) >> _EXTRA
-
-
-class _Climb:
-    """The bounds of one table, and the tangents to their slack that have been met."""
-
-    def __init__(self, table: NDArray[np.int64]) -> None:
-        self._table = table
-        low, high = int(table.min()), int(table.max())
-        self._above = table > low  # pairs that bound the sum from below
-        self._below = table < high
-        # Far out where a pair bounds nothing.
-        self._lower = np.where(self._above, table * _UNIT, -(2**40))
-        self._upper = np.where(self._below, (table + 1) * _UNIT - 1, 2**40)
-        self._tangents: list[tuple[float, float, float]] = []
-
-    def attempt(self, point: tuple[float, float]) -> ShortSum | None:
-        """The sum with these slopes, if it is right; else the tangent at this point is noted."""
-        factors = [round(slope * (_UNIT << _EXTRA)) for slope in point]
+    for _ in range(_CUTS):
+        factors = [round(slope * (_UNIT << EXTRA)) for slope in point]
         if max(map(abs, factors)) >= 2**31:
             return None
-        total = _products(factors[0])[:, None] + _products(factors[1])[None, :]
-        least, most = self._lower - total, self._upper - total
+        total = products(factors[0])[:, None] + products(factors[1])[None, :]
+        least, most = lower - total, upper - total
         at_least, at_most = int(np.argmax(least)), int(np.argmin(most))
         low, high = int(least.flat[at_least]), int(most.flat[at_most])
         if low <= high:
-            found = ShortSum(factors[0], factors[1], (low + high) // 2)
-            extremes = [int(total.min()) + found.rounding, int(total.max()) + found.rounding, found.rounding]
-            return found if max(map(abs, extremes)) < 2**31 - _UNIT else None
-        # slack(m) = min over pairs of (t + 1 - m·p) - max over pairs of (t - m·q): its slope is q - p.
-        a = at_least // 256 - at_most // 256
-        b = at_least % 256 - at_most % 256
-        slack = (high - low) / _UNIT
-        self._tangents.append((float(a), float(b), slack - a * point[0] - b * point[1]))
-        return None
+            found = ShortSum(*factors, (low + high) // 2)
+            reached = max(abs(int(total.min()) + found.rounding), abs(int(total.max()) + found.rounding))
+            return found if max(reached, abs(found.rounding)) < 2**31 else None
+        # The room is high - low at these factors, and changes by the difference of the two pairs.
+        change = (float(at_least // 256 - at_most // 256), float(at_least % 256 - at_most % 256))
+        region = _cut(region, point, change, (high - low) / _UNIT)
+        if len(region) < 3:
+            return None
+        point = _centre(region)
+    return None
 
-    def next_point(self, slope_a: float, slope_b: float) -> tuple[float, float] | None:
-        """Where the tangents allow the most slack; None where they leave none."""
-        # Steps of the reference are rounded at 2^-20 of twice the larger operand: slopes are near the real ones.
-        reach_a, reach_b = (2e-4 * max(abs(slope_a), abs(slope_b)),) * 2
-        lines = [
-            *self._tangents,
-        ]
-        walls = [
-            (1.0, slope_a - reach_a),
-            (1.0, slope_a + reach_a),
-        ]
-        del walls
-        best: tuple[float, tuple[float, float]] | None = None
-        candidates = list(_vertices(lines, (slope_a - reach_a, slope_a + reach_a), (slope_b - reach_b, slope_b + reach_b)))
-        if not candidates:
-            return None
-        points = np.array(candidates)
-        slopes = np.array(lines)
-        heights = (points @ slopes[:, :2].T + slopes[:, 2]).min(axis=1)
-        place = int(np.argmax(heights))
-        if heights[place] < -2.0 / _UNIT:
-            return None
-        best = (float(heights[place]), (float(points[place, 0]), float(points[place, 1])))
-        return best[1]
+
+def products(factor: int) -> NDArray[np.int64]:
+    """One operand's part of the sum, for each of its values."""
+    return (factor * _VALUES) >> EXTRA
+
+
+def evaluate(found: ShortSum) -> NDArray[np.int64]:
+    """The result for each pair, as the kernel computes it."""
+    total = products(found.factor_a)[:, None] + products(found.factor_b)[None, :] + found.rounding
+    return np.clip(total >> FRACTION, -128, 127)
+
+
+def _cut(region: list[_Point], point: _Point, change: _Point, room: float) -> list[_Point]:
+    """The part of a convex polygon where room + change · (x - point) is not negative."""
+    heights = [room + change[0] * (x - point[0]) + change[1] * (y - point[1]) for x, y in region]
+    kept: list[_Point] = []
+    for index, (corner, height) in enumerate(zip(region, heights, strict=True)):
+        before, height_before = region[index - 1], heights[index - 1]
+        if (height < 0.0) != (height_before < 0.0):
+            share = height_before / (height_before - height)
+            kept.append((before[0] + share * (corner[0] - before[0]), before[1] + share * (corner[1] - before[1])))
+        if height >= 0.0:
+            kept.append(corner)
+    return kept
+
+
+def _centre(region: list[_Point]) -> _Point:
+    """The centre of gravity: a cut through it leaves at most 63 % of the area."""
+    x0, y0 = region[0]
+    area = x = y = 0.0
+    for (ax, ay), (bx, by) in zip(region[1:], region[2:], strict=False):
+        doubled = (ax - x0) * (by - y0) - (bx - x0) * (ay - y0)
+        area += doubled
+        x += doubled * (ax + bx - 2.0 * x0)
+        y += doubled * (ay + by - 2.0 * y0)
+    if area == 0.0:
+        return x0, y0
+    return x0 + x / (3.0 * area), y0 + y / (3.0 * area)

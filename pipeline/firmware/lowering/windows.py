@@ -39,6 +39,7 @@ def convolution(site: Site) -> Call:
         filter_fields(site, elements, parts.bias, pairs, (low, high)),
         Field("window", window_fields(site)),
         Field("input_zero_point", zero_point(source)),
+        Field("block", site.stage.block),
         parts=("block",),
         form=Form.BLOCKS,
     )
