@@ -16,6 +16,7 @@ from pipeline.firmware.lowering.depthwise import depthwise_convolution
 from pipeline.firmware.lowering.edges import dequantize, quantize
 from pipeline.firmware.lowering.elementwise import add, multiply, subtract
 from pipeline.firmware.lowering.maps import concatenation, mean, pad
+from pipeline.firmware.lowering.moves import split, strided_slice, transpose
 from pipeline.firmware.lowering.pools import pool_2d
 from pipeline.firmware.lowering.site import Site
 from pipeline.firmware.lowering.values import (
@@ -58,6 +59,9 @@ _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.PAD: pad,
     OpCode.PADV2: pad,
     OpCode.CONCATENATION: concatenation,
+    OpCode.SPLIT: split,
+    OpCode.STRIDED_SLICE: strided_slice,
+    OpCode.TRANSPOSE: transpose,
     OpCode.RELU: relu,
     OpCode.RELU6: relu,
     OpCode.LOGISTIC: logistic,

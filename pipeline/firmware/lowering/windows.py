@@ -39,6 +39,7 @@ def convolution(site: Site) -> Call:
         filter_fields(site, elements, parts.bias, pairs, (low, high)),
         Field("window", window_fields(site)),
         Field("input_zero_point", zero_point(source)),
+        Field("block", site.stage.block),
         parts=("block",),
         form=Form.BLOCKS,
     )
@@ -87,13 +88,18 @@ def window_fields(site: Site) -> tuple[Field, ...]:
         rows, columns = Axis(1, 1, 1, 0, 1), Axis(rows.size * columns.size, 1, 1, 0, rows.output * columns.output)
     site.check_dimensions(*(size for axis in (rows, columns) for size in (axis.size, axis.kernel, axis.stride)))
     site.check_dimensions(rows.output, columns.output, source.shape[3], output.shape[3])
+    return window_struct(rows, columns, (source.shape[3], output.shape[3]))
+
+
+def window_struct(rows: Axis, columns: Axis, channels: tuple[int, int]) -> tuple[Field, ...]:
+    """The fields of window.h's struct, for input and output channels."""
     return (
         Field("input_height", rows.size),
         Field("input_width", columns.size),
-        Field("input_channels", source.shape[3]),
+        Field("input_channels", channels[0]),
         Field("output_height", rows.output),
         Field("output_width", columns.output),
-        Field("output_channels", output.shape[3]),
+        Field("output_channels", channels[1]),
         Field("kernel_height", rows.kernel),
         Field("kernel_width", columns.kernel),
         Field("stride_height", rows.stride),
