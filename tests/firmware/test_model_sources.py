@@ -53,11 +53,12 @@ needs_arm = pytest.mark.skipif(ARM is None, reason="arm-none-eabi-g++ is not ins
 #: Bytes of each kernel's parameters, as the docstring of model_sources promises.
 PARAMETER_BYTES = {
     "conv_2d": 48,
-    "depthwise_conv_2d": 48,
+    "depthwise_conv_2d": 36,
+    "grouped_depthwise": 36,
     "fully_connected": 28,
-    "add": 24,
-    "add_broadcast": 40,
-    "sub": 40,
+    "add": 20,
+    "add_broadcast": 36,
+    "sub": 36,
     "mul": 32,
     "average_pool_2d": 28,
     "max_pool_2d": 28,
