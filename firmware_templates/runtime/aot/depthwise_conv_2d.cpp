@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "depthwise_conv_2d.h"
 
+#include "block.h"
 #include "depthwise_3x3.h"
 #include "fixed_point.h"
 #include "simd.h"
@@ -8,8 +9,8 @@
 namespace danas::aot {
 namespace {
 
-constexpr int32_t kGroup = 4;         // channels that come in one word of an image
-constexpr int32_t kLargestKernel = 16;  // rows of a kernel
+constexpr int32_t kGroup = 4;          // channels that come in one word of an image
+constexpr int32_t kLargestKernel = 8;  // rows of a kernel
 
 // What the blocks of one output row have in common: the rows under the kernel, and which of them lie outside the image.
 struct Taps {
@@ -138,10 +139,15 @@ __attribute__((noinline)) void convolve_3x3(const DepthwiseConv2dParams& params,
   }
 }
 
+// An accumulator's output, before clamping.
+__attribute__((noinline)) int32_t scaled(const DepthwiseConv2dParams& params, const Channel& channel, int32_t acc) {
+  if (params.form == Form::kRelu) return Relu(channel, params.output_zero_point).scale(acc);
+  return Linear<1>(channel, params.output_zero_point).scale(acc);
+}
+
 // The same under any kernel.
-template <typename Value>
 __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, const Place& place, int32_t pixels,
-                                        const Target<Value>& target) {
+                                        const Target<int8_t>& target) {
   const Window& window = params.window;
   const Block& block = place.block;
   const int32_t half = window.kernel_height / 2;                // pairs of kernel rows
@@ -153,7 +159,7 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
   const int32_t count = block.inside.end - block.inside.begin;
   const bool whole = place.taps.inside.end - place.taps.inside.begin == window.kernel_height;
   const uint32_t* stream = params.stream;
-  Value* group = target.first;
+  int8_t* group = target.first;
   uint32_t* const inside = block.pairs + block.inside.begin * column;
   for (int32_t offset = 0; offset < window.input_channels; offset += kGroup) {
     for (int32_t r = 0; r < height; ++r) {
@@ -164,10 +170,10 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
     }
     if (!whole) pad_rows(window, place.taps.inside, params.input_zero_point, count, inside);
     const int8_t* tails = reinterpret_cast<const int8_t*>(stream + kGroup * (filter + 2));
-    Value* output = group;
+    int8_t* output = group;
     for (int32_t i = 0; i < kGroup; ++i) {
       const Channel channel = channel_at(stream + filter);
-      Value* out = output;
+      int8_t* out = output;
       const uint32_t* first = block.pairs + i * height;
       for (int32_t left = pixels; left > 0; left -= 4) {
         int32_t acc[4];
@@ -198,9 +204,7 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
           x += column;
         }
         for (int32_t pixel = 0; pixel < 4 && pixel < left; ++pixel) {
-          *out = static_cast<Value>(params.form == Form::kRelu
-                                        ? Relu(channel, params.output_zero_point).scale(acc[pixel])
-                                        : Linear<1>(channel, params.output_zero_point).scale(acc[pixel]));
+          *out = static_cast<int8_t>(scaled(params, channel, acc[pixel]));
           out += target.apart.pixel;
         }
         first += 4 * step;
@@ -224,17 +228,18 @@ inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps
   const Block block{pairs, clip(left, columns, window.input_width), columns};
   pad_columns(block, kGroup * ((window.kernel_height + 1) / 2), params.input_zero_point);
   const Place place{taps, block, (left + block.inside.begin) * window.input_channels};
-  if (is_3x3(window)) {
-    convolve_3x3(params, place, pixels, target);
-  } else {
-    convolve(params, place, pixels, target);
+  if constexpr (sizeof(Value) == 1) {
+    if (!is_3x3(window)) {
+      convolve(params, place, pixels, target);
+      return;
+    }
   }
+  convolve_3x3(params, place, pixels, target);
 }
 
-// One pixel in the form plain: store(filter, value) for each filter.
-template <typename Store>
-inline void convolve_plain(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x,
-                           const Store& store) {
+// The pixel in column x, in the form plain.
+__attribute__((noinline)) void convolve_plain(const DepthwiseConv2dParams& params, const Rows& input, int32_t y,
+                                              int32_t x, int8_t* output) {
   const Window& window = params.window;
   const int32_t channels = window.input_channels;
   const int32_t filters = window.output_channels;
@@ -261,7 +266,8 @@ inline void convolve_plain(const DepthwiseConv2dParams& params, const Rows& inpu
         weight += filters;
       }
     }
-    store(filter, clamp(scale_plain(factors, acc, params.output_zero_point), params.output_min, params.output_max));
+    const int32_t value = scale_plain(factors, acc, params.output_zero_point);
+    *output++ = static_cast<int8_t>(clamp(value, params.output_min, params.output_max));
     if (--copies == 0) {
       copies = multiplier;
       ++channel;
@@ -274,43 +280,48 @@ inline bool narrow(const DepthwiseConv2dParams& params) {
   return params.output_min > INT8_MIN || params.output_max < INT8_MAX;
 }
 
+// `pixels` pixels of row y from column x on, as bytes.
+inline void convolve_pixels(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x,
+                            int32_t pixels, int8_t* output, uint32_t* scratch) {
+  const int32_t channels = params.window.output_channels;
+  if (params.form == Form::kPlain) {
+    for (int32_t i = 0; i < pixels; ++i) convolve_plain(params, input, y, x + i, output + i * channels);
+    return;
+  }
+  const Taps taps = taps_of(params.window, input, y);
+  int8_t* first = output;
+  for (int32_t left = pixels; left > 0; left -= params.block) {
+    const int32_t count = left < params.block ? left : params.block;
+    convolve_block(params, taps, x, count, scratch, Target<int8_t>{first, {1, 2, kGroup, channels}});
+    x += count;
+    first += count * channels;
+  }
+  if (narrow(params)) clamp_row(output, pixels * channels, params.output_min, params.output_max);
+}
+
 }  // namespace
 
 void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int8_t* output,
                        uint32_t* scratch) {
-  const int32_t channels = params.window.output_channels;
-  const int32_t width = params.window.output_width;
-  if (params.form == Form::kPlain) {
-    for (int32_t x = 0; x < width; ++x) {
-      convolve_plain(params, input, y, x, [&output](int32_t, int32_t value) { *output++ = static_cast<int8_t>(value); });
-    }
-    return;
-  }
-  const Taps taps = taps_of(params.window, input, y);
-  for (int32_t x = 0; x < width; x += params.block) {
-    const int32_t pixels = width - x < params.block ? width - x : params.block;
-    convolve_block(params, taps, x, pixels, scratch, Target<int8_t>{output + x * channels, {1, 2, kGroup, channels}});
-  }
-  if (narrow(params)) clamp_row(output, width * channels, params.output_min, params.output_max);
+  convolve_pixels(params, input, y, 0, params.window.output_width, output, scratch);
 }
 
 void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x, int32_t pixels,
                      uint32_t* scratch) {
-  int16_t* const first = reinterpret_cast<int16_t*>(scratch);
-  if (params.form == Form::kPlain) {
-    for (int32_t pixel = 0; pixel < pixels; ++pixel) {
-      convolve_plain(params, input, y, x + pixel, [first, pixel, pixels](int32_t filter, int32_t value) {
-        const int32_t pair = 2 * (filter / kGroup) + filter % 2;
-        first[2 * (pair * pixels + pixel) + filter % kGroup / 2] = static_cast<int16_t>(value);
-      });
-    }
+  const int32_t channels = params.window.output_channels;
+  const int32_t fours = (channels + kGroup - 1) / kGroup;
+  uint32_t* const pairs = scratch + 2 * fours * pixels;
+  if (params.form == Form::kPlain || !is_3x3(params.window)) {
+    int8_t* const bytes = reinterpret_cast<int8_t*>(pairs);
+    convolve_pixels(params, input, y, x, pixels, bytes, pairs + fours * pixels + 1);
+    spread_block(bytes, channels, fours, pixels, scratch);
     return;
   }
-  const int32_t values = params.window.output_channels * pixels;
-  convolve_block(params, taps_of(params.window, input, y), x, pixels, scratch + values / 2,
+  int16_t* const first = reinterpret_cast<int16_t*>(scratch);
+  convolve_block(params, taps_of(params.window, input, y), x, pixels, pairs,
                  Target<int16_t>{first, {2 * pixels, 1, kGroup * pixels, 2}});
   if (!narrow(params)) return;
-  for (int32_t i = 0; i < values; ++i) {
+  for (int32_t i = 0; i < channels * pixels; ++i) {
     first[i] = static_cast<int16_t>(clamp(first[i], params.output_min, params.output_max));
   }
 }
