@@ -187,10 +187,11 @@ def _sum(
         (lambda: _convolution(axis=1), "unsupported-tensor"),
         (lambda: _convolution(scale=0.0), "unsupported-tensor"),
         (lambda: _convolution(weights=np.ones((4, 3, 3, 0), np.int8)), "unsupported-tensor"),
-        (lambda: _convolution(out_scale=1e-13), "unsupported-options"),
+        (lambda: _convolution(out_scale=1e-13), "accumulator-overflow"),
         (lambda: _convolution(bias=np.zeros(3, np.int32)), "shape-mismatch"),
         (lambda: _convolution(bias=np.zeros(4, np.int8)), "unsupported-tensor"),
         (lambda: _convolution(bias=np.full(4, 2**31 - 1, np.int32)), "accumulator-overflow"),
+        (lambda: _convolution(out_scale=1e-9), "accumulator-overflow"),  # sums of 2,304 by a factor of a million
         (lambda: _convolution(out=(1, 9, 8, 4)), "shape-mismatch"),
         (lambda: _convolution(out=(1, 8, 8, 5)), "shape-mismatch"),
         (lambda: _convolution(options=WindowOptions(padding=Padding.VALID)), "shape-mismatch"),
