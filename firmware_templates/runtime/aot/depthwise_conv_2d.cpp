@@ -237,9 +237,9 @@ inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps
   convolve_3x3(params, place, pixels, target);
 }
 
-// The pixel in column x, in the form plain.
+// The pixel in column x, in the form plain: as bytes to `bytes`, or as halves to where `halves` says.
 __attribute__((noinline)) void convolve_plain(const DepthwiseConv2dParams& params, const Rows& input, int32_t y,
-                                              int32_t x, int8_t* output) {
+                                              int32_t x, int8_t* bytes, const Target<int16_t>& halves) {
   const Window& window = params.window;
   const int32_t channels = window.input_channels;
   const int32_t filters = window.output_channels;
@@ -267,7 +267,14 @@ __attribute__((noinline)) void convolve_plain(const DepthwiseConv2dParams& param
       }
     }
     const int32_t value = scale_plain(factors, acc, params.output_zero_point);
-    *output++ = static_cast<int8_t>(clamp(value, params.output_min, params.output_max));
+    const int32_t bounded = clamp(value, params.output_min, params.output_max);
+    if (bytes != nullptr) {
+      *bytes++ = static_cast<int8_t>(bounded);
+    } else {
+      const depthwise_3x3::Apart& apart = halves.apart;
+      halves.first[filter / kGroup * apart.group + filter % 2 * apart.odd + filter % kGroup / 2 * apart.upper] =
+          static_cast<int16_t>(bounded);
+    }
     if (--copies == 0) {
       copies = multiplier;
       ++channel;
@@ -285,7 +292,7 @@ inline void convolve_pixels(const DepthwiseConv2dParams& params, const Rows& inp
                             int32_t pixels, int8_t* output, uint32_t* scratch) {
   const int32_t channels = params.window.output_channels;
   if (params.form == Form::kPlain) {
-    for (int32_t i = 0; i < pixels; ++i) convolve_plain(params, input, y, x + i, output + i * channels);
+    for (int32_t i = 0; i < pixels; ++i) convolve_plain(params, input, y, x + i, output + i * channels, {});
     return;
   }
   const Taps taps = taps_of(params.window, input, y);
@@ -311,15 +318,20 @@ void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int
   const int32_t channels = params.window.output_channels;
   const int32_t fours = (channels + kGroup - 1) / kGroup;
   uint32_t* const pairs = scratch + 2 * fours * pixels;
-  if (params.form == Form::kPlain || !is_3x3(params.window)) {
+  int16_t* const first = reinterpret_cast<int16_t*>(scratch);
+  const depthwise_3x3::Apart apart{2 * pixels, 1, kGroup * pixels, 2};
+  if (params.form == Form::kPlain) {
+    for (int32_t i = 0; i < pixels; ++i) convolve_plain(params, input, y, x + i, nullptr, {first + 2 * i, apart});
+    return;
+  }
+  if (!is_3x3(params.window)) {
     int8_t* const bytes = reinterpret_cast<int8_t*>(pairs);
-    convolve_pixels(params, input, y, x, pixels, bytes, pairs + fours * pixels + 1);
+    convolve_pixels(params, input, y, x, pixels, bytes, pairs + fours * pixels);
     spread_block(bytes, channels, fours, pixels, scratch);
     return;
   }
-  int16_t* const first = reinterpret_cast<int16_t*>(scratch);
   convolve_block(params, taps_of(params.window, input, y), x, pixels, pairs,
-                 Target<int16_t>{first, {2 * pixels, 1, kGroup * pixels, 2}});
+                 Target<int16_t>{first, apart});
   if (!narrow(params)) return;
   for (int32_t i = 0; i < channels * pixels; ++i) {
     first[i] = static_cast<int16_t>(clamp(first[i], params.output_min, params.output_max));
