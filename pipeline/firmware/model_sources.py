@@ -11,11 +11,11 @@ Every object starts at a multiple of 4 and counts rounded up to that. For a 32-b
 ==================== ===== ====================================================================================
 operator             param constant arrays
 ==================== ===== ====================================================================================
-CONV_2D              48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
-                           multipliers (4 B a channel), shifts (1 B a channel)
-DEPTHWISE_CONV_2D    48    the same
-FULLY_CONNECTED      28    weights, bias; multipliers and shifts (5 B an output, or 8 B in all where the weights have
-                           one scale)
+CONV_2D              40    a stream of weights (1 B an element, each kernel row filled up to 4) and records (8 B a
+                           channel); channels count in twos. 12 B a channel, in ones, where the factors, the sums or
+                           the weights leave what the short forms can do
+DEPTHWISE_CONV_2D    36    weights (1 B an element, filled up to words) and records (8 B or 12 B a channel)
+FULLY_CONNECTED      40    as CONV_2D, whose kernel it takes
 ADD                  24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
 SUB                  40    a constant operand (1 B an element)
 MUL                  32    the same
@@ -36,8 +36,7 @@ DEQUANTIZE           12    none
 ==================== ===== ====================================================================================
 
 Arrays of equal type and bytes are kept once, so the sum over the operators is an upper bound that is nearly always
-met (short arrays of shifts are the ones that coincide). Weights with one scale get their multipliers and shifts for
-each channel all the same. Besides: 4 B an operator for the table of names, each name once (length + 1, rounded up),
+met. Weights with one scale get their factors for each channel all the same. Besides: 4 B an operator for the table of names, each name once (length + 1, rounded up),
 and in RAM 4 B an operator (``cycles_of``, in .bss); the arena is in the section ``.arena``.
 """
 
