@@ -6,7 +6,7 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 from __future__ import annotations
 
 from pipeline.estimate.model import MemoryPlan
-from pipeline.estimate.stages import ELEMENTWISE, Needs, Stage, StageKind
+from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Needs, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
 #: Arrays start at multiples of this.
@@ -88,7 +88,8 @@ def _depthwise_bytes(graph: Graph, operator: Operator, weights: Tensor, channels
         return words(12 * channels + weights.nbytes)
     _, height, width, _ = weights.shape
     pairs = height // 2 * width
-    last_row = height % 2 * (1 if (height, width) == (3, 3) else width)
+    _, stride = _window_of(graph, operator)
+    last_row = height % 2 * (1 if depthwise_special((height, width), stride) else width)
     return channels * (4 * -(-pairs // 2) + 8 + last_row)
 
 
@@ -136,7 +137,7 @@ def stage_needs(graph: Graph, stage: Stage) -> Needs:
         depthwise, pointwise = stage.operators
         kernel, stride = _window_of(graph, depthwise)
         scratch = _convolution_scratch(graph, pointwise, stage.block)
-        return Needs(scratch + depthwise_bytes(kernel, stride, stage.block), 0)
+        return Needs(scratch + depthwise_bytes(kernel, stride, BLOCK), 0)
     (operator,) = stage.operators
     if operator.code in (OpCode.CONV_2D, OpCode.FULLY_CONNECTED):
         return Needs(_convolution_scratch(graph, operator, stage.block), 0)
@@ -158,8 +159,13 @@ def _convolution_scratch(graph: Graph, operator: Operator, block: int) -> int:
 #: A depthwise kernel takes channels in groups of as many as a word has bytes.
 GROUP = 4
 #: The most bytes that its transposed block takes, and its pixels at most and at least.
-_DEPTHWISE_BYTES = 640
+_DEPTHWISE_BYTES = 800
 _DEPTHWISE_PIXELS = range(16, 3, -4)
+
+
+def depthwise_special(kernel: tuple[int, ...], stride: int) -> bool:
+    """Whether the loops for 3×3 kernels apply, for a kernel (rows, columns) and the stride along a row."""
+    return tuple(kernel) == (3, 3) and stride <= 2
 
 
 def depthwise_pixels(kernel: tuple[int, int], stride: int) -> int:
