@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterator
 
 from pipeline.estimate.model import MemoryPlan, Placement, Segment
-from pipeline.estimate.stages import ELEMENTWISE, Feed, Stage, StageKind, image_rows
+from pipeline.estimate.stages import ELEMENTWISE, Stage, StageKind, image_rows
 from pipeline.graph.model import ALIASES, Graph, OpCode, Operator
 from pipeline.graph.windows import Axis, window
 
@@ -60,7 +60,7 @@ class Runner:
             for stage in stages
         ]
         for position, stage in enumerate(stages):
-            assert steps[position] < 65_536 and len(stage.feeds) <= 2 or not feeds[position]
+            assert (steps[position] < 65_536 and len(stage.feeds) <= 2) or not feeds[position]
             for source, feed in feeds[position]:
                 assert 0 < position - source < 255 and feed.stride < 255
         done = [0] * len(stages)
