@@ -184,7 +184,9 @@ class _Planner:
         return found
 
     def lay_out(self, steps: list[list[Step]], limit: int, width: int) -> Layout | None:
-        limit -= limit % ALIGNMENT
+        everything = sum(align(store.nbytes) for store in self.stores)
+        everything += max(step.size for first in steps for step in first)
+        limit = min(limit - limit % ALIGNMENT, everything)
         given = [(self.keys[id(store)], align(store.nbytes)) for store in self.stores if store.first < 0]
         stream = self.keys[id(self.runs.stream)] if self.runs.stream is not None else -1
         found = []
