@@ -59,7 +59,7 @@ def plan(
     made = stages(graph)
     if not made:
         return spread(graph)  # Nothing runs.
-    return _Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED).plan(prefer, limit)
+    return Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED).plan(prefer, limit)
 
 
 def spread(graph: Graph) -> MemoryPlan:
@@ -81,7 +81,9 @@ def spread(graph: Graph) -> MemoryPlan:
     return MemoryPlan(offset, tuple(placements), tuple(segments), 0, offset)
 
 
-class _Planner:
+class Planner:
+    """Makes plans of one Graph; ``bounded``: cuts that no plan but the fastest would take are left out."""
+
     def __init__(self, graph: Graph, made: Sequence[Stage], streamed_input: bool, *, bounded: bool) -> None:
         self.graph = graph
         self.stages = made
