@@ -105,10 +105,10 @@ def lay_out(
             continue
         states = sorted(reached[position].values(), key=rank)
         reached[position] = {}
-        # Where there is plenty of room, any two layouts do.
+        # Where there is plenty of room, few layouts do.
         need = max((step.size for step in steps[position]), default=0)
         tight = need + sum(end - offset for offset, end, _ in states[0].live) > limit // 2
-        states = states[: width if tight else min(width, 2)]
+        states = states[: width if tight else min(2, -(-width // 3))]
         for state in states:
             for step in steps[position]:
                 ways = _ways(state, step, limit)

@@ -149,11 +149,12 @@ class Planner:
         if layout is not None:
             return layout
         steps = self.by_first([self.step(cut, limit) for cut in chosen])
-        mosts = sorted({min(align(peak * percent // 100), limit) for percent in (100, 104, 108, 150, 400)})
-        for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
-            layout = self.lay_out(steps, most, width)
-            if layout is not None:
-                return layout
+        for percents in ((100, 104, 108), (125, 150, 200, 400)):
+            mosts = sorted({min(align(peak * percent // 100), limit) for percent in percents})
+            for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
+                layout = self.lay_out(steps, most, width)
+                if layout is not None:
+                    return layout
         return self.together(limit, _CAREFUL)
 
     def together(self, limit: int, width: int) -> Layout | None:

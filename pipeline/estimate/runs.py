@@ -194,7 +194,8 @@ class Runs:
             base = self.alive[first] + own
             if first == 0 and self.stream is not None and self.stream.last < end > self.stream.joined:
                 base -= self._spared
-            yield Cut(first, end, False, total, base, scratch, least_scratch, sink)
+            if base - (0 if sink is None else self._full[id(sink)]) <= self.limit:
+                yield Cut(first, end, False, total, base, scratch, least_scratch, sink)
 
     def rings(self, cut: Cut) -> Iterator[Store]:
         """The Stores that are rings in a cut."""
