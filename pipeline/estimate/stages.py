@@ -30,7 +30,7 @@ from pipeline.graph.model import (
     Tensor,
     WindowOptions,
 )
-from pipeline.graph.windows import window
+from pipeline.graph.windows import Axis, window
 
 #: Pixels of a convolution's block, unless it is made smaller.
 BLOCK = 4
@@ -238,7 +238,7 @@ class _Stages:
             window(self.tensors, operator)
         except ValueError:
             return None  # Refused later, with what is wrong.
-        alone = all((axis.kernel, axis.stride, axis.before) == (1, 1, 0) for axis in (over.rows, over.columns))
+        alone = _is_plain(over.rows) and _is_plain(over.columns)
         return reader if alone and source.shape[3] == between.shape[3] and source.shape[0] == 1 else None
 
     def stage(self, index: int, parts: tuple[Operator, ...]) -> Stage:
@@ -270,13 +270,15 @@ class _Stages:
         ):
             return replace(whole, kind=StageKind.SUMS, steps=rows.size)
         convolves = first.code is OpCode.CONV_2D
-        return replace(
-            whole,
-            kind=StageKind.ROWS,
-            feeds=(Feed(whole.feeds[0].tensor, rows.kernel, rows.stride, rows.before),),
-            steps=rows.output,
-            pointwise=convolves
-            and all((axis.kernel, axis.stride, axis.before) == (1, 1, 0) for axis in (rows, columns)),
+        feeds = (Feed(whole.feeds[0].tensor, rows.kernel, rows.stride, rows.before),)
+        return Stage(
+            whole.index,
+            whole.operators,
+            StageKind.ROWS,
+            feeds,
+            whole.outputs,
+            rows.output,
+            pointwise=convolves and _is_plain(rows) and _is_plain(columns),
             reads_ahead=convolves,
         )
 
@@ -289,11 +291,13 @@ class _Stages:
             return whole
         feeds = sorted(whole.feeds, key=lambda feed: -self.made_at[feed.tensor])
         dying = [feed.tensor for feed in feeds if self.dies(feed.tensor, first)]
-        return replace(
-            whole,
-            kind=StageKind.ROWS,
-            feeds=tuple(feeds),
-            steps=output.shape[1],
+        return Stage(
+            whole.index,
+            whole.operators,
+            StageKind.ROWS,
+            tuple(feeds),
+            whole.outputs,
+            output.shape[1],
             overwrites=dying[0] if dying and self.fuse else None,
             pointwise=True,
             reads_ahead=True,
@@ -314,3 +318,8 @@ class _Stages:
     @staticmethod
     def is_image(tensor: Tensor) -> bool:
         return len(tensor.shape) == 4 and tensor.shape[0] == 1 and tensor.dtype is DType.INT8
+
+
+def _is_plain(axis: Axis) -> bool:
+    """Whether each output sees the input at its own place, and nothing else."""
+    return axis.kernel == axis.stride == 1 and axis.before == 0 and axis.output == axis.size

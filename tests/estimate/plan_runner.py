@@ -114,6 +114,7 @@ class Runner:
         rows, columns = over.rows, over.columns
         if segment.flat:
             rows, columns = Axis(1, 1, 1, 0, 1), Axis(rows.size * columns.size, 1, 1, 0, rows.output * columns.output)
+            assert columns.size == columns.output
         source = next(self.sources(first))
         depth, pixel = (self.graph.tensors[index].shape[3] for index in (source, output))
         blocks = stage.block if first.code is OpCode.CONV_2D else 1
