@@ -48,22 +48,16 @@ class Step:
 _Place = tuple[int, int, int]
 
 
+@dataclass(slots=True)
 class _State:
     """What is alive between two segments, and how it came about."""
 
-    __slots__ = ("before", "cost", "live", "places", "step", "top")
-
-    def __init__(
-        self,
-        live: tuple[_Place, ...],
-        cost: int,
-        top: int,
-        before: _State | None,
-        step: Step | None,
-        places: list[_Place],
-    ) -> None:
-        self.live, self.cost, self.top = live, cost, top
-        self.before, self.step, self.places = before, step, places
+    live: tuple[_Place, ...]
+    cost: int
+    top: int
+    before: _State | None
+    step: Step | None
+    places: list[_Place]
 
 
 @dataclass(frozen=True)

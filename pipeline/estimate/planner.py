@@ -17,9 +17,10 @@ from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
 from pipeline.estimate.placing import Layout, Step, lay_out
+from pipeline.estimate.roots import roots
 from pipeline.estimate.runs import Cut, Runs, Way
 from pipeline.estimate.segments import Cutter
-from pipeline.estimate.stages import Stage, roots, stages
+from pipeline.estimate.stages import Stage, stages
 from pipeline.estimate.storage import Store, stores
 from pipeline.graph.model import Graph
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pipeline.errors import UsageError
+from pipeline.estimate.roots import roots
 from pipeline.graph.model import (
     ALIASES,
     DType,
@@ -95,17 +95,6 @@ class Stage:
         return "+".join(operator.code.value for operator in self.operators)
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What a stage needs besides activations, in bytes.
-
-    ``scratch`` is shared by all stages of a segment, ``sums`` are kept from the first to the last step of the stage.
-    """
-
-    scratch: int
-    sums: int
-
-
 _CONVOLUTIONS = (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D)
 _POOLS = (OpCode.AVERAGE_POOL_2D, OpCode.MAX_POOL_2D)
 #: Operators that make each element of their output from the same one of their inputs.
@@ -118,27 +107,6 @@ ELEMENTWISE = (
     OpCode.LOGISTIC,
     OpCode.HARD_SWISH,
 )
-
-
-def roots(graph: Graph) -> dict[int, int]:
-    """For each activation the one whose bytes it is: itself, but for RESHAPE and SQUEEZE.
-
-    Raises:
-        UsageError: ``unsupported-tensor`` for an activation that is read before it is written.
-    """
-    found = {index: index for index in graph.inputs}
-    for position, operator in enumerate(graph.operators):
-        for index in operator.inputs:
-            if index is not None and index not in found and not graph.tensors[index].constant:
-                raise UsageError(
-                    "unsupported-tensor",
-                    f"tensor {index} of operator {position}, {operator.code}: read before it is written",
-                    next="Convert the model again.",
-                )
-        source = operator.inputs[0]
-        for index in operator.outputs:
-            found[index] = found.get(source, index) if operator.code in ALIASES and source is not None else index
-    return found
 
 
 def image_rows(tensor: Tensor) -> int:

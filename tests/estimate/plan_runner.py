@@ -60,7 +60,7 @@ class Runner:
             [(writer[f.tensor], f) for f in stage.feeds if f.tensor in writer and stage.kind is not StageKind.WHOLE]
             for stage in stages
         ]
-        for position, stage in enumerate(stages):
+        for position in range(len(stages)):
             assert steps[position] < 65_536
             assert len(feeds[position]) <= 2
             for source, feed in feeds[position]:
