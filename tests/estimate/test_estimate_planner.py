@@ -10,7 +10,7 @@ from plan_runner import Runner
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Prefer
 from pipeline.estimate.planner import align, plan
-from pipeline.estimate.stages import roots
+from pipeline.estimate.roots import roots
 from pipeline.estimate.storage import rows_alive
 from pipeline.graph.model import Graph
 
