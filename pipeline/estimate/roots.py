@@ -36,7 +36,7 @@ def _alias(graph: Graph, operator: Operator, found: dict[int, int]) -> int:
     if (given.nbytes, given.dtype) != (output.nbytes, output.dtype):
         raise UsageError(
             "shape-mismatch",
-            f"the shapes of operator {operator.index} ({operator.code}, version {operator.version}) do not fit together",
+            f"the shapes of operator {operator.index} ({operator.code}, version {operator.version}) do not match",
             why=f"Tensor {output.index} '{printable(output.name)}' is {output.shape}, made of {given.shape}.",
             next="Export the model again; the file is damaged or inconsistent.",
         )
