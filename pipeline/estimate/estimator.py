@@ -27,7 +27,7 @@ def plan_for(
     Raises:
         UsageError: ``no-calibration`` where the table is missing.
     """
-    others = other_items(graph, stages(graph), load(board.core.cpu))
+    others = other_items(graph, stages(graph), load_for(board))
     room = (board.ram_bytes if ram_bytes is None else ram_bytes) - sum(item.bytes for item in others)
     return make_plan(graph, prefer=prefer, limit=max(0, room))
 

@@ -5,8 +5,10 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pipeline.estimate.model import MemoryPlan
-from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Needs, Stage, StageKind
+from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
 #: Arrays start at multiples of this.
@@ -126,6 +128,17 @@ def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:
 def stage_state(count: int) -> int:
     """Bytes in RAM of the executor's counters for so many stages."""
     return _CYCLES * count + words(_DONE * count)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a stage needs besides activations, in bytes.
+
+    ``scratch`` is shared by all stages of a segment, ``sums`` are kept from the first to the last step of the stage.
+    """
+
+    scratch: int
+    sums: int
 
 
 def stage_needs(graph: Graph, stage: Stage) -> Needs:
