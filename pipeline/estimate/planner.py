@@ -17,9 +17,10 @@ from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
 from pipeline.estimate.placing import Layout, Step, lay_out
+from pipeline.estimate.roots import roots
 from pipeline.estimate.runs import Cut, Runs, Way
 from pipeline.estimate.segments import Cutter
-from pipeline.estimate.stages import Stage, roots, stages
+from pipeline.estimate.stages import Stage, stages
 from pipeline.estimate.storage import Store, stores
 from pipeline.graph.model import Graph
 
@@ -59,7 +60,7 @@ def plan(
     made = stages(graph)
     if not made:
         return spread(graph)  # Nothing runs.
-    return _Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED).plan(prefer, limit)
+    return Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED).plan(prefer, limit)
 
 
 def spread(graph: Graph) -> MemoryPlan:
@@ -81,7 +82,9 @@ def spread(graph: Graph) -> MemoryPlan:
     return MemoryPlan(offset, tuple(placements), tuple(segments), 0, offset)
 
 
-class _Planner:
+class Planner:
+    """Makes plans of one Graph; ``bounded``: cuts that no plan but the fastest would take are left out."""
+
     def __init__(self, graph: Graph, made: Sequence[Stage], streamed_input: bool, *, bounded: bool) -> None:
         self.graph = graph
         self.stages = made
@@ -147,11 +150,12 @@ class _Planner:
         if layout is not None:
             return layout
         steps = self.by_first([self.step(cut, limit) for cut in chosen])
-        mosts = sorted({min(align(peak * percent // 100), limit) for percent in (100, 104, 108, 150, 400)})
-        for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
-            layout = self.lay_out(steps, most, width)
-            if layout is not None:
-                return layout
+        for percents in ((100, 104, 108), (125, 150, 200, 400)):
+            mosts = sorted({min(align(peak * percent // 100), limit) for percent in percents})
+            for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
+                layout = self.lay_out(steps, most, width)
+                if layout is not None:
+                    return layout
         return self.together(limit, _CAREFUL)
 
     def together(self, limit: int, width: int) -> Layout | None:
@@ -184,7 +188,9 @@ class _Planner:
         return found
 
     def lay_out(self, steps: list[list[Step]], limit: int, width: int) -> Layout | None:
-        limit -= limit % ALIGNMENT
+        everything = sum(align(store.nbytes) for store in self.stores)
+        everything += max(step.size for first in steps for step in first)
+        limit = min(limit - limit % ALIGNMENT, everything)
         given = [(self.keys[id(store)], align(store.nbytes)) for store in self.stores if store.first < 0]
         stream = self.keys[id(self.runs.stream)] if self.runs.stream is not None else -1
         found = []

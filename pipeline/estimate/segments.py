@@ -51,6 +51,10 @@ class Cutter:
                     least = max(least, ways[position][-1].scratch)
                 cut.least_scratch = least
 
+    def cut(self, first: int, end: int) -> Cut | None:
+        """The cut of these stages, None where they can't be a segment."""
+        return next((cut for cut in self._by_end[end - 1] if cut.first == first), None)
+
     def lowest(self, cut: Cut) -> int:
         """The lowest peak of a cut."""
         overlap = self.runs.overlap(cut)

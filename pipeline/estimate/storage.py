@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipeline.estimate.stages import Feed, Stage, StageKind, image_rows, roots
+from pipeline.estimate.roots import roots
+from pipeline.estimate.stages import Feed, Stage, StageKind, image_rows
 from pipeline.graph.model import Graph
 
 #: What the fields of the firmware's schedule hold: steps of a stage, a feed's stride, the rows that step 0 needs.

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import plan_graphs
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plan_runner import Runner
 
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Prefer
-from pipeline.estimate.planner import BALANCED, align, plan, spread
-from pipeline.estimate.stages import roots
+from pipeline.estimate.planner import align, plan
+from pipeline.estimate.roots import roots
 from pipeline.estimate.storage import rows_alive
 from pipeline.graph.model import Graph
 
