@@ -165,8 +165,8 @@ def _convolution_scratch(graph: Graph, operator: Operator, block: int) -> int:
     """A block of pixels' windows in int16, of a convolution or a dense layer."""
     weights = _weights(graph, operator)
     vectors = graph.tensors[operator.outputs[0]].elements // weights.shape[0]
-    if operator.code is not OpCode.CONV_2D and vectors < block:
-        block = min(vectors, 2)
+    if operator.code is not OpCode.CONV_2D:
+        block = min(vectors, block)
     return 2 * block * window_elements(weights)
 
 
