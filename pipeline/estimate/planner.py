@@ -89,12 +89,12 @@ class Planner:
         self.graph = graph
         self.stages = made
         self.roots = roots(graph)
-        self.stores = stores(graph, self.stages)
+        self.stores = stores(graph, self.stages, self.roots)
         self.keys = {id(store): number for number, store in enumerate(self.stores)}
         self.scratch_key, self.sums_key = len(self.stores), len(self.stores) + 1
         needs = [stage_needs(graph, stage) for stage in self.stages]
         self.sums = [need.sums for need in needs]
-        ways = [[self.way(stage, need.scratch)] for stage, need in zip(self.stages, needs, strict=True)]
+        ways = [self.way(stage, need.scratch) for stage, need in zip(self.stages, needs, strict=True)]
         self.runs = Runs(self.stages, self.stores, self.sums, ways, align=align, streamed_input=streamed_input)
         useful = (lambda peak: int(peak * BALANCED)) if bounded else (lambda _: 1 << 60)
         self.cutter = Cutter(self.runs, align=align, useful=useful)
@@ -107,14 +107,14 @@ class Planner:
         flat = instructions(self.graph, stage, flat=True) if stage.pointwise else rows
         return Way(stage.block, scratch, rows, flat)
 
-    def shrink(self, ways: Sequence[Sequence[Way]], cuts: Sequence[Cut]) -> None:
+    def shrink(self, ways: Sequence[Way], cuts: Sequence[Cut]) -> None:
         """Allow smaller blocks, where that makes the least peak, which is that of ``cuts``, noticeably smaller."""
         most = int(self.least * _SCRATCH_SHARE)
         highest = max(cuts, key=self.cutter.lowest)
         if highest.scratch <= most:
             return
         smaller = []
-        for stage, (usual,) in zip(self.stages, ways, strict=True):
+        for stage, usual in zip(self.stages, ways, strict=True):
             found = [usual]
             while found[-1].block > 1 and found[-1].scratch > most:
                 other = replace(stage, block=found[-1].block // 2)
@@ -125,7 +125,7 @@ class Planner:
         if least <= self.least * _WORTH:
             self.least = least
         else:
-            self.cutter.allow(ways)
+            self.cutter.allow([[usual] for usual in ways])
 
     def plan(self, prefer: Prefer, limit: int | None) -> MemoryPlan:
         if prefer in (Prefer.RAM, Prefer.FLASH):

@@ -80,7 +80,7 @@ class Runs:
         stages: Sequence[Stage],
         stores: Sequence[Store],
         sums: Sequence[int],
-        ways: Sequence[Sequence[Way]],
+        ways: Sequence[Way],
         *,
         align: Callable[[int], int],
         streamed_input: bool = False,
@@ -91,7 +91,7 @@ class Runs:
             stages: All of them, in order.
             stores: Their Stores.
             sums: Bytes that each stage keeps from its first to its last step.
-            ways: How each stage may run, the largest blocks first.
+            ways: How each stage runs with the largest blocks.
             align: Rounds sizes up.
             streamed_input: The input is not kept in whole, where it can be a ring.
         """
@@ -148,7 +148,7 @@ class Runs:
         if last.kind is StageKind.WHOLE:
             return
         own, sink = self._own(end - 1), alone.sink
-        total, scratch, least_scratch = self.ways[end - 1][0].rows, alone.scratch, alone.least_scratch
+        total, scratch = self.ways[end - 1].rows, alone.scratch
         whole = {end - 1}  # Stages that have made all their rows when the last one ends.
         target = self._store_of[end - 1]
         for first in range(end - 2, max(-1, end - 1 - _LONGEST), -1):
@@ -163,13 +163,12 @@ class Runs:
                     sink = store if store is target else sink
             if own > self.limit:
                 return
-            ways = self.ways[first]
-            total += ways[0].rows
-            scratch = max(scratch, ways[0].scratch)
-            least_scratch = max(least_scratch, ways[-1].scratch)
+            way = self.ways[first]
+            total += way.rows
+            scratch = max(scratch, way.scratch)
             base = self.alive[first] + own - self._spared_by(first, end)
             if base - (0 if sink is None else self._full[id(sink)]) <= self.limit:
-                yield Cut(first, end, False, total, base, scratch, least_scratch, sink, sink is not None)
+                yield Cut(first, end, False, total, base, scratch, scratch, sink, sink is not None)
 
     def _own(self, position: int) -> int:
         """Bytes that a stage needs as the last one of a segment, besides scratch."""
@@ -177,14 +176,13 @@ class Runs:
 
     def _alone(self, end: int) -> Cut:
         """The stage before ``end`` as a segment."""
-        last, way, made = self._stages[end - 1], self.ways[end - 1][0], self.made[end - 1]
+        last, way, made = self._stages[end - 1], self.ways[end - 1], self.made[end - 1]
         sink = made[0] if len(made) == 1 and last.kind is StageKind.ROWS and made[0].last >= end else None
         spared = self._spared_by(end - 1, end)
         base = self.alive[end - 1] + self._own(end - 1) - spared
         flat = last.pointwise and not spared and way.flat <= way.rows
-        least = self.ways[end - 1][-1].scratch
         cost = way.flat if flat else way.rows
-        return Cut(end - 1, end, flat, cost, base, way.scratch, least, sink, sink is not None)
+        return Cut(end - 1, end, flat, cost, base, way.scratch, way.scratch, sink, sink is not None)
 
     def _joins(self, first: int, end: int, whole: set[int]) -> bool:
         """Whether a stage can run with those behind it, up to ``end``; it joins ``whole`` if it ends with them."""
