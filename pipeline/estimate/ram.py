@@ -16,7 +16,7 @@ def ram_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
     program = table.program
     # The command loop keeps a copy of the first output, in whole words.
     output_copy = -(-graph.output.nbytes // 4) * 4
-    static = program.static + stage_state(len(plan.stages)) + output_copy
+    static = program.static + stage_state(len(plan.stages) + plan.streams(graph.input.index)) + output_copy
     names = {kernel_name(graph, stage) for stage in plan.stages}
     deepest = max((table.kernels[name].stack for name in names if name in table.kernels), default=0)
     stack = max(program.stack, deepest + program.calling_stack)

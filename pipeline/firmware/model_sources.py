@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 
 from pipeline import resources
 from pipeline.errors import UsageError, printable
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Segment
+from pipeline.estimate.model import ALIGNMENT, INPUT, MemoryPlan, Placement, Segment
 from pipeline.estimate.stages import Stage, StageKind, image_rows
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
@@ -91,16 +91,21 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
         raise UsageError("no-operators", "the model has no operators", next="Give a model that computes something.")
     lowering = Lowering(graph)
     layout = Layout(graph, plan)
+    streamed = plan.streams(graph.input.index)
     calls = [lowering.call(stage, flat=segment.flat) for segment in plan.segments for stage in segment.stages]
     kernels = tuple(sorted({kernel for call in calls for kernel in call.kernels}))
     segments = [segment for segment in plan.segments for _ in segment.stages]
     rows: dict[int, dict[str, Any]] = {}
     stages = [
-        _stage_context(stage, segment, call, lowering.pool, layout, rows)
+        _stage_context(stage, segment, call, lowering.pool, layout, rows, graph.input.index if streamed else None)
         for stage, segment, call in zip(plan.stages, segments, calls, strict=True)
     ]
     ends = list(itertools.accumulate(len(segment.stages) for segment in plan.segments))
-    text = " ".join(stage["arguments"] for stage in stages)
+    if streamed:
+        rows[graph.input.index] = layout.rows(graph.input.index)
+        stages.insert(0, _input_context(graph))
+        ends = [end + 1 for end in ends]
+    text = " ".join(stage["arguments"] for stage in stages if stage["function"])
     context = {
         "headers": [f"{kernel}.h" for kernel in kernels],
         "arena_bytes": plan.arena_bytes,
@@ -111,6 +116,7 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
         "uses_float": "floats_at(" in text,
         "uses_scratch": "scratch_at(" in text,
         "uses_sums": "sums_at(" in text,
+        "streamed": {**rows[graph.input.index], "rows": image_rows(graph.input)} if streamed else None,
         "input": layout.edge(graph.input),
         "output": layout.edge(graph.output),
         # Last: the calls' arguments may add constants.
@@ -186,6 +192,7 @@ def _stage_context(
     pool: ConstantPool,
     layout: Layout,
     rows: dict[int, dict[str, Any]],
+    source_of_rows: int | None,
 ) -> dict[str, Any]:
     """What the template prints of a stage; the Rows that it names are gathered in ``rows``."""
 
@@ -227,21 +234,41 @@ def _stage_context(
         "params": params,
         "function": CText(call.function),
         "arguments": CText(", ".join([*(part["name"] for part in params), *arguments])),
-        "schedule": _schedule(stage, segment),
+        "schedule": _schedule(stage, segment, source_of_rows),
     }
 
 
-def _schedule(stage: Stage, segment: Segment) -> CText:
-    """The steps of a stage, and of each input that its segment makes how many stages back, stride and first need."""
+def _input_context(graph: Graph) -> dict[str, Any]:
+    """The stage that takes the rows of a streamed input; it calls no kernel."""
+    return {
+        "code": INPUT,
+        "comment": graph.input.name,
+        "params": [],
+        "function": "",
+        "arguments": "",
+        "schedule": _schedule_text(image_rows(graph.input), []),
+    }
+
+
+def _schedule(stage: Stage, segment: Segment, source_of_rows: int | None) -> CText:
+    """The steps of a stage, and of each input that its segment makes how many stages back, stride and first need.
+
+    The source of a streamed input's rows stands before the first stage.
+    """
     feeds = []
     for feed in stage.feeds:
-        source = next((other for other in segment.stages if feed.tensor in other.outputs), None)
-        if source is not None and stage.kind is not StageKind.WHOLE:
-            back = filters.c_int(stage.index - source.index)
+        maker = next((other.index for other in segment.stages if feed.tensor in other.outputs), None)
+        if feed.tensor == source_of_rows:
+            maker = -1
+        if maker is not None and stage.kind is not StageKind.WHOLE:
+            back = filters.c_int(stage.index - maker)
             feeds.append(f"{{{back}, {filters.c_int(feed.stride)}, {filters.c_int(feed.kernel - feed.pad)}}}")
-    feeds += ["{aot::kNoFeed, 0, 0}"] * (2 - len(feeds))
-    steps = filters.c_int(1 if segment.flat else stage.steps)
-    return CText(f"{{{steps}, {{{', '.join(feeds)}}}}}")
+    return _schedule_text(1 if segment.flat else stage.steps, feeds)
+
+
+def _schedule_text(steps: int, feeds: list[str]) -> CText:
+    feeds = feeds + ["{aot::kNoFeed, 0, 0}"] * (2 - len(feeds))
+    return CText(f"{{{filters.c_int(steps)}, {{{', '.join(feeds)}}}}}")
 
 
 def _argument(
