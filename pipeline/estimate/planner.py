@@ -16,6 +16,7 @@ from pipeline.estimate.placing import Buffer, place
 from pipeline.estimate.segments import Cut, Cutter
 from pipeline.estimate.stages import Needs, Stage, roots, stages
 from pipeline.estimate.storage import Store, stores
+from pipeline.estimate.streaming import demand_streamable, not_streamable
 from pipeline.graph.model import Graph
 
 #: ``balanced`` may take this many times the least peak.
@@ -40,10 +41,13 @@ def plan(
         streamed_input: The input is not kept in whole: its rows come as they are needed.
 
     Raises:
-        UsageError: ``unsupported-tensor`` for an activation that is read before it is written.
+        UsageError: ``unsupported-tensor`` for an activation that is read before it is written;
+            ``input-not-streamable`` for a model that needs its input in whole.
     """
     made = stages(graph)
     kept = stores(graph, made)
+    if streamed_input:
+        demand_streamable(graph, made, kept)
     cutter = Cutter(
         made,
         kept,
@@ -61,7 +65,10 @@ def plan(
     }[prefer]
     if limit is not None:
         allowed = max(least, min(allowed, limit))
-    return _placed(graph, made, kept, cutter.fewest_instructions(allowed), least)
+    found = _placed(graph, made, kept, cutter.fewest_instructions(allowed), least)
+    if streamed_input and not found.streams(graph.input.index):
+        raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
+    return found
 
 
 def spread(graph: Graph) -> MemoryPlan:

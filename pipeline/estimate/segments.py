@@ -148,6 +148,8 @@ class Cutter:
         if stream is not None and first == 0 and stream.last < end and stream.joined < end:
             live += self._align(stream.ring_bytes) - self._align(stream.nbytes)
             rings = (stream, *rings)
+        elif stream is not None and first == 0:
+            live += _NEVER  # The input would have to be there in whole.
         dying = max(
             (store.nbytes for at in range(first, end) for store in self._dying.get(at, ()) if store.first < first),
             default=0,
