@@ -44,8 +44,9 @@ from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import Graph
 from pipeline.graph.skeleton import from_genotype
 
-#: Calls in the longer of a kernel's two probes: what they add over one call is the price of a call.
-CALLS = 4
+#: Calls in a kernel's two probes: what the longer adds over the shorter is the price of its further calls. Of fewer
+#: than these the compiler makes a program of another form.
+FEW, MANY = 4, 10
 SPEED_GENOTYPES = 1000
 #: Tensors up to this size also go through the protocol's text commands, which are made for small ones.
 SMALL_BYTES = 512
@@ -156,48 +157,50 @@ def calibrate(workshop: Workshop, say: Callable[[str], None]) -> Table:
     functions: dict[str, int] = {}
     kernels: dict[str, Kernel] = {}
     runtime, static = 0, 0
-    ones: dict[str, Anatomy] = {}
+    found: dict[str, Anatomy] = {}
     for name, probe in PROBES.items():
-        one, many = dissect(workshop.build(probe(1))), dissect(workshop.build(probe(CALLS)))
-        longer, planned = probe(CALLS), plan(probe(CALLS))
-        ones[name] = one
-        for function, size in (*one.functions.items(), *many.functions.items()):
+        few, many = dissect(workshop.build(probe(FEW))), dissect(workshop.build(probe(MANY)))
+        graph, longer = probe(FEW), probe(MANY)
+        short, long = plan(graph), plan(longer)
+        found[name] = few
+        for function, size in (*few.functions.items(), *many.functions.items()):
             functions[function] = max(size, functions.get(function, 0))
-        calls = len(planned.stages)
-        call = -(-(many.runtime - one.runtime) // (calls - 1)) if calls > 1 else 0
-        if call:
-            runtime = max(runtime, one.runtime - call)
-        static = max(static, many.report.static_bytes - stage_state(calls) - words(longer.output.nbytes))
+        more = len(long.stages) - len(short.stages)
+        call = -(-(many.runtime - few.runtime) // more) if more else 0
+        if more:
+            runtime = max(runtime, few.runtime - call * len(short.stages))
+        static = max(static, many.report.static_bytes - stage_state(len(long.stages)) - words(longer.output.nbytes))
         stack = workshop.run(longer, many.report).stack_used
-        graph, shorter = probe(1), plan(probe(1))
-        model = sum(constant_bytes(graph, operator) for stage in shorter.stages for operator in stage.operators)
+        model = sum(constant_bytes(graph, operator) for stage in short.stages for operator in stage.operators)
         kernels[name] = Kernel(
-            constants=max(0, one.rodata - structure_bytes(graph, shorter) - model - one.parameters),
+            constants=max(0, few.rodata - structure_bytes(graph, short) - model - few.parameters),
             call=call,
-            parameters=one.parameters,
+            parameters=few.parameters // len(short.stages),
             stack=stack,
-            functions=tuple(sorted({*one.functions, *many.functions})),
+            functions=tuple(sorted({*few.functions, *many.functions})),
         )
         say(f"{name}: {kernels[name]}")
     # What every program has is the program's.
     common = min(kernel.constants for kernel in kernels.values())
     shared = set.intersection(*(set(kernel.functions) for kernel in kernels.values()))
+    # A model has one input and one output: their kernels have no second call.
+    typical = max(kernel.call for kernel in kernels.values() if kernel.functions)
     for name, kernel in kernels.items():
         kernels[name] = kernel.model_copy(
             update={
-                "call": kernel.call or max(0, ones[name].runtime - runtime),
+                "call": kernel.call or typical,
                 "constants": kernel.constants - common,
                 "functions": tuple(sorted(set(kernel.functions) - shared)),
             }
         )
-    first = next(iter(ones.values()))
+    first = next(iter(found.values()))
     return Table(
         schema_version=2,
         cpu=workshop.board.core.cpu,
         compiler=_compiler(),
         flags=_flags(workshop.board),
         program=Program(
-            port_code=max(one.port + one.report.sections[".vectors"] for one in ones.values()),
+            port_code=max(one.port + one.report.sections[".vectors"] for one in found.values()),
             runtime_code=runtime,
             constants=common,
             initialised=first.report.data_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -79,7 +80,7 @@ def _convolutions(calls: int) -> Graph:
     chain = _Chain((1, 24, 24, 3))
     stem = WindowOptions(stride=(2, 2), activation=Activation.RELU6)
     chain.add(OpCode.CONV_2D, (1, 12, 12, 32), stem, weights=(32, 3, 3, 3))
-    for kernel in (1, 3, 1)[: calls - 1]:
+    for kernel in itertools.islice(itertools.cycle((1, 3, 1)), calls - 1):
         chain.add(OpCode.CONV_2D, (1, 12, 12, 32), WindowOptions(), weights=(32, kernel, kernel, 32))
     return chain.graph()
 

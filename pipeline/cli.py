@@ -21,11 +21,13 @@ from pipeline.commands.options import (
     FlashOption,
     GroupOption,
     ImagesOption,
+    InputModeOption,
     InputsOption,
     JsonOption,
     MacsOption,
     ModelArgument,
     PortOption,
+    PreferOption,
     PresetOption,
     QuietOption,
     RamOption,
@@ -93,6 +95,8 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         port: PortOption = None,
         serial_number: SerialOption = None,
         environment: EnvironmentOption = None,
+        prefer: PreferOption = "balanced",
+        input_mode: InputModeOption = "resident",
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -108,6 +112,8 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             seed=seed,
             images=images,
             environment=environment,
+            prefer=prefer,
+            input_mode=input_mode,
             data=_absolute(data),
             group_by=group_by,
             preset=preset,
@@ -148,6 +154,8 @@ def deploy(
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
+    prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
     run: RunOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -155,7 +163,17 @@ def deploy(
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
     settings = _deploy_settings(
-        model, board, ram, flash, target_of(emulate, port, serial_number), inputs, seed, images, environment
+        model,
+        board,
+        ram,
+        flash,
+        target_of(emulate, port, serial_number),
+        inputs,
+        seed,
+        images,
+        environment,
+        prefer,
+        input_mode,
     )
     job = _new_job(settings, run, quiet)
     _finish(job, as_json)
@@ -202,6 +220,8 @@ def _model_or_run_command(name: str, text: str) -> None:
         ram: RamOption = None,
         flash: FlashOption = None,
         environment: EnvironmentOption = None,
+        prefer: PreferOption = "balanced",
+        input_mode: InputModeOption = "resident",
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -220,7 +240,14 @@ def _model_or_run_command(name: str, text: str) -> None:
             )
         else:
             settings = _deploy_settings(
-                source, board, ram, flash, target_of(False, None, None), environment=environment
+                source,
+                board,
+                ram,
+                flash,
+                target_of(False, None, None),
+                environment=environment,
+                prefer=prefer,
+                input_mode=input_mode,
             )
             job = _new_job(settings, run, quiet, needs_board=False)
         _stage(job, name, as_json)
@@ -329,6 +356,8 @@ def _deploy_settings(
     seed: int = 0,
     images: int | None = None,
     environment: str | None = None,
+    prefer: str = "balanced",
+    input_mode: str = "resident",
 ) -> Settings:
     from pipeline.settings import Kind, Settings, parse_size
 
@@ -340,6 +369,8 @@ def _deploy_settings(
         seed=seed,
         images=images,
         environment=environment,
+        prefer=prefer,
+        input_mode=input_mode,
         model=str(model.resolve()),
         inputs=str(inputs.resolve()) if inputs else None,
         ram=parse_size(ram) if ram else None,

@@ -14,14 +14,17 @@ from pipeline.commands.options import (
     EmulateOption,
     EnvironmentOption,
     FolderOption,
+    InputModeOption,
     InputsOption,
     JsonOption,
     ModelArgument,
     PortOption,
+    PreferOption,
     QuietOption,
     SeedOption,
     SerialOption,
     print_json,
+    recipe_of,
     target_of,
 )
 
@@ -40,6 +43,8 @@ def diff(
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
+    prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
     folder: FolderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -54,7 +59,7 @@ def diff(
     from pipeline.report.diff import diff_text
 
     kind, target = boards.load(board), target_of(emulate, port, serial_number)
-    recipe = deploying.Recipe(environment=environment)
+    recipe = recipe_of(environment=environment, prefer=prefer, input_mode=input_mode)
     with (
         deploying.workplace(kind, target, recipe, folder) as place,
         display(quiet=quiet).step("Compare") as step,

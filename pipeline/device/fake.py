@@ -145,7 +145,7 @@ class FakeDevice:
 
     def _answer(self, text: str) -> list[str]:  # noqa: PLR0911, PLR0912 - one case a command
         me = self.identity
-        if me.input_rows and text.split(" ")[0] in ("load", "db", "infer", "run"):
+        if me.input_rows and text.split(" ", maxsplit=1)[0] in ("load", "db", "infer", "run"):
             return [f"e-[the input is streamed: stream {me.input_bytes}]"]
         match text.split(" "):
             case ["name"]:

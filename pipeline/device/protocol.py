@@ -293,7 +293,7 @@ class Session:
         for row in range(rows):
             self._await_request(before, deadline)
             pieces = list(frames(data[row * size : (row + 1) * size], first=sequence))
-            for number, before in enumerate(pieces, start=1):  # noqa: B007 - the last one may have to be sent again
+            for number, before in enumerate(pieces, start=1):
                 self._send_frame(before, deadline, last=(row, number) == (rows - 1, len(pieces)))
             sequence += len(pieces)
             if progress is not None:
@@ -326,7 +326,9 @@ class Session:
         raise DeviceError(
             "load-failed",
             "the device does not ask for the next row of the input",
-            why=f"Waited {deadline.seconds:.1f} s." if deadline.expired else "The line is disturbed, or bytes are lost.",
+            why=f"Waited {deadline.seconds:.1f} s."
+            if deadline.expired
+            else "The line is disturbed, or bytes are lost.",
             next="Reset the board; check the cable; a lower baud rate may help.",
         )
 

@@ -225,9 +225,9 @@ def parse_operators(lines: Sequence[str]) -> tuple[Operator, ...]:
     """Reply of ``ops%``."""
     operators = []
     for index, line in enumerate(lines):
-        match = re.fullmatch(rf"m-op-\[({_NUMBER}) ([A-Z0-9_]{{1,60}}(?:\+[A-Z0-9_]{{1,60}})*) ({_NUMBER})\]", line) or garbled(
-            line, "m-op-[INDEX CODE CYCLES]"
-        )
+        match = re.fullmatch(
+            rf"m-op-\[({_NUMBER}) ([A-Z0-9_]{{1,60}}(?:\+[A-Z0-9_]{{1,60}})*) ({_NUMBER})\]", line
+        ) or garbled(line, "m-op-[INDEX CODE CYCLES]")
         if int(match[1]) != index:
             garbled(line, f"operator {index}")
         operators.append(Operator(index, match[2], int(match[3])))

@@ -126,5 +126,5 @@ def _scratch(graph: Graph, operator: Operator) -> int:
     """A block of pixels' inputs in int16, of a convolution."""
     if operator.code is not OpCode.CONV_2D or operator.inputs[1] is None:
         return 0
-    weights = graph.tensors[operator.inputs[1]].shape
-    return 2 * BLOCK * words(weights[1] * weights[2] * weights[3])
+    _, rows, columns, channels = graph.tensors[operator.inputs[1]].shape
+    return 2 * BLOCK * rows * words(columns * channels)

@@ -41,16 +41,16 @@ def _obstacle(graph: Graph, stages: Sequence[Stage], stores: Sequence[Store]) ->
         return "No operator reads it."
     if store.rows < 2:
         return f"It has no rows: its shape is {list(tensor.shape)}."
-    for stage in readers:
-        if stage.kind is StageKind.WHOLE:
-            return f"Operator {stage.operators[0].index}, {stage.name}, needs all of it before it can begin."
+    return _hungry(store, readers)
+
+
+def _hungry(store: Store, readers: Sequence[Stage]) -> str | None:
+    """The reader that needs more than a few rows, and for what."""
+    whole = next((stage for stage in readers if stage.kind is StageKind.WHOLE), None)
+    reader = readers[-1] if whole is None else whole
+    who = f"Operator {reader.operators[0].index}, {reader.name},"
+    if whole is not None:
+        return f"{who} needs all of it before it can begin."
     if not store.ring:
-        last = readers[-1]
-        return (
-            f"Operator {last.operators[0].index}, {last.name}, reads it again after something was made of all of it, "
-            "or under another shape."
-        )
-    if store.ring >= store.rows:
-        reader = readers[-1]
-        return f"Operator {reader.operators[0].index}, {reader.name}, needs all {store.rows} rows of it at once."
-    return None
+        return f"{who} reads it again after something was made of all of it, or under another shape."
+    return f"{who} needs all {store.rows} rows of it at once." if store.ring >= store.rows else None

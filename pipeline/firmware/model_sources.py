@@ -54,13 +54,22 @@ from pipeline.estimate.model import ALIGNMENT, INPUT, MemoryPlan, Placement, Seg
 from pipeline.estimate.stages import Stage, StageKind, image_rows
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
-from pipeline.firmware.lowering import Call, Constant, ConstantPool, Float32, Form, Lowering, Value
+from pipeline.firmware.lowering import Call, Constant, ConstantPool, Enumerator, Float32, Form, Lowering, Value
 from pipeline.graph.model import DType, Graph, Tensor
 
 #: Headers of firmware_templates/runtime/aot that kernels share.
-SHARED_HEADERS = ("broadcast.h", "fixed_point.h", "pipeline.h", "rows.h", "window.h")
+SHARED_HEADERS = (
+    "block_armv7em.h",
+    "broadcast.h",
+    "fixed_point.h",
+    "pipeline.h",
+    "requantize.h",
+    "rows.h",
+    "simd.h",
+    "window.h",
+)
 
-_ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t"}
+_ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t", "uint32": "uint32_t"}
 _EDGE_TYPES = {DType.INT8: "kInt8", DType.UINT8: "kUint8", DType.FLOAT32: "kFloat32"}
 
 
@@ -91,17 +100,16 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
         raise UsageError("no-operators", "the model has no operators", next="Give a model that computes something.")
     lowering = Lowering(graph)
     layout = Layout(graph, plan)
-    streamed = plan.streams(graph.input.index)
     calls = [lowering.call(stage, flat=segment.flat) for segment in plan.segments for stage in segment.stages]
     kernels = tuple(sorted({kernel for call in calls for kernel in call.kernels}))
     segments = [segment for segment in plan.segments for _ in segment.stages]
     rows: dict[int, dict[str, Any]] = {}
     stages = [
-        _stage_context(stage, segment, call, lowering.pool, layout, rows, graph.input.index if streamed else None)
+        _stage_context(stage, segment, call, lowering.pool, layout, rows)
         for stage, segment, call in zip(plan.stages, segments, calls, strict=True)
     ]
     ends = list(itertools.accumulate(len(segment.stages) for segment in plan.segments))
-    if streamed:
+    if layout.streamed is not None:
         rows[graph.input.index] = layout.rows(graph.input.index)
         stages.insert(0, _input_context(graph))
         ends = [end + 1 for end in ends]
@@ -116,7 +124,9 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
         "uses_float": "floats_at(" in text,
         "uses_scratch": "scratch_at(" in text,
         "uses_sums": "sums_at(" in text,
-        "streamed": {**rows[graph.input.index], "rows": image_rows(graph.input)} if streamed else None,
+        "streamed": None
+        if layout.streamed is None
+        else {**rows[layout.streamed], "rows": image_rows(graph.input)},
         "input": layout.edge(graph.input),
         "output": layout.edge(graph.output),
         # Last: the calls' arguments may add constants.
@@ -135,6 +145,8 @@ class Layout:
 
     def __init__(self, graph: Graph, plan: MemoryPlan) -> None:
         self.tensors = graph.tensors
+        #: The input whose rows come one by one; None where it is kept in whole.
+        self.streamed = graph.input.index if plan.streams(graph.input.index) else None
         self._placements: dict[int, Placement] = {}
         for placement in plan.placements:
             tensor = graph.tensors[placement.tensor]
@@ -192,7 +204,6 @@ def _stage_context(
     pool: ConstantPool,
     layout: Layout,
     rows: dict[int, dict[str, Any]],
-    source_of_rows: int | None,
 ) -> dict[str, Any]:
     """What the template prints of a stage; the Rows that it names are gathered in ``rows``."""
 
@@ -234,7 +245,7 @@ def _stage_context(
         "params": params,
         "function": CText(call.function),
         "arguments": CText(", ".join([*(part["name"] for part in params), *arguments])),
-        "schedule": _schedule(stage, segment, source_of_rows),
+        "schedule": _schedule(stage, segment, layout.streamed),
     }
 
 
@@ -250,7 +261,7 @@ def _input_context(graph: Graph) -> dict[str, Any]:
     }
 
 
-def _schedule(stage: Stage, segment: Segment, source_of_rows: int | None) -> CText:
+def _schedule(stage: Stage, segment: Segment, streamed: int | None) -> CText:
     """The steps of a stage, and of each input that its segment makes how many stages back, stride and first need.
 
     The source of a streamed input's rows stands before the first stage.
@@ -258,7 +269,7 @@ def _schedule(stage: Stage, segment: Segment, source_of_rows: int | None) -> CTe
     feeds = []
     for feed in stage.feeds:
         maker = next((other.index for other in segment.stages if feed.tensor in other.outputs), None)
-        if feed.tensor == source_of_rows:
+        if feed.tensor == streamed:
             maker = -1
         if maker is not None and stage.kind is not StageKind.WHOLE:
             back = filters.c_int(stage.index - maker)
@@ -292,6 +303,8 @@ def _argument(
 def _value_text(value: Value) -> CText:
     if isinstance(value, Constant):
         return CText(f"model::kConstant{filters.c_int(value.number)}")
+    if isinstance(value, Enumerator):
+        return CText(f"aot::{value.name}")
     if isinstance(value, Float32):
         return filters.c_float(value.value)
     if isinstance(value, tuple):

@@ -82,13 +82,19 @@ class Context:
     @cached_property
     def plan(self) -> MemoryPlan:
         """The memory plan that the firmware will run."""
-        from pipeline.estimate import plan
+        from pipeline.estimate import plan_for
 
-        return plan(self.graph)
+        return plan_for(
+            self.graph,
+            self.board,
+            prefer=self.settings.prefer,
+            ram_bytes=self.limits.ram_bytes,
+            input_mode=self.settings.input_mode,
+        )
 
     @cached_property
     def estimate(self) -> Estimate:
         """What the program will need."""
         from pipeline.estimate import estimate
 
-        return estimate(self.graph, self.board)
+        return estimate(self.graph, self.board, plan=self.plan)

@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import BaseModel, ConfigDict
+
 from pipeline import preflight
 from pipeline.boards import Board
+from pipeline.estimate.model import InputMode, Prefer
 from pipeline.settings import Target
 
 if TYPE_CHECKING:
@@ -29,15 +32,20 @@ if TYPE_CHECKING:
     from pipeline.graph.model import Graph
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(BaseModel):
     """How a model is made into a program, beside the board.
 
     Attributes:
         environment: PlatformIO environment; None: the board's local one.
+        prefer: What the firmware is made for.
+        input_mode: How the firmware takes its input.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     environment: str | None = None
+    prefer: Prefer = Prefer.BALANCED
+    input_mode: InputMode = InputMode.RESIDENT
 
 
 @contextlib.contextmanager
@@ -108,7 +116,7 @@ def make(
     """
     from pipeline.device.flash import Program
     from pipeline.device.protocol import Expected
-    from pipeline.estimate.planner import plan
+    from pipeline.estimate import plan_for
     from pipeline.firmware import build, render
     from pipeline.graph.reader import parse
     from pipeline.graph.repack import self_contained
@@ -116,7 +124,7 @@ def make(
     recipe = recipe if recipe is not None else Recipe()
     content = self_contained(content)
     graph = parse(content)
-    memory = plan(graph)
+    memory = plan_for(graph, board, prefer=recipe.prefer, input_mode=recipe.input_mode)
     rendered = render.render(graph, memory, board, into=into, environment=recipe.environment)
     firmware = build.build(rendered.folder, board, environment=recipe.environment, on_line=on_line)
     return Made(

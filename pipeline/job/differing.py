@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.boards import Board
 from pipeline.device.protocol import Session
-from pipeline.errors import DoesNotFitError
+from pipeline.errors import DoesNotFitError, UsageError
 from pipeline.graph.model import Graph, Operator
 from pipeline.graph.reader import content_of, parse
 from pipeline.graph.reference import Reference
@@ -158,7 +158,8 @@ class Comparison:
         """Compare the tensor at a point.
 
         Raises:
-            DoesNotFitError: The whole model does not fit; one that is cut off is only ``unknown`` then.
+            DoesNotFitError: The whole model does not fit; one that is cut off is only ``unknown`` then, as is one
+                whose input cannot be streamed.
             DanasError: What building and running a model raises.
         """
         if point not in self._known:
@@ -240,8 +241,8 @@ class Comparison:
                 for number, output in enumerate(outputs):
                     if output is not None and output != expected[number].tobytes():
                         return made.model_copy(update=_difference(output, expected[number], number))
-        except DoesNotFitError:
-            if whole:
+        except (DoesNotFitError, UsageError) as error:
+            if whole or not (isinstance(error, DoesNotFitError) or error.id == "input-not-streamable"):
                 raise
             return made.model_copy(update={"outcome": Outcome.UNKNOWN})
         return made

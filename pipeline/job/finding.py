@@ -50,7 +50,13 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
         config(context),
         context.source,
         folder=context.run.path("search"),
-        estimate=engine.analytic(context.board, len(context.source.class_names)),
+        estimate=engine.analytic(
+            context.board,
+            len(context.source.class_names),
+            prefer=context.settings.prefer,
+            ram_bytes=context.limits.ram_bytes,
+            input_mode=context.settings.input_mode,
+        ),
         progress=lambda progress: _show(step, progress),
     )
     best = result.candidates[0] if result.candidates else None

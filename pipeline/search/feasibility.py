@@ -7,8 +7,8 @@ from functools import cached_property
 
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
-from pipeline.estimate import estimate
-from pipeline.estimate.model import Estimate, Limits
+from pipeline.estimate import estimate, plan_for
+from pipeline.estimate.model import Estimate, InputMode, Limits, Prefer
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.graph.skeleton import from_genotype
 from pipeline.search.space import Space
@@ -16,9 +16,31 @@ from pipeline.search.space import Space
 Estimator = Callable[[Genotype], Estimate]
 
 
-def analytic(board: Board, classes: int) -> Estimator:
-    """The estimator of a real search: a genotype's shapes on a board; no weights, no TensorFlow."""
-    return lambda genotype: estimate(from_genotype(genotype, classes), board)
+def analytic(
+    board: Board,
+    classes: int,
+    *,
+    prefer: Prefer = Prefer.BALANCED,
+    ram_bytes: int | None = None,
+    input_mode: InputMode = InputMode.RESIDENT,
+) -> Estimator:
+    """The estimator of a real search: a genotype's shapes on a board; no weights, no TensorFlow.
+
+    Args:
+        board: The board type.
+        classes: Outputs of the network.
+        prefer: What the firmware will be made for.
+        ram_bytes: RAM that it may have; None: the board's.
+        input_mode: How it will take its input.
+    """
+
+    def figures(genotype: Genotype) -> Estimate:
+        graph = from_genotype(genotype, classes)
+        return estimate(
+            graph, board, plan=plan_for(graph, board, prefer=prefer, ram_bytes=ram_bytes, input_mode=input_mode)
+        )
+
+    return figures
 
 
 class Feasibility:

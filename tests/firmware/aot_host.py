@@ -168,7 +168,8 @@ class HostProgram:
 
     def run(self, requests: Sequence[tuple[int, NDArray[np.generic]]]) -> list[Answer]:
         """Run (model number, input) one after another."""
-        answers = self.attempt([(number, values, image_rows(self._models[number][0].input)) for number, values in requests])
+        rows = [image_rows(graph.input) for graph, _ in self._models]
+        answers = self.attempt([(number, values, rows[number]) for number, values in requests])
         assert None not in answers
         return [answer for answer in answers if answer is not None]
 
@@ -177,7 +178,8 @@ class HostProgram:
         sent = b""
         for number, values, rows in requests:
             graph, plan = self._models[number]
-            given = values.nbytes // image_rows(graph.input) * rows if plan.streams(graph.input.index) else values.nbytes
+            row = values.nbytes // image_rows(graph.input)
+            given = rows * row if plan.streams(graph.input.index) else values.nbytes
             sent += struct.pack("<II", number, rows) + values.tobytes()[:given]
         done = subprocess.run([self._path], input=sent, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]

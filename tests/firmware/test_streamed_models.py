@@ -57,9 +57,8 @@ class Chain:
             channels = depth if deep else channels
             shape = (1, *over, depth) if deep else (channels, *over, depth)
             scales = [0.02 / kernel] * channels
-            inputs.append(
-                self.builder.constant(self.rng.integers(-127, 128, shape).astype(np.int8), scales, axis=3 if deep else 0)
-            )
+            weights = self.rng.integers(-127, 128, shape).astype(np.int8)
+            inputs.append(self.builder.constant(weights, scales, axis=3 if deep else 0))
             bias = self.rng.integers(-900, 900, channels).astype(np.int32)
             inputs.append(self.builder.constant(bias, [self.builder.scale(self.last) * scale for scale in scales]))
             real, zero_point = 0.05, 7

@@ -221,7 +221,8 @@ class Peripherals:
             control = self._words.get(self._uart + USART_CR1, 0)
             if control & _UE and control & _TE:
                 waiting = self._state.tx_put(value & 0xFF)
-                if value & 0xFF == 0x0A or waiting >= TX_FLUSH:
+                # Line feeds and bytes of a transfer: a program may compute for long behind one.
+                if (value & 0xFF < ord(" ") and value & 0xFF != ord("\r")) or waiting >= TX_FLUSH:
                     self.flush()
         elif offset == USART_RQR:
             if value & (1 << 3):  # RXFRQ: drop what was received

@@ -16,11 +16,32 @@ from pipeline.firmware.lowering.edges import dequantize, quantize
 from pipeline.firmware.lowering.elementwise import add, multiply, subtract
 from pipeline.firmware.lowering.maps import concatenation, mean, pad
 from pipeline.firmware.lowering.site import Site
-from pipeline.firmware.lowering.values import Call, Constant, ConstantPool, Field, Float32, Form, Params, Value
+from pipeline.firmware.lowering.values import (
+    Call,
+    Constant,
+    ConstantPool,
+    Enumerator,
+    Field,
+    Float32,
+    Form,
+    Params,
+    Value,
+)
 from pipeline.firmware.lowering.windows import convolution, pool_2d
 from pipeline.graph.model import Graph, OpCode
 
-__all__ = ["Call", "Constant", "ConstantPool", "Field", "Float32", "Form", "Lowering", "Params", "Value"]
+__all__ = [
+    "Call",
+    "Constant",
+    "ConstantPool",
+    "Enumerator",
+    "Field",
+    "Float32",
+    "Form",
+    "Lowering",
+    "Params",
+    "Value",
+]
 
 _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.CONV_2D: convolution,

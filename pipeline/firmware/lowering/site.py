@@ -127,16 +127,20 @@ class Site:
         params: str,
         *fields: Field,
         function: str | None = None,
+        parts: tuple[str, ...] = (),
         form: Form = Form.WHOLE,
         inputs: tuple[Tensor, ...] | None = None,
         input_type: DType = DType.INT8,
         output_type: DType = DType.INT8,
         gathered: bool = False,
     ) -> Call:
-        """The call of a kernel, on the first input unless ``inputs`` says otherwise; a function of its own name."""
+        """The call of a kernel, on the first input unless ``inputs`` says otherwise; a function of its own name.
+
+        ``parts``: kernels that it is made of.
+        """
         taken = (self.input(),) if inputs is None else inputs
         return Call(
-            kernels=(kernel,),
+            kernels=(kernel, *parts),
             function=function or kernel,
             params=(Params(params, fields),),
             form=form,

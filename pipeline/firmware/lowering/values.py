@@ -26,8 +26,15 @@ class Float32:
     value: float
 
 
-#: A parameter: an integer, a float, a constant array, or a struct or array of parameters.
-Value = int | Float32 | Constant | tuple["Field", ...]
+@dataclass(frozen=True)
+class Enumerator:
+    """A parameter that is one of an enumeration of the runtime's: ``Form::kRelu``."""
+
+    name: str
+
+
+#: A parameter: an integer, a float, an enumerator, a constant array, or a struct or array of parameters.
+Value = int | Float32 | Enumerator | Constant | tuple["Field", ...]
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.estimate.stages import StageKind
-from pipeline.firmware.lowering.site import Site, zero_point
+from pipeline.firmware import fixed_point
+from pipeline.firmware.lowering import packing, requantization
+from pipeline.firmware.lowering.site import Site, scale, zero_point
 from pipeline.firmware.lowering.values import Call, Field, Form
 from pipeline.firmware.lowering.weights import weighted
 from pipeline.graph.model import OpCode, WindowOptions
@@ -34,9 +37,21 @@ def convolution(site: Site) -> Call:
     pairs = [site.multiplier(factor) for factor in parts.factors]
     if len(pairs) == 1:
         pairs *= channels
+    if not depthwise:
+        low, high = fixed_point.activation_range(options.activation, scale(output), zero_point(output))
+        elements = packing.window_elements(parts.weights)
+        return site.call(
+            "conv_2d",
+            "Conv2dParams",
+            filter_fields(site, elements, parts.bias, pairs, (low, high)),
+            Field("window", window_fields(site)),
+            Field("input_zero_point", zero_point(source)),
+            parts=("block",),
+            form=Form.BLOCKS,
+        )
     return site.call(
-        "depthwise_conv_2d" if depthwise else "conv_2d",
-        "DepthwiseConv2dParams" if depthwise else "Conv2dParams",
+        "depthwise_conv_2d",
+        "DepthwiseConv2dParams",
         Field("weights", site.pool.add(parts.weights)),
         Field("bias", site.pool.add(parts.bias)),
         Field("multipliers", site.pool.add(np.array([pair[0] for pair in pairs], np.int32))),
@@ -45,7 +60,36 @@ def convolution(site: Site) -> Call:
         Field("input_zero_point", zero_point(source)),
         Field("output_zero_point", zero_point(output)),
         *site.output_range(options.activation),
-        form=Form.WINDOW if depthwise else Form.BLOCKS,
+        form=Form.WINDOW,
+    )
+
+
+def filter_fields(
+    site: Site,
+    elements: NDArray[np.int8],
+    bias: NDArray[np.int32],
+    multipliers: list[tuple[int, int]],
+    output_range: tuple[int, int],
+) -> Field:
+    """The struct of block.h for weights [channel, element]."""
+    output = zero_point(site.output)
+    accumulators = requantization.sums(elements, bias, zero_point(site.input()))
+    chosen = requantization.choose(
+        accumulators, multipliers, output, output_range[0], shared=packing.shareable(elements)
+    )
+    packed = packing.pack(elements, chosen)
+    site.check_dimensions(packed.pairs)
+    return Field(
+        "filters",
+        (
+            Field("stream", site.pool.add(packed.stream)),
+            Field("pairs", packed.pairs),
+            Field("outputs", len(elements)),
+            Field("form", chosen.form.enumerator),
+            Field("zero_point", output),
+            Field("output_min", output_range[0]),
+            Field("output_max", output_range[1]),
+        ),
     )
 
 

@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""RAM, flash and instructions of the benchmark's networks on the emulated board, against their bars.
+
+    python benchmarks/runtime.py
+    python benchmarks/runtime.py --only ds_cnn_49x10 --check 100
+    python benchmarks/runtime.py --board nucleo_l4r5zi --json
+
+RAM is the arena (activations and scratch) and the runtime's own variables. The variables of command loop and port, and
+the stack's high-water mark, stand beside it. Flash is the file bytes of all PT_LOAD segments of the ELF. Instructions
+are those of one inference, the mean of the inputs that were run; an emulated board has no times.
+
+The networks are made by benchmarks/models.py where they are missing (a minute in all).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import goals
+import models
+import numpy as np
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+from goals import Bars
+from sheets import Cell, Sheet, Verdict, markdown, terminal
+
+from pipeline import boards
+from pipeline.boards import Board
+from pipeline.errors import DoesNotFitError
+from pipeline.graph.inputs import random_inputs
+from pipeline.graph.reference import Reference
+from pipeline.job import deploying
+from pipeline.job.deploying import Recipe
+from pipeline.settings import Target
+
+#: Namespaces of the runtime, as the compiler writes them; other variables are the command loop's and the port's.
+_RUNTIME = ("_ZN5danas7runtime", "_ZZN5danas7runtime", "_ZN5danas3aot", "_ZN5danas5model")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to make the networks into programs, its name in the tables, and the bars that it is held to."""
+
+    label: str
+    recipe: Recipe
+    bars: Bars
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one network takes on the emulated board; bytes and instructions.
+
+    ``arena`` holds activations and scratch, ``state`` the runtime's variables; ``loop`` are the variables of command
+    loop and port, ``stack`` is the high-water mark. ``equal`` of ``checked`` outputs are the oracle's.
+    """
+
+    name: str
+    variant: Variant
+    arena: int
+    state: int
+    loop: int
+    stack: int
+    flash: int
+    instructions: int
+    checked: int
+    equal: int
+
+    @property
+    def ram(self) -> int:
+        """What the bars are about."""
+        return self.arena + self.state
+
+    def limits(self, board: Board) -> tuple[int | None, int | None, int | None]:
+        """Bars of RAM, flash and instructions; None where there is none."""
+        goal = goals.GOALS.get(self.name) if board.name == goals.BOARD else None
+        return goal.bars(self.variant.bars) if goal else (None, None, None)
+
+
+def measured(name: str, model: Path, board: Board, variant: Variant, *, inputs: int, seed: int, into: Path) -> Figures:
+    """Build a network, run inputs on the emulated board and compare the outputs with the oracle's.
+
+    Raises:
+        DoesNotFitError: It needs more memory than the board has.
+    """
+    made = deploying.make(model.read_bytes(), board, into=into, recipe=variant.recipe)
+    sent = random_inputs(made.graph.input, inputs, seed)
+    expected = Reference(model).run(sent)
+    counts, equal = [], 0
+    with (
+        deploying.started(made.program, board, Target(emulate=True)) as running,
+        deploying.conversation(board, running) as session,
+    ):
+        session.connect()
+        session.verify(made.expected)
+        for one, wanted in zip(sent, expected, strict=True):
+            counts.append(session.infer_on(np.ascontiguousarray(one).tobytes()))
+            equal += session.output() == wanted.tobytes()
+        memory = session.memory()
+    state = runtime_state(made.program.elf)
+    return Figures(
+        name=name,
+        variant=variant,
+        arena=memory.arena_bytes,
+        state=state,
+        loop=memory.static_bytes - state,
+        stack=memory.stack_used,
+        flash=load_bytes(made.program.elf),
+        instructions=round(sum(counts) / len(counts)),
+        checked=len(counts),
+        equal=equal,
+    )
+
+
+def load_bytes(elf: Path) -> int:
+    """File bytes of all PT_LOAD segments: code, constants and what variables begin with."""
+    with elf.open("rb") as file:
+        segments = ELFFile(file).iter_segments()
+        return sum(int(segment["p_filesz"]) for segment in segments if segment["p_type"] == "PT_LOAD")
+
+
+def runtime_state(elf: Path) -> int:
+    """Bytes of the runtime's variables: objects of its namespaces in writable sections, the arena aside."""
+    with elf.open("rb") as file:
+        program = ELFFile(file)
+        writable = {
+            index
+            for index, section in enumerate(program.iter_sections())
+            if section["sh_flags"] & 0x1 and section.name != ".arena"  # SHF_WRITE
+        }
+        table = program.get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            raise ValueError(f"{elf} has no symbols")
+        return sum(
+            int(symbol["st_size"])
+            for symbol in table.iter_symbols()
+            if symbol["st_info"]["type"] == "STT_OBJECT"
+            and symbol["st_shndx"] in writable
+            and symbol.name.startswith(_RUNTIME)
+        )
+
+
+def sheets(found: Sequence[Figures], board: Board) -> list[Sheet]:
+    """The figures with their bars, what stands apart, and TFLite Micro's figures."""
+    barred = board.name == goals.BOARD
+    columns = [column for title in ("RAM, B", "flash, B", "instructions") for column in (title, "bar")[: 1 + barred]]
+    main, apart, rows = [], [], []
+    for one in found:
+        cells: list[Cell] = [titled(one.name), one.variant.label]
+        for value, limit in zip((one.ram, one.flash, one.instructions), one.limits(board), strict=True):
+            cells += [f"{value:,}", _bar(value, limit)][: 1 + barred]
+        main.append((*cells, Verdict(f"{one.equal} of {one.checked}", one.equal == one.checked)))
+        parts = (one.arena, one.state, one.loop, one.stack)
+        apart.append((titled(one.name), one.variant.label, *(f"{value:,}" for value in parts)))
+    for network in models.NETWORKS:
+        goal = goals.GOALS.get(network.name)
+        if goal is not None:
+            values = (goal.tflm_arena, goal.tflm_flash, goal.tflm_instructions)
+            rows.append((network.title, *("" if value is None else f"{value:,}" for value in values)))
+    return [
+        Sheet(f"{board.title}, emulated", ("model", "runtime", *columns, "outputs equal"), tuple(main)),
+        Sheet(
+            "RAM in parts, and what stands apart; bytes",
+            ("model", "runtime", "activations and scratch", "runtime state", "loop and port", "stack used"),
+            tuple(apart),
+        ),
+        Sheet(
+            "TFLite Micro of August 2026 with CMSIS-NN, GCC 12.2, as measured then",
+            ("model", "arena, B", "flash, B", "instructions"),
+            tuple(rows),
+        ),
+    ]
+
+
+def _bar(value: int, limit: int | None) -> Cell:
+    return "–" if limit is None else Verdict(f"{'≤' if value <= limit else '>'} {limit:,}", value <= limit)
+
+
+def titled(name: str) -> str:
+    """The title of a network."""
+    return next(network.title for network in models.NETWORKS if network.name == name)
+
+
+def document(found: Sequence[Figures], refused: dict[str, str], board: Board) -> dict[str, object]:
+    """The same for programs."""
+    rows = []
+    for one in found:
+        bars = dict(zip(("ram", "flash", "instructions"), one.limits(board), strict=True))
+        met = {what: None if limit is None else getattr(one, what) <= limit for what, limit in bars.items()}
+        values = asdict(one) | {"variant": one.variant.label, "ram": one.ram, "bars": bars, "met": met}
+        rows.append(values)
+    return {"schema_version": 1, "board": board.name, "models": rows, "refused": refused}
+
+
+def variants(arguments: argparse.Namespace) -> list[Variant]:
+    """The ways in which each network is made into a program."""
+    return [Variant("aot", Recipe(), arguments.bars)]
+
+
+def main() -> int:
+    """Measure all and print the tables; 1 where an output is wrong."""
+    names = [network.name for network in models.NETWORKS]
+    parser = argparse.ArgumentParser(description="RAM, flash and instructions on the emulated board, and their bars.")
+    parser.add_argument("--board", default=goals.BOARD)
+    parser.add_argument("--models", type=Path, default=Path("build/models"), metavar="DIR", help="the .tflite files")
+    parser.add_argument("--only", action="append", choices=names, default=[], help="this network (may be repeated)")
+    parser.add_argument("--check", type=int, default=1, metavar="N", help="random inputs that are run and compared")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bars", type=Bars, choices=list(Bars), default=Bars.SPEED, help="hold the figures to these")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true")
+    output.add_argument("--markdown", action="store_true", help="as docs/benchmarks.md has them")
+    arguments = parser.parse_args()
+    board = boards.load(arguments.board)
+    found: list[Figures] = []
+    refused: dict[str, str] = {}
+    paths = models.make(arguments.models, arguments.only)
+    with tempfile.TemporaryDirectory() as folder:
+        for variant in variants(arguments):
+            for name, model in paths.items():
+                print(f"{name}, {variant.label}, on {board.name}", file=sys.stderr, flush=True)
+                count, place = max(arguments.check, 1), Path(folder)
+                try:
+                    found.append(measured(name, model, board, variant, inputs=count, seed=arguments.seed, into=place))
+                except DoesNotFitError as error:
+                    refused[f"{name}, {variant.label}"] = error.what
+    if arguments.json:
+        print(json.dumps(document(found, refused, board), indent=2))
+    else:
+        show = markdown if arguments.markdown else terminal
+        print("\n".join(show(sheet) for sheet in sheets(found, board)))
+        for name, why in refused.items():
+            print(f"{name}: {why}")
+    return int(any(one.equal != one.checked for one in found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+#include "block.h"
+
+namespace danas::aot {
+namespace {
+
+// Two channels of each pixel: sums of the one in the low bytes of the weights, and of that one + 256 * the other; when
+// rescaled, the outputs.
+template <int kPixels>
+struct Sums {
+  int32_t low[kPixels];
+  int32_t high[kPixels];
+};
+
+// Adds the products of the windows' pairs and the words before `end` to the sums.
+template <int kPixels>
+inline void accumulate(const uint32_t* scratch, const uint32_t* words, const uint32_t* end, Sums<kPixels>& sums) {
+  for (; words != end; ++words) {
+    const uint32_t low = sxtb16(*words);
+#pragma GCC unroll 4
+    for (int i = 0; i < kPixels; ++i) {
+      const uint32_t pair = *scratch++;
+      sums.high[i] = smlad(pair, *words, sums.high[i]);
+      sums.low[i] = smlad(pair, low, sums.low[i]);
+    }
+  }
+}
+
+// Makes outputs of the sums.
+template <typename Low, typename High, int kPixels>
+inline void rescale(const Channel& low_channel, const Channel& high_channel, int32_t zero_point, Sums<kPixels>& sums) {
+  const Low low(low_channel, zero_point);
+  const High high(high_channel, zero_point);
+#pragma GCC unroll 4
+  for (int i = 0; i < kPixels; ++i) {
+    sums.high[i] = high.scale(wrapping_difference(sums.high[i], sums.low[i]));
+    sums.low[i] = low.scale(sums.low[i]);
+  }
+}
+
+// make: `count` channels (an even number, not 0) of a block, from a place in the stream; pixels are `stride` bytes
+// apart. Returns the stream's next place.
+template <int kPixels, Form kForm>
+struct Channels {
+  static const uint32_t* make(const Filters& filters, const uint32_t* scratch, const uint32_t* stream, int8_t* output,
+                              int32_t count, int32_t stride) {
+    const int32_t zero_point = filters.zero_point;
+    const int32_t pairs = filters.pairs;
+    for (int8_t* const end = output + count; output != end; output += 2) {
+      Channel low{static_cast<int32_t>(stream[0]), 0};
+      Channel high{static_cast<int32_t>(stream[1]), 0};
+      stream += 2;
+      Sums<kPixels> sums;
+#pragma GCC unroll 4
+      for (int i = 0; i < kPixels; ++i) {
+        sums.low[i] = low.bias();
+        sums.high[i] = wrapping_sum(high.scaled_bias(), low.bias());
+      }
+      const uint32_t* const after = stream + pairs;
+      accumulate<kPixels>(scratch, stream, after, sums);
+      low.multiplier = static_cast<int32_t>(after[0]);
+      high.multiplier = static_cast<int32_t>(after[1]);
+      stream = after + 2;
+      if constexpr (kForm == Form::kRelu) {
+        rescale<Relu, ReluUpper>(low, high, zero_point, sums);
+      } else {
+        rescale<Linear<1>, Linear<256>>(low, high, zero_point, sums);
+      }
+      int8_t* place = output;
+#pragma GCC unroll 4
+      for (int i = 0; i < kPixels; ++i) {
+        store_bytes(place, sums.low[i], sums.high[i]);
+        place += stride;
+      }
+    }
+    return stream;
+  }
+};
+
+#ifdef __ARM_FEATURE_DSP
+#include "block_armv7em.h"
+#endif
+
+// The forms relu and linear. The last of an odd number of channels has a neighbour that is none: both go elsewhere first.
+template <int kPixels, Form kForm>
+__attribute__((noinline)) void multiply_pairs(const Filters& filters, const uint32_t* scratch, int8_t* output) {
+  const int32_t outputs = filters.outputs;
+  const uint32_t* stream = filters.stream;
+  int8_t last[2 * kPixels];
+  int8_t* place = output;
+  int32_t count = outputs & ~1;
+  int32_t stride = outputs;
+  for (;;) {
+    if (count == 0) {
+      place = last;
+      count = stride = 2;
+    }
+    stream = Channels<kPixels, kForm>::make(filters, scratch, stream, place, count, stride);
+    if (place == last || outputs % 2 == 0) break;
+    count = 0;
+  }
+  if (place == last) {
+    for (int i = 0; i < kPixels; ++i) output[(i + 1) * outputs - 1] = last[2 * i];
+  }
+}
+
+template <int kPixels>
+void multiply(const Filters& filters, const uint32_t* scratch, int8_t* output) {
+  if (filters.form == Form::kRelu) {
+    multiply_pairs<kPixels, Form::kRelu>(filters, scratch, output);
+  } else {
+    multiply_pairs<kPixels, Form::kLinear>(filters, scratch, output);
+  }
+}
+
+// The form plain: a channel at a time, each word of weights being four elements.
+void multiply_plain(const Filters& filters, const uint32_t* scratch, int32_t pixels, int8_t* output) {
+  const uint32_t* stream = filters.stream;
+  for (int32_t channel = 0; channel < filters.outputs; ++channel) {
+    const uint32_t* const end = stream + 1 + filters.pairs / 2;
+    const PlainChannel record{static_cast<int32_t>(stream[0]), static_cast<int32_t>(end[0]),
+                              static_cast<int32_t>(end[1])};
+    for (int32_t pixel = 0; pixel < pixels; ++pixel) {
+      const uint32_t* pair = scratch + pixel;
+      int32_t sum = record.bias;
+      for (const uint32_t* word = stream + 1; word != end; ++word) {
+        sum = smlad(pair[0], sxtb16(*word), sum);
+        sum = smlad(pair[pixels], sxtb16_ror8(*word), sum);
+        pair += 2 * pixels;
+      }
+      output[pixel * filters.outputs + channel] =
+          static_cast<int8_t>(scale_plain(record, sum, filters.zero_point));
+    }
+    stream = end + 2;
+  }
+}
+
+template <int kPixels>
+inline uint32_t* spread(const int8_t* source, int32_t stride, int32_t words, uint32_t* scratch) {
+  for (const int8_t* const end = source + 4 * words; source != end; source += 4) {
+    const int8_t* place = source;
+    uint32_t word[kPixels];
+#pragma GCC unroll 4
+    for (int i = 0; i < kPixels; ++i) {
+      word[i] = load_word(place);
+      place += stride;
+    }
+    if constexpr (kPixels == 1) {
+      store_words(scratch, sxtb16(word[0]), sxtb16_ror8(word[0]));
+    } else {
+#pragma GCC unroll 2
+      for (int i = 0; i < kPixels; i += 2) {
+        store_words(scratch + i, sxtb16(word[i]), sxtb16(word[i + 1]));
+        store_words(scratch + kPixels + i, sxtb16_ror8(word[i]), sxtb16_ror8(word[i + 1]));
+      }
+    }
+    scratch += 2 * kPixels;
+  }
+  return scratch;
+}
+
+}  // namespace
+
+void multiply_block(const Filters& filters, const uint32_t* scratch, int32_t pixels, int8_t* output) {
+  if (filters.form == Form::kPlain) {
+    multiply_plain(filters, scratch, pixels, output);
+  } else if (pixels == 4) {
+    multiply<4>(filters, scratch, output);
+  } else if (pixels == 2) {
+    multiply<2>(filters, scratch, output);
+  } else {
+    multiply<1>(filters, scratch, output);
+  }
+  if (filters.output_min > INT8_MIN || filters.output_max < INT8_MAX) {
+    clamp_row(output, pixels * filters.outputs, filters.output_min, filters.output_max);
+  }
+}
+
+uint32_t* spread_block(const int8_t* source, int32_t stride, int32_t words, int32_t pixels, uint32_t* scratch) {
+  if (pixels == 4) return spread<4>(source, stride, words, scratch);
+  if (pixels == 2) return spread<2>(source, stride, words, scratch);
+  return spread<1>(source, stride, words, scratch);
+}
+
+}  // namespace danas::aot

@@ -1,0 +1,85 @@
+"""The benchmark's networks and its bars."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.estimate.macs import macs
+from pipeline.graph.reader import read
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """benchmarks/runtime.py as a module."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("runtime")
+
+
+def test_bars_by_what_a_layout_is_held_to(runtime: Any) -> None:
+    goal = runtime.goals.Goal(
+        ram_fastest=260, ram_least=240, flash_compact=400, flash_fastest=600, instructions=1000, ram_streamed=100
+    )
+    assert goal.bars(runtime.Bars.SPEED) == (260, 600, 1000)
+    assert goal.bars(runtime.Bars.RAM) == (240, 600, 1000)
+    assert goal.bars(runtime.Bars.FLASH) == (260, 400, 1300)
+    assert goal.bars(runtime.Bars.BALANCED) == (276, 460, 1150)
+    assert goal.bars(runtime.Bars.STREAMED) == (100, None, None)
+    assert runtime.goals.Goal(ram_fastest=260, ram_least=240).bars(runtime.Bars.FLASH) == (260, None, None)
+
+
+def test_a_sheet_is_the_same_on_a_terminal_and_as_markdown(runtime: Any) -> None:
+    sheet = runtime.Sheet(
+        "Title", ("model", "runtime", "RAM", "bar"), (("a", "aot", "5", runtime.Verdict("> 4", False)),)
+    )
+    assert runtime.markdown(sheet).splitlines()[2:] == [
+        "| model | runtime | RAM | bar |", "|---|---|---:|---:|", "| a | aot | 5 | **> 4** |"
+    ]  # fmt: skip
+    assert all(text in runtime.terminal(sheet) for text in ("Title", "model", "> 4"))
+
+
+def test_each_goal_is_a_network_of_the_benchmark(runtime: Any) -> None:
+    assert set(runtime.goals.GOALS) < {network.name for network in runtime.models.NETWORKS}
+
+
+def test_pictures_have_structure_and_are_the_same_for_the_same_seed(runtime: Any) -> None:
+    one, again, other = (runtime.models.pictures(4, (20, 12, 3), np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert one.shape == (4, 20, 12, 3) and one.dtype == np.float32
+    assert 0 <= one.min() < 0.4 and 0.6 < one.max() <= 1
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+    neighbours = np.abs(np.diff(one, axis=2)).mean()
+    assert neighbours < one.std() / 2, "noise alone would have neighbours that differ as much as any two pixels"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
+def test_a_network_is_made_once_measured_and_equal(tmp_path: Path) -> None:
+    first = _run("runtime.py", "--models", str(tmp_path), "--only", "ds_cnn_49x10", "--json", "--check", "2")
+    model = (tmp_path / "ds_cnn_49x10.tflite").read_bytes()
+    again = _run("models.py", "--into", str(tmp_path), "--only", "ds_cnn_49x10")
+    assert "making" in first.stderr and "making" not in again.stderr
+    assert hashlib.sha256(model).hexdigest()[:16] in again.stdout
+    (row,) = json.loads(first.stdout)["models"]
+    assert (row["checked"], row["equal"]) == (2, 2)
+    graph = read(tmp_path / "ds_cnn_49x10.tflite")
+    weights = [tensor.nbytes for tensor in graph.tensors if tensor.constant and tensor.dtype == "int8"]
+    assert (sum(weights), macs(graph)) == (22_016, 2_656_768)
+    assert row["ram"] == row["arena"] + row["state"]
+    assert row["flash"] > sum(weights)
+    assert row["met"]["ram"] == (row["ram"] <= row["bars"]["ram"])
+
+
+def _run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
