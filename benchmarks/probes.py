@@ -19,6 +19,8 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SplitOptions,
+    TransposeOptions,
     WindowOptions,
 )
 from pipeline.graph.operators import MAX_CONCATENATED
@@ -52,6 +54,7 @@ class _Chain:
         again: bool = False,
         operand: tuple[int, ...] | None = None,
         operands: int = 1,
+        numbers: tuple[int, ...] = (),
         dtype: DType = DType.INT8,
         scale: float = 0.05,
         zero_point: int = 0,
@@ -60,6 +63,8 @@ class _Chain:
         for constant in [operand] * operands if operand is not None else []:
             data = self._rng.integers(-128, 128, constant)
             inputs.append(self.writer.tensor(constant, DType.INT8, scale=0.05, data=data))
+        if numbers:
+            inputs.append(self.writer.tensor((len(numbers),), DType.INT32, data=numbers))
         if weights is not None:
             channels = weights[axis]
             data = self._rng.integers(-127, 128, weights)
@@ -160,6 +165,28 @@ def _concatenations(calls: int) -> Graph:
     return chain.graph()
 
 
+def _splits(calls: int) -> Graph:
+    """Into as many outputs as there may be, the first of which is split again; from a tensor that is long enough."""
+    writer, parts = ModelWriter(), 2
+    size = 3 * parts**calls
+    given = last = writer.tensor((1, size), DType.INT8, scale=0.05)
+    for _ in range(calls):
+        size //= parts
+        axis = writer.tensor((), DType.INT32, data=1)
+        outputs = [writer.tensor((1, size), DType.INT8, scale=0.05) for _ in range(parts)]
+        writer.operator(OpCode.SPLIT, [axis, last], outputs, SplitOptions(1))
+        last = outputs[0]
+    return parse(writer.finish([given], [last]))
+
+
+def _transposes(calls: int) -> Graph:
+    chain = _Chain((1, 24, 24, 16))
+    for _ in range(calls):
+        _, height, width, depth = chain.shape
+        chain.add(OpCode.TRANSPOSE, (1, depth, height, width), TransposeOptions((0, 3, 1, 2)), numbers=(0, 3, 1, 2))
+    return chain.graph()
+
+
 def _means(calls: int) -> Graph:
     """Over channels; over an image MEAN goes row by row."""
     chain = _Chain((1, 24, 24, 16))
@@ -173,8 +200,10 @@ def _sums(code: OpCode) -> Callable[[int], Graph]:
         chain = _Chain((1, 24, 24, 16))
         for _ in range(calls):
             size = chain.shape[1]
-            options = MeanOptions((1, 2), keep_dims=True) if code is OpCode.MEAN else WindowOptions(
-                padding=Padding.VALID, filter=(size, size)
+            options = (
+                MeanOptions((1, 2), keep_dims=True)
+                if code is OpCode.MEAN
+                else WindowOptions(padding=Padding.VALID, filter=(size, size))
             )
             chain.add(code, (1, 1, 1, 16), options)
         return chain.graph()
@@ -226,5 +255,7 @@ PROBES: dict[str, Callable[[int], Graph]] = {
     "requantize": _edge(OpCode.QUANTIZE, DType.UINT8, DType.INT8),
     "separable_conv_2d": _separables,
     "softmax": _softmaxes,
+    "split": _splits,
+    "strided_copy": _transposes,
     "sub": _broadcasts(OpCode.SUB),
 }

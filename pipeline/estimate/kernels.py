@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipeline.estimate.model import INPUT, MemoryPlan
 from pipeline.estimate.stages import ELEMENTWISE, Needs, Stage, StageKind
-from pipeline.graph.model import DType, Graph, OpCode, Operator, without_leading_ones
+from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
 #: Arrays start at multiples of this.
 WORD = 4
@@ -15,10 +15,13 @@ WORD = 4
 
 #: The function of an operator that is not named after it.
 _FUNCTIONS = {
+    OpCode.FULLY_CONNECTED: "conv_2d",
     OpCode.PADV2: "pad",
     OpCode.RELU6: "relu",
     OpCode.LOGISTIC: "lookup",
     OpCode.HARD_SWISH: "lookup",
+    OpCode.STRIDED_SLICE: "strided_copy",
+    OpCode.TRANSPOSE: "strided_copy",
 }
 #: LOGISTIC and HARD_SWISH bring their value for each int8.
 _LOOKUP_BYTES = 256
@@ -33,8 +36,9 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
     """Name of the function that a stage calls, and of its entry in the calibration table.
 
     It is the operator's name, but QUANTIZE from integers is another function than QUANTIZE from float32, ADD of
-    operands that are repeated another than ADD of equal shapes, and sums over an image go row by row; PADV2 is PAD
-    with another value, RELU6 RELU with another bound, and LOGISTIC and HARD_SWISH are two tables.
+    operands that are repeated another than ADD of equal shapes, SUB is either of them, and sums over an image go row
+    by row; PADV2 is PAD with another value, RELU6 RELU with another bound, LOGISTIC and HARD_SWISH are two tables,
+    STRIDED_SLICE and TRANSPOSE two walks.
     """
     operator = stage.operators[0]
     source = operator.inputs[0]
@@ -44,7 +48,7 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
         return "mean_of_rows" if operator.code is OpCode.MEAN else "average_of_rows"
     if operator.code is OpCode.QUANTIZE and source is not None and graph.tensors[source].dtype is not DType.FLOAT32:
         return "requantize"
-    if operator.code is OpCode.ADD:
+    if operator.code in (OpCode.ADD, OpCode.SUB):
         shapes = {without_leading_ones(graph.tensors[index].shape) for index in operator.inputs if index is not None}
         return "add" if len(shapes) == 1 else "add_broadcast"
     return _FUNCTIONS.get(operator.code, operator.code.value.lower())
@@ -65,12 +69,27 @@ def constant_bytes(graph: Graph, operator: Operator) -> int:
         return 0
     weights = graph.tensors[index]
     channels = graph.tensors[operator.outputs[0]].shape[-1]
-    # Weights, and the bias of each channel: zeros where the model has none.
-    shared = words(weights.nbytes) + WORD * channels
-    # Multiplier and shift of each channel; a dense layer has one pair where its weights have one scale.
-    scales = channels if weights.quantization is None else len(weights.quantization.scales)
-    factors = 1 if operator.code is OpCode.FULLY_CONNECTED and scales == 1 else channels
-    return shared + WORD * factors + words(factors)
+    if operator.code is OpCode.DEPTHWISE_CONV_2D:
+        return _depthwise_bytes(graph, operator, weights, channels)
+    # A record of each channel, and its filter in fours; channels are in twos.
+    return (channels + channels % 2) * (2 * WORD + window_elements(weights))
+
+
+def window_elements(weights: Tensor) -> int:
+    """Elements of a filter [channel, (row, column,) input channel], each row filled up to whole words."""
+    rows = weights.shape[1] if len(weights.shape) == 4 else 1
+    return rows * words(weights.elements // weights.shape[0] // rows)
+
+
+def _depthwise_bytes(graph: Graph, operator: Operator, weights: Tensor, channels: int) -> int:
+    """A stream of weights and records (depthwise_conv_2d.h), in a short form where there is a kernel for it."""
+    source = operator.inputs[0]
+    if source is None or graph.tensors[source].shape[3] != channels or channels % GROUP:
+        return words(12 * channels + weights.nbytes)
+    _, height, width, _ = weights.shape
+    pairs = height // 2 * width
+    last_row = height % 2 * (1 if (height, width) == (3, 3) else width)
+    return channels * (4 * -(-pairs // 2) + 8 + last_row)
 
 
 #: Bytes in flash of a stage's steps and feeds, of a segment's end, and of where an activation's rows lie.
@@ -97,7 +116,8 @@ def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:
     """The activations that a stage finds by their rows."""
     sources = tuple(feed.tensor for feed in stage.feeds)
     if stage.kind is StageKind.WHOLE:
-        return ()
+        dense = stage.operators[0].code is OpCode.FULLY_CONNECTED
+        return (*sources, *stage.outputs) if dense else ()
     if stage.kind is StageKind.SUMS:
         return sources
     elementwise = stage.operators[0].code in ELEMENTWISE
@@ -109,22 +129,62 @@ def stage_state(count: int) -> int:
     return _CYCLES * count + words(_DONE * count)
 
 
-#: Pixels of a convolution's block.
-BLOCK = 4
-
-
 def stage_needs(graph: Graph, stage: Stage) -> Needs:
     """Scratch and sums of a stage, in bytes."""
     if stage.kind is StageKind.SUMS:
         return Needs(0, 4 * graph.tensors[stage.outputs[0]].shape[-1])
-    if stage.kind is StageKind.WHOLE:
-        return Needs(0, 0)
-    return Needs(max(_scratch(graph, operator) for operator in stage.operators), 0)
+    if len(stage.operators) > 1:  # a separable convolution: both have theirs, a block of few pixels
+        depthwise, pointwise = stage.operators
+        kernel, stride = _window_of(graph, depthwise)
+        scratch = _convolution_scratch(graph, pointwise, stage.block)
+        return Needs(scratch + depthwise_bytes(kernel, stride, stage.block), 0)
+    (operator,) = stage.operators
+    if operator.code in (OpCode.CONV_2D, OpCode.FULLY_CONNECTED):
+        return Needs(_convolution_scratch(graph, operator, stage.block), 0)
+    if operator.code is OpCode.DEPTHWISE_CONV_2D:
+        kernel, stride = _window_of(graph, operator)
+        return Needs(depthwise_bytes(kernel, stride, depthwise_pixels(kernel, stride)), 0)
+    return Needs(0, 0)
 
 
-def _scratch(graph: Graph, operator: Operator) -> int:
-    """A block of pixels' inputs in int16, of a convolution."""
-    if operator.code is not OpCode.CONV_2D or operator.inputs[1] is None:
-        return 0
-    _, rows, columns, channels = graph.tensors[operator.inputs[1]].shape
-    return 2 * BLOCK * rows * words(columns * channels)
+def _convolution_scratch(graph: Graph, operator: Operator, block: int) -> int:
+    """A block of pixels' windows in int16, of a convolution or a dense layer."""
+    weights = _weights(graph, operator)
+    vectors = graph.tensors[operator.outputs[0]].elements // weights.shape[0]
+    if operator.code is not OpCode.CONV_2D and vectors < block:
+        block = min(vectors, 2)
+    return 2 * block * window_elements(weights)
+
+
+#: A depthwise kernel takes channels in groups of as many as a word has bytes.
+GROUP = 4
+#: The most bytes that its transposed block takes, and its pixels at most and at least.
+_DEPTHWISE_BYTES = 640
+_DEPTHWISE_PIXELS = range(16, 3, -4)
+
+
+def depthwise_pixels(kernel: tuple[int, int], stride: int) -> int:
+    """Pixels of a depthwise kernel's block, for a kernel (rows, columns) and the stride along a row."""
+    fitting = (n for n in _DEPTHWISE_PIXELS if depthwise_bytes(kernel, stride, n) <= _DEPTHWISE_BYTES)
+    return next(fitting, _DEPTHWISE_PIXELS[-1])
+
+
+def depthwise_bytes(kernel: tuple[int, int], stride: int, pixels: int) -> int:
+    """Bytes of scratch of a depthwise kernel's block: a word for each two kernel rows and channel of a group."""
+    return WORD * GROUP * -(-kernel[0] // 2) * ((pixels - 1) * stride + kernel[1])
+
+
+def _window_of(graph: Graph, operator: Operator) -> tuple[tuple[int, int], int]:
+    """Kernel (rows, columns) and stride along a row."""
+    options = operator.options
+    if not isinstance(options, WindowOptions):
+        raise TypeError(f"operator {operator.index} has {type(options).__name__}")
+    shape = _weights(graph, operator).shape
+    return (shape[1], shape[2]), options.stride[1]
+
+
+def _weights(graph: Graph, operator: Operator) -> Tensor:
+    index = operator.inputs[1]
+    if index is None:
+        raise ValueError(f"operator {operator.index} has no weights")
+    return graph.tensors[index]

@@ -1,89 +1,99 @@
 """An output that is written over an input which dies: how far apart the two must begin.
 
-While the last stage of a segment writes row y of its output, of an input that was there before the segment only the
-rows from L(y) on are still needed. So the output may begin D bytes before the input, with
+While row y of an output is written, of an input that was there before the segment only the rows from L(y) on are
+still needed. So the output may begin D bytes before the input, with
 
     D = max over y of (y + 1) · output row bytes − L(y) · input row bytes
 
 and both need D + input bytes together (at least the output's) instead of the sum. A convolution without neighbours
-that reads the input itself has taken a block of pixels before it writes any of them: then D is what the output is
+that alone reads the input has taken a block of pixels before it writes any of them: then D is what the output is
 larger by.
+
+L follows from kernels, strides and pads alone, and is kept for the next network that has the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import lru_cache
 
-from pipeline.estimate.stages import Feed, Stage, StageKind
-from pipeline.estimate.storage import Store
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """``output`` may begin ``distance`` bytes before ``input``, not later; ``saved`` bytes fewer are alive."""
-
-    output: Store
-    input: Store
-    distance: int
-    saved: int
+#: A feed as (how many stages back its image is made; kernel; stride; pad), and a stage as (steps, feeds).
+Reading = tuple[int, int, int, int]
+Geometry = tuple[int, tuple[Reading, ...]]
 
 
-def overlaps(
-    segment: Sequence[Stage], stores: Sequence[Store], end: int, *, align: Callable[[int], int]
-) -> Iterator[Overlap]:
-    """The overlaps of a segment's last output with inputs that die in it; ``end`` is the stage behind it."""
-    last = segment[-1]
-    first = end - len(segment)
-    output = next((store for store in stores if store.first == end - 1), None)
-    if output is None or last.kind is not StageKind.ROWS or output.tensors[0] not in last.outputs:
-        return
-    for store in stores:
-        if store.first >= first or not first <= store.last < end or store.rows < 1:
-            continue
-        readers = [(stage, feed) for stage in segment for feed in stage.feeds if feed.tensor in store.tensors]
-        if any(feed.end(stage.steps - 1, store.rows) > store.rows or stage.kind is StageKind.WHOLE
-               for stage, feed in readers):
-            continue
-        distance = _distance(segment, store, output, readers)
-        together = max(align(distance) + align(store.nbytes), align(output.nbytes))
-        yield Overlap(output, store, align(distance), align(store.nbytes) + align(output.nbytes) - together)
-
-
-def _distance(
-    segment: Sequence[Stage], store: Store, output: Store, readers: Sequence[tuple[Stage, Feed]]
+def distance(
+    run: tuple[Geometry, ...],
+    chain: tuple[int, ...],
+    readers: tuple[tuple[int, int], ...],
+    *,
+    rows: int,
+    row_bytes: int,
+    output_row_bytes: int,
 ) -> int:
-    last = segment[-1]
-    if len(readers) == 1 and readers[0][0] is last and last.reads_ahead and last.pointwise:
-        return max(0, output.nbytes - store.nbytes)
-    needed = _needed(segment, [(stage.index, feed) for stage, feed in readers], store.rows)
-    most = max((y + 1) * output.row_bytes - low * store.row_bytes for y, low in enumerate(needed))
-    return max(0, most, output.nbytes - store.nbytes)
+    """Bytes before an input at which an output may begin, of a segment that is driven by its last stage.
+
+    Args:
+        run: The segment's stages. Images that are made further back than its first stage were there before.
+        chain: Positions of the stages that write the output: the last stage, or one that makes it and those that
+            write over it, up to the last stage.
+        readers: (position, number of its feed) of all that read the input.
+        rows: Rows of the input.
+        row_bytes: Bytes of one of them.
+        output_row_bytes: Bytes of a row of the output.
+    """
+    corners = _corners(run, chain, readers, rows)
+    return max(0, *(made * output_row_bytes - low * row_bytes for made, low in corners))
 
 
-def _needed(segment: Sequence[Stage], readers: list[tuple[int, Feed]], rows: int) -> list[int]:
-    """For each step of the last stage the first row of an input that is needed in it or later."""
-    last = segment[-1]
-    made: dict[int, list[int]] = {}  # rows that a stage has made when the last one takes a step
-    for stage in reversed(segment):
-        if stage is last:
-            made[stage.index] = list(range(last.steps))  # Its own row is being made.
-            wanted = [y + 1 for y in range(last.steps)]
-        else:
-            if stage.index not in made:
+@lru_cache(maxsize=1 << 14)
+def _corners(
+    run: tuple[Geometry, ...], chain: tuple[int, ...], readers: tuple[tuple[int, int], ...], rows: int
+) -> tuple[tuple[int, int], ...]:
+    """The points (y + 1, L(y)) that can be the largest of any a · (y + 1) − b · L(y)."""
+    needed = _needed(run, chain, readers, rows)
+    corners: list[tuple[int, int]] = []
+    for y, low in enumerate(needed):
+        point = (y + 1, low)
+        if corners and corners[-1][1] == low:
+            corners.pop()
+        while len(corners) > 1 and _turn(corners[-2], corners[-1], point) >= 0:
+            corners.pop()
+        corners.append(point)
+    return tuple(corners)
+
+
+def _turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
+    """Not negative where b is on or inside the hull of a and c."""
+    return (c[0] - a[0]) * (b[1] - a[1]) - (b[0] - a[0]) * (c[1] - a[1])
+
+
+def _needed(
+    run: Sequence[Geometry], chain: Sequence[int], readers: Sequence[tuple[int, int]], rows: int
+) -> list[int]:
+    """For each row of the output the first row of the input that is needed while it is made or later."""
+    steps = run[-1][0]
+    # The rows that each stage has made when the first of the chain makes a row: those of the chain, none of it yet.
+    made: dict[int, list[int]] = {position: list(range(steps)) for position in chain}
+    for position in range(len(run) - 1, -1, -1):
+        counts = made.get(position)
+        if counts is None:
+            continue
+        # What only the rest of the chain needs for this row may be made later.
+        wanted = [count + 1 for count in counts] if position == chain[0] else counts
+        for back, kernel, stride, pad in run[position][1]:
+            source = position - back
+            if back < 1 or source < 0 or source in chain:
                 continue
-            wanted = made[stage.index]
-        for feed in stage.feeds:
-            source = next((other for other in segment if feed.tensor in other.outputs), None)
-            if source is None:
-                continue
-            ends = [max(0, feed.end(count - 1, source.steps)) if count else 0 for count in wanted]
-            known = made.get(source.index)
-            made[source.index] = ends if known is None else list(map(max, known, ends))
-    steps = {stage.index: stage.steps for stage in segment}
-    needed = [rows] * last.steps
-    for index, feed in readers:
-        for y, count in enumerate(made.get(index, [])):
-            low = feed.first(count) if count < steps[index] else rows
-            needed[y] = min(needed[y], low)
+            most, reach = run[source][0], kernel - pad - stride
+            ends = [max(0, min(most, count * stride + reach)) if count else 0 for count in wanted]
+            known = made.get(source)
+            made[source] = ends if known is None else list(map(max, known, ends))
+    needed = [rows] * steps
+    for position, number in readers:
+        all_steps, feeds = run[position]
+        _, _, stride, pad = feeds[number]
+        for y, count in enumerate(made.get(position, [])):
+            if count < all_steps:
+                needed[y] = min(needed[y], max(0, count * stride - pad))
     return needed

@@ -3,24 +3,34 @@
 Stages come from the operators (stages.py), Stores from what they read and write (storage.py), cuts from both
 (segments.py), offsets from the cuts (placing.py). Everything follows from shapes, nothing from weights, so that a
 genotype's plan is its .tflite's.
+
+Not every set of cuts can be laid out in as many bytes as are alive at its peak. So the cuts with the fewest
+instructions are tried first; where they don't fit, cuts and offsets are searched together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
-from pipeline.estimate.placing import Buffer, place
-from pipeline.estimate.segments import Cut, Cutter
-from pipeline.estimate.stages import Needs, Stage, roots, stages
+from pipeline.estimate.placing import Layout, Step, lay_out
+from pipeline.estimate.segments import IMPOSSIBLE, Cut, Cutter, Way
+from pipeline.estimate.stages import Stage, roots, stages
 from pipeline.estimate.storage import Store, stores
 from pipeline.estimate.streaming import demand_streamable, not_streamable
 from pipeline.graph.model import Graph
 
-#: ``balanced`` may take this many times the least peak.
+#: ``balanced`` may take this many times the least arena.
 BALANCED = 1.15
+#: Smaller blocks are of use to a stage whose scratch is more than this share of the least peak ...
+_SCRATCH_SHARE = 0.1
+#: ... and to a model whose least peak falls below this share of what it was.
+_WORTH = 0.97
+#: How many layouts are carried on: at first, and where the first one does not fit.
+_QUICK, _CAREFUL, _THOROUGH = 3, 4, 24
 
 
 def align(size: int) -> int:
@@ -35,40 +45,20 @@ def plan(
 
     Args:
         graph: Read from a .tflite, or a skeleton.
-        prefer: ``ram`` and ``flash`` take the least peak, ``speed`` the fewest instructions within ``limit``,
-            ``balanced`` the fewest within 1.15 times the least peak.
-        limit: Bytes that the arena may have; None: any number. It only binds ``speed`` and ``balanced``.
+        prefer: ``ram`` and ``flash`` take the smallest arena that is found, ``speed`` the fewest instructions within
+            ``limit``, ``balanced`` the fewest within 1.15 times the smallest arena.
+        limit: Bytes that the arena may have; None: any number. It only binds ``speed`` and ``balanced``, and them only
+            where there is such an arena.
         streamed_input: The input is not kept in whole: its rows come as they are needed.
 
     Raises:
         UsageError: ``unsupported-tensor`` for an activation that is read before it is written;
             ``input-not-streamable`` for a model that needs its input in whole.
     """
-    made = stages(graph)
-    kept = stores(graph, made)
-    if streamed_input:
-        demand_streamable(graph, made, kept)
-    cutter = Cutter(
-        made,
-        kept,
-        lambda stage: stage_needs(graph, stage),
-        lambda stage, flat: instructions(graph, stage, flat=flat),
-        align=align,
-        streamed_input=streamed_input,
-    )
-    least = cutter.least_peak()
-    allowed = {
-        Prefer.RAM: least,
-        Prefer.FLASH: least,
-        Prefer.BALANCED: int(least * BALANCED),
-        Prefer.SPEED: max(least, limit) if limit is not None else 1 << 40,
-    }[prefer]
-    if limit is not None:
-        allowed = max(least, min(allowed, limit))
-    found = _placed(graph, made, kept, cutter.fewest_instructions(allowed), least)
-    if streamed_input and not found.streams(graph.input.index):
+    planner = _Planner(graph, streamed_input, bounded=prefer is not Prefer.SPEED)
+    if planner.least >= IMPOSSIBLE:
         raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
-    return found
+    return planner.plan(prefer, limit)
 
 
 def spread(graph: Graph) -> MemoryPlan:
@@ -89,70 +79,210 @@ def spread(graph: Graph) -> MemoryPlan:
     return MemoryPlan(offset, tuple(placements), tuple(segments), 0, offset)
 
 
-def _placed(
-    graph: Graph, made: Sequence[Stage], kept: Sequence[Store], chosen: Sequence[tuple[Cut, int]], least: int
-) -> MemoryPlan:
-    cuts, peaks = [cut for cut, _ in chosen], [peak for _, peak in chosen]
-    segment_of = {position: number for number, cut in enumerate(cuts) for position in range(cut.first, cut.end)}
-    segment_of[-1] = 0
-    segment_of[len(made)] = len(cuts) - 1
-    ring_of = {store.tensors: cut for cut in cuts for store in cut.rings}
-    buffers, distances = [], {}
-    keys = {store.tensors: number for number, store in enumerate(kept)}
-    for store in kept:
-        size = store.ring_bytes if store.tensors in ring_of else store.nbytes
-        buffers.append(
-            Buffer(keys[store.tensors], align(size), segment_of[store.first], segment_of[max(store.last, store.first)])
+class _Planner:
+    def __init__(self, graph: Graph, streamed_input: bool, *, bounded: bool) -> None:
+        self.graph = graph
+        self.stages = stages(graph)
+        self.roots = roots(graph)
+        self.stores = stores(graph, self.stages)
+        if streamed_input:
+            demand_streamable(graph, self.stages, self.stores)
+        self.keys = {id(store): number for number, store in enumerate(self.stores)}
+        self.scratch_key, self.sums_key = len(self.stores), len(self.stores) + 1
+        needs = [stage_needs(graph, stage) for stage in self.stages]
+        self.sums = [need.sums for need in needs]
+        ways = [[self.way(stage, need.scratch)] for stage, need in zip(self.stages, needs, strict=True)]
+        self.cutter = Cutter(
+            self.stages,
+            self.stores,
+            self.sums,
+            ways,
+            align=align,
+            streamed_input=streamed_input,
+            useful=(lambda peak: int(peak * BALANCED)) if bounded else (lambda _: 1 << 60),
         )
-    scratch_keys, sums_keys = {}, {}
-    for number, cut in enumerate(cuts):
-        scratch, sums = _needs_of(graph, made, cut)
-        for size, found in ((scratch, scratch_keys), (sums, sums_keys)):
+        self.least, cuts = self.cutter.least_peak()
+        self.taken: list[_Taken] = []
+        self.shrink(ways, cuts)
+
+    def way(self, stage: Stage, scratch: int) -> Way:
+        rows = instructions(self.graph, stage, flat=False)
+        flat = instructions(self.graph, stage, flat=True) if stage.pointwise else rows
+        return Way(stage.block, scratch, rows, flat)
+
+    def shrink(self, ways: Sequence[Sequence[Way]], cuts: Sequence[Cut]) -> None:
+        """Allow smaller blocks, where that makes the least peak, which is that of ``cuts``, noticeably smaller."""
+        most = int(self.least * _SCRATCH_SHARE)
+        highest = max(cuts, key=self.cutter.lowest)
+        if highest.scratch <= most:
+            return
+        smaller = []
+        for stage, (usual,) in zip(self.stages, ways, strict=True):
+            found = [usual]
+            while found[-1].block > 1 and found[-1].scratch > most:
+                other = replace(stage, block=found[-1].block // 2)
+                found.append(self.way(other, stage_needs(self.graph, other).scratch))
+            smaller.append(found)
+        self.cutter.allow(smaller)
+        least, _ = self.cutter.least_peak()
+        if least <= self.least * _WORTH:
+            self.least = least
+        else:
+            self.cutter.allow(ways)
+
+    def plan(self, prefer: Prefer, limit: int | None) -> MemoryPlan:
+        if not self.stages:
+            return MemoryPlan(0, (), (), 0, 0)
+        if prefer in (Prefer.RAM, Prefer.FLASH):
+            return self.finished(self.smallest())
+        allowed = int(self.least * BALANCED) if prefer is Prefer.BALANCED else 1 << 40
+        if limit is not None:
+            allowed = min(allowed, limit)
+        layout = self.within(max(allowed, self.least))
+        if layout is None:
+            layout = self.smallest()
+            if prefer is Prefer.BALANCED and limit is None:
+                layout = self.within(int(layout.arena * BALANCED)) or layout
+        return self.finished(layout)
+
+    def within(self, limit: int) -> Layout | None:
+        """The layout with the fewest instructions that is found within a limit."""
+        chosen = self.cutter.fewest_instructions(limit)
+        found = [self.cutter.within(cut, limit) for cut in chosen]
+        peak = max(way[1] for way in found if way is not None)
+        steps = self.by_first([self.step(cut, limit, sparing=True) for cut in chosen])
+        layout = self.lay_out(steps, peak, _QUICK)
+        if layout is not None:
+            return layout
+        steps = self.by_first([self.step(cut, limit) for cut in chosen])
+        mosts = sorted({min(align(peak * percent // 100), limit) for percent in (100, 104, 108, 150, 400)})
+        for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
+            layout = self.lay_out(steps, most, width)
+            if layout is not None:
+                return layout
+        return self.together(limit, _CAREFUL)
+
+    def together(self, limit: int, width: int) -> Layout | None:
+        """Cuts and offsets searched together."""
+        steps = [[self.step(cut, limit) for cut in cuts] for cuts in self.cutter.cuts(limit)]
+        return self.lay_out(steps, limit, width)
+
+    def smallest(self) -> Layout:
+        """The smallest arena that is found."""
+        layout = self.within(self.least) or self.together(self.least, _THOROUGH)
+        low, step = self.least, max(ALIGNMENT, align(self.least // 100))
+        while layout is None:
+            low += step
+            step *= 2
+            layout = self.within(low)
+        low -= step // 2
+        while layout.arena - low > max(ALIGNMENT, self.least // 500):
+            middle = align((low + layout.arena) // 2)
+            other = self.together(middle, _CAREFUL)
+            if other is None:
+                low = middle
+            else:
+                layout = other
+        return layout
+
+    def by_first(self, steps: Sequence[Step]) -> list[list[Step]]:
+        found: list[list[Step]] = [[] for _ in self.stages]
+        for step in steps:
+            found[step.first].append(step)
+        return found
+
+    def lay_out(self, steps: list[list[Step]], limit: int, width: int) -> Layout | None:
+        limit -= limit % ALIGNMENT
+        given = [(self.keys[id(store)], align(store.nbytes)) for store in self.stores if store.first < 0]
+        stream = self.keys[id(self.cutter.stream)] if self.cutter.stream is not None else -1
+        found = []
+        for rings in (True, False):
+            first = [step for step in steps[0] if any(key == stream for key, _ in step.local) is rings]
+            there = [item for item in given if not (rings and item[0] == stream)]
+            if first:
+                found.append(lay_out([first, *steps[1:]], there, limit, width=width))
+        layouts = [layout for layout in found if layout is not None]
+        return min(layouts, key=lambda layout: sum(laid.step.cost for laid in layout.laid), default=None)
+
+    def step(self, cut: Cut, limit: int, *, sparing: bool = False) -> Step:
+        """A cut as a Step; ``sparing``: with an overlap only where it is needed."""
+        found = self.cutter.within(cut, limit)
+        if found is None:
+            raise ValueError(f"stages {cut.first} to {cut.end} need more than {limit} bytes")
+        cost, peak, needed = found
+        overlap = self.cutter.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
+        kept: list[Store] = []
+        local: list[tuple[int, int]] = []
+        dying = {self.keys[id(store)] for store in self.cutter.standing(cut) if store.last < cut.end}
+        for made in self.cutter.made[cut.first : cut.end]:
+            kept += [store for store in made if store.last >= cut.end]
+        for store in self.cutter.rings(cut):
+            local.append((self.keys[id(store)], align(store.ring_bytes)))
+        for store in self.cutter.made[cut.end - 1]:
+            if store.last < cut.end:
+                local.append((self.keys[id(store)], align(store.nbytes)))
+        taken = _Taken(cut, self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0))))
+        self.taken.append(taken)
+        for key, size in ((self.scratch_key, taken.scratch), (self.sums_key, sum(self.sums[cut.first : cut.end]))):
             if size:
-                found[number] = len(kept) + 2 * number + (found is sums_keys)
-                buffers.append(Buffer(found[number], align(size), number, number))
-        if peaks[number] < cut.peak and cut.overlap is not None:
-            distances[keys[cut.overlap.output.tensors], keys[cut.overlap.input.tensors]] = cut.overlap.distance
-    highest = max(range(len(cuts)), key=peaks.__getitem__)
-    arena, offsets = place(buffers, distances, peaks[highest])
-    placements = []
-    root_of = roots(graph)
-    for store in kept:
-        ring = store.ring if store.tensors in ring_of else None
-        size = store.ring_bytes if ring is not None else store.nbytes
-        names = [name for name, root in root_of.items() if root in store.tensors]
-        placements += [
-            Placement(
-                name,
-                offsets[keys[store.tensors]],
-                size,
-                segment_of[store.first],
-                segment_of[max(store.last, store.first)],
-                alias_of=None if name == store.tensors[0] else store.tensors[0],
-                ring=ring,
-            )
-            for name in names
-        ]
-    segments = []
-    for number, cut in enumerate(cuts):
-        scratch, sums = _needs_of(graph, made, cut)
-        segments.append(
-            Segment(
-                tuple(made[cut.first : cut.end]),
-                cut.flat,
-                offsets.get(scratch_keys.get(number, -1), 0),
-                scratch,
-                offsets.get(sums_keys.get(number, -1), 0),
-                sums,
-                peaks[number],
-            )
+                local.append((key, align(size)))
+        first = overlap.output if overlap is not None else None
+        kept.sort(key=lambda store: (store is not first, -store.nbytes))
+        local.sort(key=lambda item: -item[1])
+        return Step(
+            cut.first,
+            cut.end,
+            cost,
+            tuple((self.keys[id(store)], align(store.nbytes)) for store in kept),
+            tuple(local),
+            frozenset(dying),
+            (self.keys[id(overlap.input)], overlap.distance) if overlap is not None else None,
+            len(self.taken) - 1,
         )
-    peak_operator = made[cuts[highest].first].operators[0].index if made else 0
-    return MemoryPlan(
-        arena, tuple(sorted(placements, key=lambda placement: placement.tensor)), tuple(segments), peak_operator, least
-    )
+
+    def finished(self, layout: Layout) -> MemoryPlan:
+        """The plan of a layout."""
+        segment_of = {-1: 0, len(self.stages): len(layout.laid) - 1}
+        offsets = dict(layout.given)
+        rings = set()
+        segments = []
+        for number, laid in enumerate(layout.laid):
+            taken = self.taken[laid.step.number]
+            cut = taken.cut
+            segment_of.update(dict.fromkeys(range(cut.first, cut.end), number))
+            offsets.update(laid.offsets)
+            rings.update(id(store) for store in self.cutter.rings(cut))
+            ran = tuple(
+                stage if stage.block == way.block else replace(stage, block=way.block)
+                for stage, way in zip(self.stages[cut.first : cut.end], taken.ways, strict=True)
+            )
+            scratch, sums = laid.offsets.get(self.scratch_key, 0), laid.offsets.get(self.sums_key, 0)
+            sums_bytes = sum(self.sums[cut.first : cut.end])
+            segments.append(Segment(ran, cut.flat, scratch, taken.scratch, sums, sums_bytes, laid.alive))
+        named: dict[int, list[int]] = {}
+        for name, root in self.roots.items():
+            named.setdefault(root, []).append(name)
+        placements = []
+        for number, store in enumerate(self.stores):
+            ring = store.ring if id(store) in rings else None
+            size = store.nbytes if ring is None else store.ring_bytes
+            first, last = segment_of[store.first], segment_of[store.last]
+            for name in (name for tensor in store.tensors for name in named[tensor]):
+                alias = None if name == store.tensors[0] else store.tensors[0]
+                placements.append(Placement(name, offsets[number], size, first, last, alias, ring))
+        placements.sort(key=lambda placement: placement.tensor)
+        highest = max(segments, key=lambda segment: segment.peak)
+        operator = highest.stages[0].operators[0].index
+        return MemoryPlan(layout.arena, tuple(placements), tuple(segments), operator, self.least)
 
 
-def _needs_of(graph: Graph, made: Sequence[Stage], cut: Cut) -> tuple[int, int]:
-    found: list[Needs] = [stage_needs(graph, stage) for stage in made[cut.first : cut.end]]
-    return max(needs.scratch for needs in found), sum(needs.sums for needs in found)
+@dataclass(frozen=True)
+class _Taken:
+    """A cut and how its stages run."""
+
+    cut: Cut
+    ways: list[Way]
+
+    @property
+    def scratch(self) -> int:
+        return max(way.scratch for way in self.ways)

@@ -33,6 +33,10 @@ from pipeline.graph.model import (
 from pipeline.graph.windows import window
 
 
+#: Pixels of a convolution's block, unless it is made smaller.
+BLOCK = 4
+
+
 class StageKind(StrEnum):
     """How a stage runs."""
 
@@ -72,6 +76,7 @@ class Stage:
         overwrites: The input whose bytes its output takes, None where it needs its own.
         pointwise: A ROWS stage whose pixels need no neighbours: it can take a whole image for one long row.
         reads_ahead: A pixel's input has been read before its output is written.
+        block: Pixels that a convolution makes at a time: 4, or 2 or 1 where scratch must be small.
     """
 
     index: int
@@ -83,6 +88,7 @@ class Stage:
     overwrites: int | None = None
     pointwise: bool = False
     reads_ahead: bool = False
+    block: int = BLOCK
 
     @property
     def name(self) -> str:
@@ -298,17 +304,13 @@ class _Stages:
         """Whether only one operator reads a root, under any of its names, and the model does not give it out."""
         names = [tensor for tensor, found in self.roots.items() if found == root]
         readers = {
-            operator.index
-            for name in names
-            for operator in self.readers.get(name, [])
-            if operator.code not in ALIASES
+            operator.index for name in names for operator in self.readers.get(name, []) if operator.code not in ALIASES
         }
         return readers == {reader.index} and not self.kept.intersection(names)
 
     def sources(self, operator: Operator) -> Iterator[int]:
-        for index in dict.fromkeys(operator.inputs):
-            if index is not None and not self.tensors[index].constant:
-                yield self.roots[index]
+        inputs = (index for index in operator.inputs if index is not None and not self.tensors[index].constant)
+        yield from dict.fromkeys(self.roots[index] for index in inputs)
 
     @staticmethod
     def is_image(tensor: Tensor) -> bool:

@@ -14,6 +14,9 @@ from functools import lru_cache
 from pipeline.estimate.stages import Feed, Stage, StageKind, image_rows, roots
 from pipeline.graph.model import Graph
 
+#: What the fields of the firmware's schedule hold: steps of a stage, a feed's stride, the rows that step 0 needs.
+MOST_STEPS, MOST_STRIDE, MOST_AHEAD = 65_535, 254, 32_767
+
 
 @dataclass(frozen=True)
 class Store:
@@ -24,9 +27,11 @@ class Store:
         nbytes: Bytes of the whole.
         rows: Its rows; ``row_bytes`` bytes each.
         first: The stage that writes it, −1 for the model's input.
-        last: The last stage that reads it; the number of stages for the model's output.
-        ring: Rows that a ring must hold, 0 where it cannot be one: its readers see other rows than its writer.
+        last: The last stage that reads it, or that it is there for; the number of stages for the model's output.
+        ring: Rows that a ring must hold, 0 where it cannot be one.
         joined: The stage at which all that is made from it has come together: a ring needs it in the same segment.
+        uniform: Under all its names it has the same rows, so that what is known of rows holds for each of them.
+        streams: It may be read in the segment that makes it: uniform, and within the firmware's fields.
     """
 
     tensors: tuple[int, ...]
@@ -36,6 +41,8 @@ class Store:
     last: int
     ring: int
     joined: int
+    uniform: bool
+    streams: bool
 
     @property
     def row_bytes(self) -> int:
@@ -70,13 +77,25 @@ def stores(graph: Graph, stages: Sequence[Stage]) -> tuple[Store, ...]:
             chain.append(over[chain[-1]])
         reading = [stage for tensor in chain for stage in readers.get(tensor, [])]
         first = writer.get(root, -1)
-        last = len(stages) if kept.intersection(chain) else max((stage.index for stage in reading), default=first)
+        last = max((stage.index for stage in reading), default=max(first, 0))
+        if kept.intersection(chain):
+            last = len(stages)
         rows = image_rows(graph.tensors[root])
+        uniform = not mixed.intersection(chain)
+        feeds = [feed for stage in reading for feed in stage.feeds if feed.tensor in chain]
+        streams = uniform and rows <= MOST_STEPS and all(map(_fits, feeds))
         ring, joined = 0, last
-        if not mixed.intersection(chain) and last < len(stages) and first >= -1 and reading:
+        if streams and last < len(stages) and reading:
             ring, joined = _ring(stages, tuple(chain), readers, rows)
-        made.append(Store(tuple(chain), graph.tensors[root].nbytes, rows, first, last, ring, joined))
+        made.append(
+            Store(tuple(chain), graph.tensors[root].nbytes, rows, first, last, ring, joined, uniform, streams)
+        )
     return tuple(sorted(made, key=lambda store: store.first))
+
+
+def _fits(feed: Feed) -> bool:
+    """Whether the schedule's fields (firmware_templates/runtime/aot/pipeline.h) hold a feed."""
+    return feed.stride <= MOST_STRIDE and -MOST_AHEAD <= feed.kernel - feed.pad <= MOST_AHEAD
 
 
 def _ring(

@@ -43,15 +43,19 @@ def quantize_multiplier(factor: float) -> tuple[int, int]:
 def activation_range(activation: Activation, scale: float, zero_point: int) -> tuple[int, int]:
     """The int8 values between which a fused activation holds the output.
 
-    6 / scale is a float division. Source: CalculateActivationRangeQuantized.
+    The divisions by the scale are float ones. Source: CalculateActivationRangeQuantized.
     """
+
+    def steps(bound: float) -> int:
+        quotient = min(float(np.float32(bound) / np.float32(scale)), 2.0**31)
+        return round_half_away(quotient)
+
     if activation is Activation.NONE:
         return INT8_MIN, INT8_MAX
+    if activation is Activation.RELU_N1_TO_1:
+        return max(INT8_MIN, zero_point - steps(1.0)), min(INT8_MAX, zero_point + steps(1.0))
     low = max(INT8_MIN, zero_point)
-    if activation is Activation.RELU:
-        return low, INT8_MAX
-    six = float(np.float32(6.0) / np.float32(scale))
-    return low, min(INT8_MAX, zero_point + round_half_away(six) if six < 2**31 else INT8_MAX)
+    return low, INT8_MAX if activation is Activation.RELU else min(INT8_MAX, zero_point + steps(6.0))
 
 
 def padding_before(size: int, kernel: int, stride: int, output: int) -> int:

@@ -24,6 +24,9 @@ MAX_POOL_2D          28    none
 MEAN                 20    none
 PAD, PADV2           26    none
 CONCATENATION        8     widths (4 B an input), constant operands (1 B an element)
+SPLIT                8     none
+STRIDED_SLICE        28    none
+TRANSPOSE            28    none
 RESHAPE, SQUEEZE     4, 0  none; no parameters and no call where the plan shares the bytes
 RELU, RELU6          16    none
 LOGISTIC, HARD_SWISH 8     a value for each int8 (256 B)
@@ -60,7 +63,9 @@ from pipeline.graph.model import DType, Graph, Tensor
 #: Headers of firmware_templates/runtime/aot that kernels share.
 SHARED_HEADERS = (
     "block_armv7em.h",
+    "block_portable.h",
     "broadcast.h",
+    "depthwise_3x3.h",
     "fixed_point.h",
     "pipeline.h",
     "requantize.h",
@@ -238,13 +243,14 @@ def _stage_context(
         arguments = [_argument(layout, index, call.input_type, pool, constants=layout.tensors) for index in call.inputs]
         if call.gathered:
             arguments = [CText("{" + ", ".join(arguments) + "}")]
-        arguments.append(_argument(layout, output, call.output_type, pool))
+        outputs = [_argument(layout, index, call.output_type, pool) for index in call.scattered or (output,)]
+        arguments += [CText("{" + ", ".join(outputs) + "}")] if call.scattered else outputs
     return {
         "code": stage.name,
         "comment": layout.tensors[output].name,
         "params": params,
         "function": CText(call.function),
-        "arguments": CText(", ".join([*(part["name"] for part in params), *arguments])),
+        "arguments": CText(", ".join([*(str(part["name"]) for part in params), *arguments])),
         "schedule": _schedule(stage, segment, layout.streamed),
     }
 

@@ -52,6 +52,10 @@ _OPTIONS: dict[int, tuple[type[Any], tuple[str, ...]]] = {
     schema.BuiltinOptions.SubOptions: (schema.SubOptions, ("FusedActivationFunction",)),
     schema.BuiltinOptions.MulOptions: (schema.MulOptions, ("FusedActivationFunction",)),
     schema.BuiltinOptions.ConcatenationOptions: (schema.ConcatenationOptions, ("Axis", "FusedActivationFunction")),
+    schema.BuiltinOptions.StridedSliceOptions: (
+        schema.StridedSliceOptions,
+        ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask", "Offset"),
+    ),
     schema.BuiltinOptions.ReducerOptions: (schema.ReducerOptions, ("KeepDims",)),
     schema.BuiltinOptions.SoftmaxOptions: (schema.SoftmaxOptions, ("Beta",)),
 }

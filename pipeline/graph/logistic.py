@@ -1,7 +1,8 @@
 """LOGISTIC as TensorFlow Lite Micro computes it, in integers: the value for each int8 input, from −128 on.
 
-LiteRT makes such a table too, of the exponential function in float. The two are equal where an input's step is at most
-1; TFLM takes what lies beyond a radius for saturated, and of larger steps that is too much, in the end zero itself.
+LiteRT makes such a table too, of the exponential function in float. The two are one apart near half a step, as at 2^-7;
+and TFLM takes what lies beyond a radius for saturated: where an input's step is above 1 that is too much, in the end
+zero itself.
 
 Qm.n below: m integer bits, n fraction bits, m + n = 31, sign beside them.
 
@@ -16,8 +17,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-#: Up to this scale of the input LiteRT and TFLM agree.
-LARGEST_COMMON_SCALE = 1.0
 _INTEGER_BITS = 4
 _FRACTION_BITS = 31 - _INTEGER_BITS
 _ONE = (1 << 31) - 1  # of Q0.31

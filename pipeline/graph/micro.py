@@ -4,8 +4,8 @@ The two differ in two operators:
 
 - FULLY_CONNECTED: LiteRT rescales its sums in double precision, TFLM in integers, as both do for convolutions; they are
   one apart near half a step. A dense layer is a 1×1 convolution of an image of one pixel; so LiteRT gets it as one.
-- LOGISTIC of an input with a scale above 1: TFLM takes too much for saturated. LiteRT gets TFLM's values as a table
-  that its GATHER reads.
+- LOGISTIC: LiteRT's table is made in float, TFLM computes in integers (:mod:`pipeline.graph.logistic`). LiteRT gets
+  TFLM's values as a table that its GATHER reads.
 
 Tests compare the two byte by byte.
 
@@ -23,7 +23,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from pipeline.graph.flatfile import decode
-from pipeline.graph.logistic import LARGEST_COMMON_SCALE, logistic_table
+from pipeline.graph.logistic import logistic_table
 from pipeline.graph.repack import self_contained
 from pipeline.graph.writer import buffer, pack
 
@@ -62,14 +62,11 @@ class _Rewriter:
             code = max(named.builtinCode, named.deprecatedBuiltinCode)
             if code == _CODE.FULLY_CONNECTED:
                 operators += self._convolution(operator)
-            elif code == _CODE.LOGISTIC and self._scale(operator) > LARGEST_COMMON_SCALE:
+            elif code == _CODE.LOGISTIC:
                 operators += self._table(operator)
             else:
                 operators.append(operator)
         self._graph.operators = operators
-
-    def _scale(self, operator: Any) -> float:
-        return float(self._graph.tensors[operator.inputs[0]].quantization.scale[0])
 
     def _table(self, logistic: Any) -> list[Any]:
         (x,), (output,) = logistic.inputs, logistic.outputs

@@ -66,6 +66,9 @@ class OpCode(StrEnum):
     PAD = "PAD"
     PADV2 = "PADV2"
     CONCATENATION = "CONCATENATION"
+    SPLIT = "SPLIT"
+    STRIDED_SLICE = "STRIDED_SLICE"
+    TRANSPOSE = "TRANSPOSE"
     RESHAPE = "RESHAPE"
     SQUEEZE = "SQUEEZE"
     RELU = "RELU"
@@ -87,6 +90,7 @@ class Activation(StrEnum):
     NONE = "none"
     RELU = "relu"
     RELU6 = "relu6"
+    RELU_N1_TO_1 = "relu_n1_to_1"
 
 
 class Padding(StrEnum):
@@ -193,6 +197,37 @@ class ConcatenationOptions:
 
 
 @dataclass(frozen=True)
+class SplitOptions:
+    """Options of SPLIT: the dimension whose equal shares its outputs are, not negative; from its constant input."""
+
+    axis: int
+
+
+@dataclass(frozen=True)
+class StridedSliceOptions:
+    """Options of STRIDED_SLICE, from its constant inputs: one number for each dimension of the input.
+
+    ``starts`` are the first element's places, not negative, ``strides`` the ways to the next, negative ones too, and
+    ``sizes`` how many are taken. The masks are the file's: a bit for each dimension whose begin or end is not given,
+    or that the output does not have.
+    """
+
+    starts: tuple[int, ...]
+    strides: tuple[int, ...]
+    sizes: tuple[int, ...]
+    begin_mask: int = 0
+    end_mask: int = 0
+    shrink_mask: int = 0
+
+
+@dataclass(frozen=True)
+class TransposeOptions:
+    """Options of TRANSPOSE, from its constant input: dimension i of the output is the input's ``permutation[i]``."""
+
+    permutation: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class SqueezeOptions:
     """Options of SQUEEZE: the dimensions that it drops, normalised to rising non-negative numbers."""
 
@@ -217,6 +252,9 @@ Options = (
     | MeanOptions
     | PadOptions
     | ConcatenationOptions
+    | SplitOptions
+    | StridedSliceOptions
+    | TransposeOptions
     | SqueezeOptions
     | SoftmaxOptions
     | NoOptions

@@ -4,8 +4,8 @@ A model that passes here has a defined result, and LiteRT runs it too: shapes ag
 are ones that the kernels know, and no scale is such that LiteRT's own preparation would stop the process.
 
 Source: tensorflow/lite/kernels (conv.cc, depthwise_conv.cc, fully_connected.cc, add.cc, sub.cc, mul.cc, pooling.cc,
-reduce.cc, pad.cc, concatenation.cc, reshape.cc, squeeze.cc, activations.cc, quantize.cc, dequantize.cc), functions
-Prepare.
+reduce.cc, pad.cc, concatenation.cc, split.cc, strided_slice.cc, transpose.cc, reshape.cc, squeeze.cc, activations.cc,
+quantize.cc, dequantize.cc), functions Prepare.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SplitOptions,
     SqueezeOptions,
+    StridedSliceOptions,
     Tensor,
+    TransposeOptions,
     WindowOptions,
     broadcast_shape,
 )
@@ -51,8 +54,10 @@ _ADD_SHIFT = 20
 _SOFTMAX_BITS = 31 - 5
 #: HARD_SWISH multiplies by 1/128 of the input's scale over the output's, which must be below one.
 _HARD_SWISH_FRACTION = 128
-#: The stack that CONCATENATION's call takes grows with its inputs; it is calibrated for this many.
+#: The stack that CONCATENATION's call takes grows with its inputs, SPLIT's with its outputs; they are calibrated for
+#: this many.
 MAX_CONCATENATED = 8
+MAX_SPLIT = 8
 #: A rescaling that a 31-bit multiplier and a shift can say is below this.
 _LARGEST_FACTOR = 2.0**30
 
@@ -114,13 +119,18 @@ class _Given:
             )
         return tensor
 
+    def numbers(self, position: int) -> tuple[int, ...]:
+        """The whole numbers of the constant vector at an input position."""
+        tensor = self.constant(position, DType.INT32, 1)
+        return () if tensor.data is None else tuple(int(value) for value in tensor.data)
+
     @property
     def output(self) -> Tensor:
         return self.tensors[self.raw.outputs[0]]
 
-    def counts(self, least: int, most: int) -> None:
-        """Check the number of inputs, and that there is one output."""
-        if not least <= len(self.raw.inputs) <= most or len(self.raw.outputs) != 1:
+    def counts(self, least: int, most: int, *, outputs: int = 1) -> None:
+        """Check the number of inputs, and that of outputs."""
+        if not least <= len(self.raw.inputs) <= most or not 1 <= len(self.raw.outputs) <= outputs:
             self.refuse(f"{len(self.raw.inputs)} inputs and {len(self.raw.outputs)} outputs")
 
     def shape(self, expected: Sequence[int]) -> None:
@@ -376,6 +386,70 @@ def _concatenation(given: _Given) -> Options:
     return ConcatenationOptions(axis)
 
 
+def _split(given: _Given) -> Options:
+    given.counts(2, 2, outputs=MAX_SPLIT)
+    source, parts = given.activation(1), len(given.raw.outputs)
+    stated = given.input(0)
+    stated = given.constant(0, DType.INT32, len(stated.shape) if stated is not None else 0)
+    axis = 0 if stated.data is None or stated.elements != 1 else int(stated.data.reshape(-1)[0])
+    rank = len(source.shape)
+    if stated.elements != 1 or not -rank <= axis < rank or source.shape[axis] % parts:
+        given.refuse(f"{parts} parts of shape {source.shape} along axis {axis}", stated, id="not-a-tflite")
+    axis %= rank
+    shape = (*source.shape[:axis], source.shape[axis] // parts, *source.shape[axis + 1 :])
+    for index in given.raw.outputs:
+        made = given.tensors[index]
+        if made.shape != shape:
+            given.refuse(f"its shape is {made.shape}; {shape} follows from its input", made, id="not-a-tflite")
+        if made.quantization != source.quantization:
+            given.refuse("its quantization differs from its input's", made, id="unsupported-tensor")
+    return SplitOptions(axis)
+
+
+def _strided_slice(given: _Given) -> Options:
+    given.counts(4, 4)
+    source = given.activation()
+    begins, ends, strides = (given.numbers(position) for position in (1, 2, 3))
+    if not len(begins) == len(ends) == len(strides) == len(source.shape) or 0 in strides:
+        given.refuse(f"begin {begins}, end {ends}, strides {strides} of shape {source.shape}")
+    masks = {name: given.number(f"{name}Mask", 0) for name in ("Begin", "End", "ShrinkAxis", "Ellipsis", "NewAxis")}
+    if masks["Ellipsis"] or masks["NewAxis"] or given.number("Offset", 0):
+        given.refuse("an ellipsis, a new axis or an end that counts from the begin is not supported")
+    dropped = [bool(masks["ShrinkAxis"] >> axis & 1) for axis in range(len(begins))]
+    taken = []
+    for axis, (size, begin, end, stride) in enumerate(zip(source.shape, begins, ends, strides, strict=True)):
+        # Python's slices clamp begin and end as LiteRT does; an axis that is dropped has one element, at its begin.
+        first = None if masks["Begin"] >> axis & 1 else begin
+        last = None if masks["End"] >> axis & 1 else end
+        if dropped[axis]:
+            if not -size <= begin < size or stride != 1 or first is None:
+                given.refuse(f"element {begin} of axis {axis} of shape {source.shape}, stride {stride}")
+            first, last = begin % size, begin % size + 1
+        taken.append(range(size)[first:last:stride])
+    if not all(taken):
+        given.refuse(f"nothing of shape {source.shape} from {begins} to {ends} by {strides}")
+    given.shape([len(places) for places, drop in zip(taken, dropped, strict=True) if not drop])
+    given.same_quantization(source)
+    return StridedSliceOptions(
+        tuple(places[0] for places in taken),
+        strides,
+        tuple(len(places) for places in taken),
+        masks["Begin"],
+        masks["End"],
+        masks["ShrinkAxis"],
+    )
+
+
+def _transpose(given: _Given) -> Options:
+    given.counts(2, 2)
+    source, permutation = given.activation(), given.numbers(1)
+    if sorted(permutation) != list(range(len(source.shape))):
+        given.refuse(f"permutation {permutation} of shape {source.shape}", id="not-a-tflite")
+    given.shape([source.shape[axis] for axis in permutation])
+    given.same_quantization(source)
+    return TransposeOptions(permutation)
+
+
 def _squeeze(given: _Given) -> Options:
     given.counts(1, 1)
     shape, named = given.activation().shape, given.raw.squeezed
@@ -483,6 +557,9 @@ _RULES: dict[OpCode, Callable[[_Given], Options]] = {
     OpCode.PAD: _pad,
     OpCode.PADV2: _pad,
     OpCode.CONCATENATION: _concatenation,
+    OpCode.SPLIT: _split,
+    OpCode.STRIDED_SLICE: _strided_slice,
+    OpCode.TRANSPOSE: _transpose,
     OpCode.RESHAPE: _reshape,
     OpCode.SQUEEZE: _squeeze,
     OpCode.RELU: _relu,

@@ -33,6 +33,9 @@ LAST_VERSION = {
     OpCode.PAD: 6,
     OpCode.PADV2: 6,
     OpCode.CONCATENATION: 7,
+    OpCode.SPLIT: 4,
+    OpCode.STRIDED_SLICE: 4,
+    OpCode.TRANSPOSE: 6,
     OpCode.RESHAPE: 1,
     OpCode.SQUEEZE: 1,
     OpCode.RELU: 3,
@@ -111,10 +114,14 @@ def _name(code: int, custom: str = "") -> str:
 
 def _refuse_edges(model: FileModel) -> None:
     if len(model.inputs) != 1 or len(model.outputs) != 1:
+        edges = [
+            ", ".join(f"tensor {index} {printable(model.tensors[index].name, 80)!r}" for index in indices[:8]) or "none"
+            for indices in (model.inputs, model.outputs)
+        ]
         raise UsageError(
             "unsupported-model",
             f"the model has {len(model.inputs)} inputs and {len(model.outputs)} outputs",
-            why="One input and one output are supported.",
+            why=f"One input and one output are supported. Inputs: {edges[0]}; outputs: {edges[1]}.",
             next="Convert a model with one input and one output.",
         )
     if not model.operators:
@@ -229,7 +236,9 @@ def _refuse_inner_casts(graph: Graph) -> None:
     """Types other than int8 are for the edges: everything between them runs in int8."""
     edges = {*graph.inputs, *graph.outputs}
     for operator in graph.operators:
-        for index in (operator.inputs[0], *operator.outputs):
+        # SPLIT's first input is its constant.
+        given = operator.inputs[1 if operator.code is OpCode.SPLIT else 0]
+        for index in (given, *operator.outputs):
             if index is None:
                 continue
             tensor = graph.tensors[index]

@@ -36,7 +36,10 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SplitOptions,
     SqueezeOptions,
+    StridedSliceOptions,
+    TransposeOptions,
     WindowOptions,
 )
 
@@ -54,6 +57,7 @@ ACTIVATIONS = {
     Activation.NONE: schema.ActivationFunctionType.NONE,
     Activation.RELU: schema.ActivationFunctionType.RELU,
     Activation.RELU6: schema.ActivationFunctionType.RELU6,
+    Activation.RELU_N1_TO_1: schema.ActivationFunctionType.RELU_N1_TO_1,
 }
 #: The schema's options of operators that have ActivationOptions.
 _ACTIVATED = {
@@ -188,7 +192,7 @@ class ModelWriter:
         made.opcodeIndex = self._code(code, version)
         made.inputs = [-1 if index is None else index for index in inputs]
         made.outputs = list(outputs)
-        packed = _schema_options(code, options) if isinstance(code, OpCode) else options
+        packed = _schema_options(code, options, len(outputs)) if isinstance(code, OpCode) else options
         if packed is not None:
             made.builtinOptions = packed
             made.builtinOptionsType = getattr(schema.BuiltinOptions, type(packed).__name__.removesuffix("T"))
@@ -259,7 +263,7 @@ def write(graph: Graph) -> bytes:
     return writer.finish(graph.inputs, graph.outputs)
 
 
-def _schema_options(code: OpCode, options: Any) -> Any:  # noqa: PLR0911 - one return a kind of options is clearest
+def _schema_options(code: OpCode, options: Any, outputs: int) -> Any:  # noqa: PLR0911 - one return a kind of options is clearest
     """The Graph's options as the schema's; what is already a schema object passes."""
     if isinstance(options, WindowOptions):
         return _window_options(code, options)
@@ -283,6 +287,8 @@ def _schema_options(code: OpCode, options: Any) -> Any:  # noqa: PLR0911 - one r
         made = schema.ConcatenationOptionsT()
         made.axis = options.axis
         return made
+    if isinstance(options, SplitOptions | StridedSliceOptions | TransposeOptions):
+        return _moving_options(options, outputs)
     if isinstance(options, SqueezeOptions):
         made = schema.SqueezeOptionsT()
         made.squeezeDims = list(options.axes)
@@ -296,6 +302,18 @@ def _schema_options(code: OpCode, options: Any) -> Any:  # noqa: PLR0911 - one r
         }.get(code)
         return bare() if bare else None
     return options
+
+
+def _moving_options(options: SplitOptions | StridedSliceOptions | TransposeOptions, outputs: int) -> Any:
+    if isinstance(options, TransposeOptions):
+        return schema.TransposeOptionsT()
+    if isinstance(options, SplitOptions):
+        made = schema.SplitOptionsT()
+        made.numSplits = outputs
+        return made
+    made = schema.StridedSliceOptionsT()
+    made.beginMask, made.endMask, made.shrinkAxisMask = options.begin_mask, options.end_mask, options.shrink_mask
+    return made
 
 
 def _window_options(code: OpCode, options: WindowOptions) -> Any:

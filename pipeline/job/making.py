@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import DoesNotFitError, printable
+from pipeline.errors import printable
+from pipeline.estimate.fitting import demand_fit
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import missing
@@ -29,17 +30,7 @@ def estimate(context: Context, step: Step) -> tuple[Path, ...]:
         },
     )
     step.result(f"RAM {figures.ram_bytes:,} B, flash {figures.flash_bytes:,} B, {figures.macs:,} MAC")
-    for what, needed, limit in (
-        ("RAM", figures.ram_bytes, limits.ram_bytes),
-        ("flash", figures.flash_bytes, limits.flash_bytes),
-    ):
-        if needed > limit:
-            raise DoesNotFitError(
-                "does-not-fit",
-                f"the model needs {needed:,} B of {what}, the limit is {limit:,} B",
-                why=f"By estimate; the peak is at operator {context.plan.peak_operator}.",
-                next=f"Take a smaller model or a bigger board, or raise --{what.lower()}.",
-            )
+    demand_fit(context.graph, context.plan, figures, limits)
     return (path,)
 
 

@@ -408,7 +408,8 @@ def test_a_device_that_does_not_ask_for_rows(answers: bytes, identifier: str) ->
 
 _FRAGMENTS = st.sampled_from(
     [b"m-ready\r\n", b"m-id-[", b"protocol=1", b"]\r\n", b"e-[", b"fault hard pc=0x", b"m-crc-[input=", b"\r\n",
-     b"m-load-[piece=1024]\r\n", b"m-stream-[rows=2 bytes=1000]\r\n", b"\x05", b"m-op-[0 ", b"m-output-[", b"\x06", b"\x15", b"m-results-[1,2", b"=", b" ", b"\x00"]
+     b"m-load-[piece=1024]\r\n", b"m-stream-[rows=2 bytes=1000]\r\n", b"\x05", b"m-op-[0 ", b"m-output-[", b"\x06",
+     b"\x15", b"m-results-[1,2", b"=", b" ", b"\x00"]
 )  # fmt: skip
 
 

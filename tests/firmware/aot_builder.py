@@ -96,6 +96,9 @@ class GraphBuilder:
         self.operators.append(Operator(len(self.operators), code, 1, tuple(inputs), (output,), options))
         return output
 
+    def several(self, code: OpCode, inputs: Sequence[int | None], outputs: Sequence[int], options: Options) -> None:
+        self.operators.append(Operator(len(self.operators), code, 1, tuple(inputs), tuple(outputs), options))
+
     def finish(self, source: int, output: int) -> Graph:
         return Graph(tuple(self.tensors), tuple(self.operators), (source,), (output,))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from aot_builder import (
+    GraphBuilder,
     f32,
     random_activation,
     random_builder,
@@ -28,23 +29,34 @@ from pipeline.graph.model import (
     Padding,
     PadOptions,
     SoftmaxOptions,
+    SplitOptions,
     SqueezeOptions,
+    StridedSliceOptions,
     Tensor,
+    TransposeOptions,
     WindowOptions,
 )
 
 
-def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
-    """CONV_2D or DEPTHWISE_CONV_2D: any stride, kernel, padding, zero points, scales over decades."""
+def convolution(rng: np.random.Generator, *, depthwise: bool = False, grouped: bool = False) -> Graph:
+    """CONV_2D or DEPTHWISE_CONV_2D: any stride, kernel, padding, zero points, scales over decades.
+
+    ``grouped`` gives those that the kernel for four channels at a time takes.
+    """
     builder = random_builder(rng)
     kernel = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
     if rng.random() < 0.4:
-        kernel = (1, 1) if not depthwise else (3, 3)
+        size = int(rng.choice([3, 5, 7])) if depthwise else int(rng.choice([1, 1, 7]))
+        kernel = (size, size)
     stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
     padding = Padding(str(rng.choice(["same", "valid"])))
     height, width = (int(rng.integers(low, low + 8)) for low in (kernel if padding is Padding.VALID else (1, 1)))
     depth = int(rng.integers(1, 10))
     multiplier = int(rng.choice([1, 1, 1, 2, 3]))
+    if grouped:
+        kernel, width = (kernel, width) if rng.random() < 0.6 else ((int(rng.integers(1, 8)),) * 2, width)
+        height, width = max(height, kernel[0]), max(width, kernel[1]) + int(rng.choice([0, 0, 10, 30]))
+        depth, multiplier = 4 * int(rng.integers(1, 4)), 1
     channels = depth * multiplier if depthwise else int(rng.integers(1, 12))
     x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), random_zero_point(rng))
     taps = kernel[0] * kernel[1] * (1 if depthwise else depth)
@@ -70,6 +82,10 @@ def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
 
 def depthwise(rng: np.random.Generator) -> Graph:
     return convolution(rng, depthwise=True)
+
+
+def grouped_depthwise(rng: np.random.Generator) -> Graph:
+    return convolution(rng, depthwise=True, grouped=True)
 
 
 def fully_connected(rng: np.random.Generator) -> Graph:
@@ -143,6 +159,82 @@ def branches(rng: np.random.Generator) -> Graph:
     joined = builder.activation((*shape[:3], 3 * shape[3]), 0.25, 3)
     builder.operator(OpCode.CONCATENATION, [made[1], x, made[2]], joined, ConcatenationOptions(3))
     return builder.finish(x, joined)
+
+
+def transpose(rng: np.random.Generator) -> Graph:
+    """Any order of up to four dimensions; the batch stays in front, or one of 1 takes its place."""
+    builder = random_builder(rng)
+    rank = int(rng.integers(2, 5))
+    shape = [1, *(int(rng.integers(1, 6)) for _ in range(rank - 1))]
+    permutation = [int(axis) for axis in rng.permutation(rank)]
+    while shape[permutation[0]] != 1:
+        permutation = [int(axis) for axis in rng.permutation(rank)]
+    x = builder.activation(shape, 0.5, 3)
+    y = builder.activation([shape[axis] for axis in permutation], 0.5, 3)
+    table = builder.constant(np.array(permutation, np.int32))
+    builder.operator(OpCode.TRANSPOSE, [x, table], y, TransposeOptions(tuple(permutation)))
+    return builder.finish(x, y)
+
+
+def strided_slice(rng: np.random.Generator) -> Graph:
+    """Begins and ends on either side of the borders, steps in both directions, dimensions that fall away."""
+    builder = random_builder(rng)
+    rank = int(rng.integers(2, 5))
+    shape = [1, *(int(rng.integers(1, 8)) for _ in range(rank - 1))]
+    x = builder.activation(shape, 0.5, 3)
+    begins, ends, strides, taken, kept, masks = [0], [1], [1], [range(1)], [1], [0, 0, 0]
+    for axis, size in enumerate(shape[1:], start=1):
+        while True:
+            begin, end = (int(value) for value in rng.integers(-size - 2, size + 3, 2))
+            stride = int(rng.choice([1, 1, 2, 3, -1, -2]))
+            open_begin, open_end, drop = (bool(chance < 0.25) for chance in rng.random(3))
+            if drop:
+                begin, stride, open_begin = int(rng.integers(-size, size)), 1, False
+                places = range(begin % size, begin % size + 1)
+            else:
+                places = range(size)[None if open_begin else begin : None if open_end else end : stride]
+            if places:
+                break
+        for values, value in ((begins, begin), (ends, end), (strides, stride)):
+            values.append(value)
+        taken.append(places)
+        kept += [] if drop else [len(places)]
+        masks = [mask | int(flag) << axis for mask, flag in zip(masks, (open_begin, open_end, drop), strict=True)]
+    y = builder.activation(kept, 0.5, 3)
+    vectors = [builder.constant(np.array(values, np.int32)) for values in (begins, ends, strides)]
+    options = StridedSliceOptions(
+        tuple(places[0] for places in taken), tuple(strides), tuple(len(places) for places in taken), *masks
+    )
+    builder.operator(OpCode.STRIDED_SLICE, [x, *vectors], y, options)
+    return builder.finish(x, y)
+
+
+def _parts(rng: np.random.Generator, builder: GraphBuilder) -> tuple[int, list[int], int]:
+    """SPLIT along any dimension but the batch: its input, its outputs, and the dimension."""
+    rank = int(rng.integers(2, 5))
+    shape = [1, *(int(rng.integers(1, 6)) for _ in range(rank - 1))]
+    axis, parts = int(rng.integers(1, rank)), int(rng.integers(1, 9))
+    x = builder.activation([*shape[:axis], shape[axis] * parts, *shape[axis + 1 :]], 0.5, 3)
+    stated = builder.constant(np.array(axis - rank if rng.random() < 0.5 else axis, np.int32))
+    outputs = [builder.activation(shape, 0.5, 3) for _ in range(parts)]
+    builder.several(OpCode.SPLIT, [stated, x], outputs, SplitOptions(axis))
+    return x, outputs, axis
+
+
+def split(rng: np.random.Generator) -> Graph:
+    """One of its outputs is the model's."""
+    builder = random_builder(rng)
+    x, outputs, _ = _parts(rng, builder)
+    return builder.finish(x, int(rng.choice(outputs)))
+
+
+def shuffled(rng: np.random.Generator) -> Graph:
+    """The parts that SPLIT makes, put together in another order: all of them are seen."""
+    builder = random_builder(rng)
+    x, outputs, axis = _parts(rng, builder)
+    y = builder.activation(builder.shape(x), 0.5, 3)
+    builder.operator(OpCode.CONCATENATION, [int(i) for i in rng.permutation(outputs)], y, ConcatenationOptions(axis))
+    return builder.finish(x, y)
 
 
 def squeeze(rng: np.random.Generator) -> Graph:
@@ -266,8 +358,9 @@ def mean(rng: np.random.Generator) -> Graph:
     kept = tuple(1 if axis in axes else size for axis, size in enumerate(full))
     shape = kept if keep else tuple(size for axis, size in enumerate(full) if axis not in axes)
     y = builder.activation(shape, builder.scale(x) * 10.0 ** rng.uniform(-1.5, 1), random_zero_point(rng))
-    axes_tensor = builder.constant(np.array(axes, np.int32))
-    builder.operator(OpCode.MEAN, [x, axes_tensor], y, MeanOptions(axes=axes, keep_dims=keep))
+    stated = [axis - 4 if rng.random() < 0.3 else axis for axis in axes]
+    axes_tensor = builder.constant(np.array(stated, np.int32))
+    builder.operator(OpCode.MEAN, [x, axes_tensor], y, MeanOptions(axes=tuple(sorted(axes)), keep_dims=keep))
     return builder.finish(x, y)
 
 
@@ -383,6 +476,7 @@ def dequantize(rng: np.random.Generator) -> Graph:
 KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "conv_2d": (convolution, 48),
     "depthwise_conv_2d": (depthwise, 36),
+    "grouped_depthwise": (grouped_depthwise, 60),
     "fully_connected": (fully_connected, 28),
     "add": (add, 24),
     "add_broadcast": (add_broadcast, 24),
@@ -394,6 +488,9 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "pad": (pad, 6),
     "pad_v2": (pad_v2, 10),
     "concatenation": (concatenation, 20),
+    "split": (split, 16),
+    "strided_slice": (strided_slice, 40),
+    "transpose": (transpose, 30),
     "relu": (relu, 14),
     "relu6": (relu6, 12),
     "logistic": (logistic, 24),

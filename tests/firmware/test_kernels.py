@@ -93,6 +93,9 @@ class Quick:
         for code in (OpCode.MUL, OpCode.RELU):
             graph = aot_networks.float_factor(code)
             self.singles.append((f"float factor of {code}", graph, plan(graph)))
+        for case in range(4):
+            graph = aot_models.shuffled(np.random.default_rng([SEED, case]))
+            self.singles.append((f"shuffled[{case}]", graph, plan(graph)))
         graph = aot_models.branches(np.random.default_rng(SEED))
         self.singles.append(("branches", graph, plan(graph)))
         self.networks = [aot_networks.mobilenet(np.random.default_rng([SEED, depth]), depth=depth) for depth in (3, 1)]
@@ -118,6 +121,7 @@ def test_single_operators_equal_the_reference(quick: Quick) -> None:
 @pytest.mark.slow
 def test_many_single_operators_equal_the_reference(tmp_path: Path) -> None:
     models = cases(1.0)
+    assert len(models) >= 500
     program = aot_host.HostProgram([(graph, planned) for _, graph, planned in models], tmp_path)
     wrong = differences(models, program, tmp_path)
     assert not wrong, "\n".join(wrong[:10])

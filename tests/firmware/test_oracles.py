@@ -103,15 +103,25 @@ def test_logistic_of_a_coarse_input_saturates_too_early(tmp_path: Path, monkeypa
 
 
 @needs_tflm
-def test_logistic_of_a_fine_input_is_the_same_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scales = [1.0, *(10.0 ** np.random.default_rng(0).uniform(-5, 0, 30))]
+def test_logistic_rounds_in_integers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """256 / (1 + exp(−2^-7)) is 128.5 less a little, which TFLM's fixed point rounds up."""
+    litert, ours, tflm = _three(_one(OpCode.LOGISTIC, 2.0**-7, 0, (1 / 256, -128)), EVERY, tmp_path, monkeypatch)
+    assert np.array_equal(ours, tflm)
+    assert (litert[0, 128 + 1], tflm[0, 128 + 1]) == (0, 1)
+    assert np.abs(litert.astype(int) - tflm).max() == 1
+
+
+@needs_tflm
+def test_logistic_equals_tflm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table that devices and LiteRT get."""
+    scales = [*(2.0**-power for power in range(-2, 20)), *(10.0 ** np.random.default_rng(0).uniform(-6, 2, 40))]
     for case, scale in enumerate(scales):
         graph = _one(OpCode.LOGISTIC, scale, int(np.random.default_rng(case).integers(-128, 128)), (1 / 256, -128))
         quantization = graph.input.quantization
         assert quantization is not None
-        table = logistic_table(quantization.scale, quantization.zero_point)
-        answers = _three(graph, EVERY, tmp_path, monkeypatch)
-        assert all(np.array_equal(answer[0], table) for answer in answers), scale
+        _, ours, tflm = _three(graph, EVERY, tmp_path, monkeypatch)
+        assert np.array_equal(ours, tflm), scale
+        assert np.array_equal(ours[0], logistic_table(quantization.scale, quantization.zero_point))
 
 
 @needs_tflm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -61,13 +62,13 @@ class Tflm:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what C++ writes to file descriptor 2 out of the tests' output."""
+    """Keep what the package prints, and its C++ writes to file descriptor 2, out of the tests' output."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
-        with Path(os.devnull).open("wb") as nothing:
+        with Path(os.devnull).open("wb") as nothing, contextlib.redirect_stdout(io.StringIO()):
             os.dup2(nothing.fileno(), 2)
-        yield
+            yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

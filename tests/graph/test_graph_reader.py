@@ -181,6 +181,10 @@ def _two_outputs(model: Any) -> None:
     model.subgraphs[0].outputs.append(1)
 
 
+def _two_inputs(model: Any) -> None:
+    model.subgraphs[0].inputs = [*model.subgraphs[0].inputs, 1]
+
+
 def _no_operators(model: Any) -> None:
     model.subgraphs[0].operators = []
 
@@ -196,6 +200,7 @@ _ADD_OPTIONS = schema.AddOptionsT()
 _DAMAGES: list[tuple[str, Callable[[Any], None], str, str]] = [
     ("two subgraphs", _two_subgraphs, "unsupported-model", "2 subgraphs"),
     ("two outputs", _two_outputs, "unsupported-model", "2 outputs"),
+    ("two inputs", _two_inputs, "unsupported-model", "2 inputs"),
     ("no operators", _no_operators, "unsupported-model", "no operators"),
     ("newer version", _version(0, 99), "unsupported-operator", "operator 0, CONV_2D version 99"),
     ("int16 activations", _tensor(1, type=schema.TensorType.INT16), "unsupported-tensor", "tensor 1 't1'"),

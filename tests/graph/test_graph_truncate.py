@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.graph.inputs import random_inputs
-from pipeline.graph.model import ActivationOptions, DType, NoOptions, OpCode
+from pipeline.graph.model import ActivationOptions, DType, NoOptions, OpCode, SplitOptions
 from pipeline.graph.reader import parse
 from pipeline.graph.reference import Reference
 from pipeline.graph.truncate import truncated
@@ -47,6 +47,22 @@ def test_what_the_tensor_does_not_depend_on_is_left_out() -> None:
     behind = parse(truncated(graph, right))
     assert [tensor.name for tensor in behind.tensors] == ["x", "r", "constant"]
     assert [operator.index for operator in behind.operators] == [0]
+
+
+def test_each_output_of_a_split_can_be_had_alone(tmp_path: Path) -> None:
+    writer = ModelWriter()
+    x = writer.tensor((1, 2, 2, 6), DType.INT8, name="x", scale=0.1)
+    axis = writer.tensor((), DType.INT32, name="axis", data=np.int32(3))
+    parts = [writer.tensor((1, 2, 2, 2), DType.INT8, name=name, scale=0.1) for name in "abc"]
+    total = writer.tensor((1, 2, 2, 2), DType.INT8, name="total", scale=0.2)
+    writer.operator(OpCode.SPLIT, [axis, x], parts, SplitOptions(3))
+    writer.operator(OpCode.ADD, [parts[0], parts[2]], [total], ActivationOptions())
+    graph = parse(writer.finish([x], [total]))
+    sent = random_inputs(graph.input, 1, seed=0)
+    for number, part in enumerate(parts):
+        path = tmp_path / "part.tflite"
+        path.write_bytes(truncated(graph, part))
+        assert np.array_equal(Reference(path).run(sent), sent[..., 2 * number : 2 * number + 2])
 
 
 def test_an_input_or_a_constant_is_no_place_to_cut() -> None:

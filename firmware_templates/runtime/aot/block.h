@@ -23,7 +23,7 @@ namespace danas::aot {
 //   of the first and b that of the second channel; the multipliers of both
 //
 // A product with such a word gives S_a + 256 * S_b, one with its low bytes S_a. An odd number of channels ends with one
-// whose words are zero. In the form plain, for each channel:
+// whose weights are zero. In the form plain, for each channel:
 //
 //   its bias; for each four elements their weights as bytes; its multiplier; its shift
 struct Filters {
@@ -36,8 +36,11 @@ struct Filters {
   int8_t output_max;
 };
 
-// The size of the next block where `left` pixels are to be made.
-inline int32_t block_pixels(int32_t left) { return left >= 4 ? 4 : (left >= 2 ? 2 : 1); }
+// The size of the next block where `left` pixels are to be made, in blocks of `most` (4, 2 or 1) at most.
+inline int32_t block_pixels(int32_t left, int32_t most) {
+  const int32_t pixels = left >= 4 ? 4 : (left >= 2 ? 2 : 1);
+  return pixels < most ? pixels : most;
+}
 
 // The outputs of a block, [pixel][channel].
 void multiply_block(const Filters& filters, const uint32_t* scratch, int32_t pixels, int8_t* output);

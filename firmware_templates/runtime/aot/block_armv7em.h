@@ -1,96 +1,37 @@
 // SPDX-License-Identifier: MIT
-// Part of block.cpp: blocks on Armv7E-M, in assembly. For four pixels, eight sums and their operands need all fourteen
-// registers there are, with everything else in memory, which is more than the compiler finds; for fewer, several words
-// are loaded at once. All of it computes what the templates of block.cpp compute.
+// Part of block.cpp: two channels of a block on Armv7E-M, in assembly. For four pixels, eight sums and their operands
+// need all fourteen registers there are, with everything else in memory, which is more than the compiler finds; for
+// fewer, several words are loaded at once. block_portable.h computes the same.
+#pragma once
 
-// Two pairs for two pixels: 16 products in 12 instructions.
-template <>
-inline void accumulate<2>(const uint32_t* scratch, const uint32_t* words, const uint32_t* end, Sums<2>& sums) {
-  register uint32_t x0 __asm__("r4");
-  register uint32_t x1 __asm__("r5");
-  register uint32_t x2 __asm__("r6");
-  register uint32_t x3 __asm__("r8");
-  uint32_t both;
-  uint32_t next;
-  __asm__ volatile(
-      "1:\n"
-      "  ldrd %[both], %[next], [%[words]], #8\n"
-      "  ldmia %[scratch]!, {%[x0], %[x1], %[x2], %[x3]}\n"
-      "  smlad %[b0], %[x0], %[both], %[b0]\n"
-      "  smlad %[b1], %[x1], %[both], %[b1]\n"
-      "  sxtb16 %[both], %[both]\n"
-      "  smlad %[b0], %[x2], %[next], %[b0]\n"
-      "  smlad %[b1], %[x3], %[next], %[b1]\n"
-      "  sxtb16 %[next], %[next]\n"
-      "  smlad %[a0], %[x0], %[both], %[a0]\n"
-      "  smlad %[a1], %[x1], %[both], %[a1]\n"
-      "  cmp %[words], %[end]\n"
-      "  smlad %[a0], %[x2], %[next], %[a0]\n"
-      "  smlad %[a1], %[x3], %[next], %[a1]\n"
-      "  bne 1b\n"
-      : [a0] "+r"(sums.low[0]), [a1] "+r"(sums.low[1]), [b0] "+r"(sums.high[0]), [b1] "+r"(sums.high[1]),
-        [scratch] "+r"(scratch), [words] "+r"(words), [both] "=&r"(both), [next] "=&r"(next), [x0] "=&r"(x0),
-        [x1] "=&r"(x1), [x2] "=&r"(x2), [x3] "=&r"(x3)
-      : [end] "r"(end)
-      : "memory", "cc");
-}
+#include "block.h"
 
-// Two pairs, if their number is no multiple of four, then four pairs a round for one pixel: 16 products in 14.
-template <>
-inline void accumulate<1>(const uint32_t* scratch, const uint32_t* words, const uint32_t* end, Sums<1>& sums) {
-  register uint32_t w0 __asm__("r4");
-  register uint32_t w1 __asm__("r5");
-  register uint32_t w2 __asm__("r6");
-  register uint32_t w3 __asm__("r8");
-  register uint32_t x0 __asm__("r9");
-  register uint32_t x1 __asm__("r10");
-  register uint32_t x2 __asm__("r11");
-  register uint32_t x3 __asm__("r12");
-  __asm__ volatile(
-      "  sub %[x0], %[end], %[words]\n"
-      "  tst %[x0], #8\n"
-      "  beq 2f\n"
-      "  ldrd %[w2], %[w3], [%[words]], #8\n"
-      "  ldrd %[x2], %[x3], [%[scratch]], #8\n"
-      "  b 3f\n"
-      "1:\n"
-      "  ldmia %[words]!, {%[w0], %[w1], %[w2], %[w3]}\n"
-      "  ldmia %[scratch]!, {%[x0], %[x1], %[x2], %[x3]}\n"
-      "  smlad %[b0], %[x0], %[w0], %[b0]\n"
-      "  sxtb16 %[w0], %[w0]\n"
-      "  smlad %[b0], %[x1], %[w1], %[b0]\n"
-      "  sxtb16 %[w1], %[w1]\n"
-      "  smlad %[a0], %[x0], %[w0], %[a0]\n"
-      "  smlad %[a0], %[x1], %[w1], %[a0]\n"
-      "3:\n"
-      "  smlad %[b0], %[x2], %[w2], %[b0]\n"
-      "  sxtb16 %[w2], %[w2]\n"
-      "  smlad %[b0], %[x3], %[w3], %[b0]\n"
-      "  sxtb16 %[w3], %[w3]\n"
-      "  smlad %[a0], %[x2], %[w2], %[a0]\n"
-      "  smlad %[a0], %[x3], %[w3], %[a0]\n"
-      "2:\n"
-      "  cmp %[words], %[end]\n"
-      "  bne 1b\n"
-      : [a0] "+r"(sums.low[0]), [b0] "+r"(sums.high[0]), [scratch] "+r"(scratch), [words] "+r"(words),
-        [w0] "=&r"(w0), [w1] "=&r"(w1), [w2] "=&r"(w2), [w3] "=&r"(w3), [x0] "=&r"(x0), [x1] "=&r"(x1),
-        [x2] "=&r"(x2), [x3] "=&r"(x3)
-      : [end] "r"(end)
-      : "memory", "cc");
-}
+namespace danas::aot {
 
 // What the loop over the channels keeps in memory.
 struct Round {
+  Round(const Filters& filters, Form form, const uint32_t* block, int32_t pixels, int8_t* place, int32_t count,
+        int32_t step)
+      : scratch(block),
+        scratch_end(block + pixels * filters.pairs),
+        output(place),
+        stride(step),
+        output_end(place + count),
+        rounding_low(2 * filters.zero_point + 1),
+        rounding_high(64 * rounding_low) {
+    if (form == Form::kRelu) rounding_low *= Relu::kHalf;
+  }
+
   const uint32_t* scratch;
   const uint32_t* scratch_end;
   int8_t* output;
   int32_t stride;
   int8_t* output_end;
-  uint32_t odd;  // not 0 where the pairs after the first two are a whole number of fours
-  int32_t packed_low;
-  int32_t packed_high;
+  uint32_t entry = 0;  // where the first round over the pairs begins
+  int32_t packed_low = 0;
+  int32_t packed_high = 0;
   int32_t rounding_low;  // what the zero point contributes to the constants of the two channels
-  int32_t half;
+  int32_t half = Relu::kHalf;
   int32_t rounding_high;
 };
 
@@ -112,35 +53,112 @@ struct Round {
 #define DANAS_FIRST_PAIR DANAS_PAIR("a3", "a3", "a3", "b3", "b3", "b3")
 #define DANAS_NEXT_PAIR DANAS_PAIR("a0", "a1", "a2", "b0", "b1", "b2")
 
-// The sums of two channels: two pairs, then four a round, of which the first two may be left out. At the end b0-b3 are
-// 256 * the sums of the high channel.
-#define DANAS_SUMS                             \
-  "0:\n"                                       \
-  "  ldrd %[x], %[y], [%[stream]], #8\n"       \
-  "  ldr %[scratch], %[scratch_begin]\n"       \
-  "  strd %[x], %[y], %[packed_low]\n"         \
-  "  asr %[a3], %[x], #8\n"                    \
-  "  bic %[b3], %[y], #255\n"                  \
-  "  add %[b3], %[b3], %[a3]\n"                \
-  DANAS_FIRST_PAIR                             \
-  DANAS_NEXT_PAIR                              \
-  "  ldr %[both], %[odd]\n"                    \
-  "  cbz %[both], 2f\n"                        \
-  "  b 3f\n"                                   \
-  "1:\n"                                       \
-  DANAS_NEXT_PAIR                              \
-  DANAS_NEXT_PAIR                              \
-  "2:\n"                                       \
-  DANAS_NEXT_PAIR                              \
-  DANAS_NEXT_PAIR                              \
-  "3:\n"                                       \
-  "  ldr %[x], %[scratch_end]\n"               \
-  "  cmp %[scratch], %[x]\n"                   \
-  "  bne 1b\n"                                 \
-  "  sub %[b0], %[b0], %[a0]\n"                \
-  "  sub %[b1], %[b1], %[a1]\n"                \
-  "  sub %[b2], %[b2], %[a2]\n"                \
+#define DANAS_NEXT_PAIRS DANAS_NEXT_PAIR DANAS_NEXT_PAIR
+
+// The sums of two channels for four pixels: two pairs, then eight a round, of which the first may begin in its middle.
+// At the end b0-b3 are 256 * the sums of the high channel.
+#define DANAS_SUMS_4                               \
+  "0:\n"                                           \
+  "  ldrd %[x], %[y], [%[stream]], #8\n"           \
+  "  ldr %[scratch], %[scratch_begin]\n"           \
+  "  strd %[x], %[y], %[packed_low]\n"             \
+  "  asr %[a3], %[x], #8\n"                        \
+  "  bic %[b3], %[y], #255\n"                      \
+  "  add %[b3], %[b3], %[a3]\n"                    \
+  DANAS_FIRST_PAIR                                 \
+  DANAS_NEXT_PAIR                                  \
+  "  ldr %[both], %[entry]\n"                      \
+  "  tbb [pc, %[both]]\n"                          \
+  "6:\n"                                           \
+  "  .byte (5f - 6b) / 2, (4f - 6b) / 2, (3f - 6b) / 2, (2f - 6b) / 2\n" \
+  "1:\n"                                           \
+  DANAS_NEXT_PAIRS                                 \
+  "2:\n"                                           \
+  DANAS_NEXT_PAIRS                                 \
+  "3:\n"                                           \
+  DANAS_NEXT_PAIRS                                 \
+  "4:\n"                                           \
+  DANAS_NEXT_PAIRS                                 \
+  "5:\n"                                           \
+  "  ldr %[x], %[scratch_end]\n"                   \
+  "  cmp %[scratch], %[x]\n"                       \
+  "  bne 1b\n"                                     \
+  "  sub %[b0], %[b0], %[a0]\n"                    \
+  "  sub %[b1], %[b1], %[a1]\n"                    \
+  "  sub %[b2], %[b2], %[a2]\n"                    \
   "  sub %[b3], %[b3], %[a3]\n"
+
+// Two pairs for two pixels: 16 products in 12 instructions.
+#define DANAS_TWO_PAIRS                                  \
+  "  ldrd %[both], %[low], [%[stream]], #8\n"            \
+  "  ldmia %[scratch]!, {%[x], %[y], %[z], %[t]}\n"      \
+  "  smlad %[b0], %[x], %[both], %[b0]\n"                \
+  "  smlad %[b1], %[y], %[both], %[b1]\n"                \
+  "  sxtb16 %[both], %[both]\n"                          \
+  "  smlad %[b0], %[z], %[low], %[b0]\n"                 \
+  "  smlad %[b1], %[t], %[low], %[b1]\n"                 \
+  "  sxtb16 %[low], %[low]\n"                            \
+  "  smlad %[a0], %[x], %[both], %[a0]\n"                \
+  "  smlad %[a1], %[y], %[both], %[a1]\n"                \
+  "  smlad %[a0], %[z], %[low], %[a0]\n"                 \
+  "  smlad %[a1], %[t], %[low], %[a1]\n"
+
+// The sums of two channels for two pixels: four pairs a round, of which the first may have but two.
+#define DANAS_SUMS_2                               \
+  "0:\n"                                           \
+  "  ldrd %[both], %[low], [%[stream]], #8\n"      \
+  "  ldr %[scratch], %[scratch_begin]\n"           \
+  "  strd %[both], %[low], %[packed_low]\n"        \
+  "  asr %[a0], %[both], #8\n"                     \
+  "  bic %[b0], %[low], #255\n"                    \
+  "  ldr %[both], %[entry]\n"                      \
+  "  mov %[a1], %[a0]\n"                           \
+  "  add %[b0], %[b0], %[a0]\n"                    \
+  "  mov %[b1], %[b0]\n"                           \
+  "  cbz %[both], 1f\n"                            \
+  "  b 2f\n"                                       \
+  "1:\n"                                           \
+  DANAS_TWO_PAIRS                                  \
+  "2:\n"                                           \
+  DANAS_TWO_PAIRS                                  \
+  "  cmp %[scratch], %[scratch_end]\n"             \
+  "  bne 1b\n"                                     \
+  "  sub %[b0], %[b0], %[a0]\n"                    \
+  "  sub %[b1], %[b1], %[a1]\n"
+
+// The same for one pixel, 16 products in 14 instructions.
+#define DANAS_SUMS_1                               \
+  "0:\n"                                           \
+  "  ldrd %[x], %[y], [%[stream]], #8\n"           \
+  "  ldr %[scratch], %[scratch_begin]\n"           \
+  "  strd %[x], %[y], %[packed_low]\n"             \
+  "  ldr %[both], %[entry]\n"                      \
+  "  asr %[a0], %[x], #8\n"                        \
+  "  bic %[b0], %[y], #255\n"                      \
+  "  add %[b0], %[b0], %[a0]\n"                    \
+  "  cbz %[both], 1f\n"                            \
+  "  ldrd %[u], %[v], [%[stream]], #8\n"           \
+  "  ldrd %[z], %[t], [%[scratch]], #8\n"          \
+  "  b 2f\n"                                       \
+  "1:\n"                                           \
+  "  ldmia %[stream]!, {%[both], %[low], %[u], %[v]}\n" \
+  "  ldmia %[scratch]!, {%[x], %[y], %[z], %[t]}\n" \
+  "  smlad %[b0], %[x], %[both], %[b0]\n"          \
+  "  sxtb16 %[both], %[both]\n"                    \
+  "  smlad %[b0], %[y], %[low], %[b0]\n"           \
+  "  sxtb16 %[low], %[low]\n"                      \
+  "  smlad %[a0], %[x], %[both], %[a0]\n"          \
+  "  smlad %[a0], %[y], %[low], %[a0]\n"           \
+  "2:\n"                                           \
+  "  smlad %[b0], %[z], %[u], %[b0]\n"             \
+  "  sxtb16 %[u], %[u]\n"                          \
+  "  smlad %[b0], %[t], %[v], %[b0]\n"             \
+  "  sxtb16 %[v], %[v]\n"                          \
+  "  smlad %[a0], %[z], %[u], %[a0]\n"             \
+  "  smlad %[a0], %[t], %[v], %[a0]\n"             \
+  "  cmp %[scratch], %[scratch_end]\n"             \
+  "  bne 1b\n"                                     \
+  "  sub %[b0], %[b0], %[a0]\n"
 
 // requantize.h: Relu and ReluUpper, one sum.
 #define DANAS_RELU_LOW(sum)                        \
@@ -151,21 +169,21 @@ struct Round {
   "  smmla %[" sum "], %[" sum "], %[both], %[x]\n" \
   "  asr %[" sum "], %[" sum "], %[y]\n"           \
   "  ssat %[" sum "], #8, %[" sum "]\n"
-#define DANAS_RELU                                     \
-  "  ldrb %[y], %[packed_low]\n"                       \
-  "  ldrd %[x], %[both], %[rounding_low]\n"            \
-  "  asr %[both], %[both], %[y]\n"                     \
-  "  add %[x], %[x], %[both]\n"                        \
-  "  ldr %[both], [%[stream]], #4\n"                   \
-  "  rsb %[y], %[y], #16\n"                            \
-  DANAS_RELU_LOW("a0") DANAS_RELU_LOW("a1") DANAS_RELU_LOW("a2") DANAS_RELU_LOW("a3") \
-  "  ldrb %[y], %[packed_high]\n"                      \
-  "  ldr %[x], %[rounding_high]\n"                     \
-  "  ldr %[both], [%[stream]], #4\n"                   \
-  "  lsl %[x], %[x], %[y]\n"                           \
-  "  add %[x], %[x], #64\n"                            \
-  "  add %[y], %[y], #7\n"                             \
-  DANAS_RELU_HIGH("b0") DANAS_RELU_HIGH("b1") DANAS_RELU_HIGH("b2") DANAS_RELU_HIGH("b3")
+#define DANAS_RELU(lows, highs)                     \
+  "  ldrb %[y], %[packed_low]\n"                    \
+  "  ldrd %[x], %[both], %[rounding_low]\n"         \
+  "  asr %[both], %[both], %[y]\n"                  \
+  "  add %[x], %[x], %[both]\n"                     \
+  "  ldr %[both], [%[stream]], #4\n"                \
+  "  rsb %[y], %[y], #16\n"                         \
+  lows                                              \
+  "  ldrb %[y], %[packed_high]\n"                   \
+  "  ldr %[x], %[rounding_high]\n"                  \
+  "  ldr %[both], [%[stream]], #4\n"                \
+  "  lsl %[x], %[x], %[y]\n"                        \
+  "  add %[x], %[x], #64\n"                         \
+  "  add %[y], %[y], #7\n"                          \
+  highs
 
 // requantize.h: Linear, one sum; `doubled` makes twice the accumulator of it.
 #define DANAS_LINEAR_ONE(sum, doubled)                  \
@@ -182,70 +200,125 @@ struct Round {
   "  ldr %[both], [%[stream]], #4\n"                    \
   "  lsl %[x], %[x], %[y]\n"                            \
   "  asr %[x], %[x], #1\n"
-#define DANAS_LINEAR                                    \
-  DANAS_LINEAR_CHANNEL("packed_low")                    \
-  DANAS_LINEAR_LOW("a0") DANAS_LINEAR_LOW("a1") DANAS_LINEAR_LOW("a2") DANAS_LINEAR_LOW("a3") \
-  DANAS_LINEAR_CHANNEL("packed_high")                   \
-  DANAS_LINEAR_HIGH("b0") DANAS_LINEAR_HIGH("b1") DANAS_LINEAR_HIGH("b2") DANAS_LINEAR_HIGH("b3")
+#define DANAS_LINEAR(lows, highs) DANAS_LINEAR_CHANNEL("packed_low") lows DANAS_LINEAR_CHANNEL("packed_high") highs
+
+// A step for all sums of a channel.
+#define DANAS_EACH_4(step, sum) step(sum "0") step(sum "1") step(sum "2") step(sum "3")
+#define DANAS_EACH_2(step, sum) step(sum "0") step(sum "1")
+#define DANAS_EACH_1(step, sum) step(sum "0")
 
 // Two adjacent bytes for each pixel, and on to the next two channels.
-#define DANAS_STORE                                     \
+#define DANAS_JOIN(pixel) "  bfi %[a" pixel "], %[b" pixel "], #8, #8\n"
+#define DANAS_STORE_4 \
+  DANAS_JOIN("0") DANAS_JOIN("1") DANAS_JOIN("2") DANAS_JOIN("3") \
   "  ldrd %[x], %[y], %[output]\n"                      \
-  "  bfi %[a0], %[b0], #8, #8\n"                        \
-  "  bfi %[a1], %[b1], #8, #8\n"                        \
-  "  bfi %[a2], %[b2], #8, #8\n"                        \
-  "  bfi %[a3], %[b3], #8, #8\n"                        \
   "  add %[b0], %[x], %[y]\n"                           \
   "  strh %[a1], [%[x], %[y]]\n"                        \
   "  strh %[a2], [%[x], %[y], lsl #1]\n"                \
-  "  strh %[a3], [%[b0], %[y], lsl #1]\n"               \
+  "  strh %[a3], [%[b0], %[y], lsl #1]\n"
+#define DANAS_STORE_2 \
+  DANAS_JOIN("0") DANAS_JOIN("1") \
+  "  ldrd %[x], %[y], %[output]\n"                      \
+  "  strh %[a1], [%[x], %[y]]\n"
+#define DANAS_STORE_1 \
+  DANAS_JOIN("0") \
+  "  ldr %[x], %[output]\n"
+#define DANAS_NEXT                                      \
   "  strh %[a0], [%[x]], #2\n"                          \
   "  ldr %[y], %[output_end]\n"                         \
   "  str %[x], %[output]\n"                             \
   "  cmp %[x], %[y]\n"                                  \
   "  bne 0b\n"
 
-#define DANAS_LOOP(steps)                                                                                             \
-  __asm__ volatile(DANAS_SUMS steps DANAS_STORE                                                                       \
-                   : [a0] "=&r"(a0), [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3), [b0] "=&r"(b0), [b1] "=&r"(b1),  \
-                     [b2] "=&r"(b2), [b3] "=&r"(b3), [stream] "+r"(stream), [scratch] "=&r"(place),                   \
-                     [both] "=&l"(both), [low] "=&r"(low), [x] "=&r"(x), [y] "=&r"(y), [output] "+m"(round.output),   \
-                     [packed_low] "=m"(round.packed_low), [packed_high] "=m"(round.packed_high)                       \
-                   : [scratch_begin] "m"(round.scratch), [scratch_end] "m"(round.scratch_end),                        \
-                     [output_end] "m"(round.output_end), [odd] "m"(round.odd),                                        \
-                     [rounding_low] "m"(round.rounding_low), [rounding_high] "m"(round.rounding_high)                 \
+// What the loops of all block sizes have among their operands; `end` is "m" or "r".
+#define DANAS_OUTPUTS                                                                                          \
+  [a0] "=&r"(a0), [b0] "=&r"(b0), [stream] "+r"(stream), [scratch] "=&r"(place), [both] "=&l"(both),           \
+      [low] "=&r"(low), [x] "=&r"(x), [y] "=&r"(y), [output] "+m"(round.output),                               \
+      [packed_low] "=m"(round.packed_low), [packed_high] "=m"(round.packed_high)
+#define DANAS_INPUTS(end)                                                                                      \
+  [scratch_begin] "m"(round.scratch), [scratch_end] end(round.scratch_end), [output_end] "m"(round.output_end), \
+      [rounding_low] "m"(round.rounding_low), [rounding_high] "m"(round.rounding_high)
+
+// Two channels after two others, for a block of 4, 2 or 1 pixels.
+template <Form kForm>
+__attribute__((always_inline)) inline const uint32_t* make_channels_4(Round& round, const uint32_t* stream) {
+  const uint32_t* place;
+  int32_t a0, a1, a2, a3, b0, b1, b2, b3;
+  uint32_t both, low, x, y;
+#define DANAS_LOOP(rescale)                                                                                   \
+  __asm__ volatile(DANAS_SUMS_4 rescale DANAS_STORE_4 DANAS_NEXT                                              \
+                   : DANAS_OUTPUTS, [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3), [b1] "=&r"(b1),           \
+                     [b2] "=&r"(b2), [b3] "=&r"(b3)                                                           \
+                   : DANAS_INPUTS("m"), [entry] "m"(round.entry)                                              \
                    : "memory", "cc")
+  if constexpr (kForm == Form::kRelu) {
+    DANAS_LOOP(DANAS_RELU(DANAS_EACH_4(DANAS_RELU_LOW, "a"), DANAS_EACH_4(DANAS_RELU_HIGH, "b")));
+  } else {
+    DANAS_LOOP(DANAS_LINEAR(DANAS_EACH_4(DANAS_LINEAR_LOW, "a"), DANAS_EACH_4(DANAS_LINEAR_HIGH, "b")));
+  }
+#undef DANAS_LOOP
+  return stream;
+}
 
 template <Form kForm>
-struct Channels<4, kForm> {
-  static const uint32_t* make(const Filters& filters, const uint32_t* scratch, const uint32_t* stream, int8_t* output,
-                              int32_t count, int32_t stride) {
-    const int32_t odd = 2 * filters.zero_point + 1;
-    Round round{scratch,
-                scratch + 4 * filters.pairs,
-                output,
-                stride,
-                output + count,
-                filters.pairs & 2U,
-                0,
-                0,
-                kForm == Form::kRelu ? odd * Relu::kHalf : odd,
-                Relu::kHalf,
-                64 * odd};
-    int32_t a0, a1, a2, a3, b0, b1, b2, b3;
-    const uint32_t* place;
-    uint32_t both, low, x, y;
-    if constexpr (kForm == Form::kRelu) {
-      DANAS_LOOP(DANAS_RELU);
-    } else {
-      DANAS_LOOP(DANAS_LINEAR);
-    }
-    return stream;
+__attribute__((always_inline)) inline const uint32_t* make_channels_2(Round& round, const uint32_t* stream) {
+  const uint32_t* place;
+  int32_t a0, a1, b0, b1;
+  uint32_t both, low;
+  register uint32_t x __asm__("r4");  // loaded in the order of their numbers
+  register uint32_t y __asm__("r5");
+  register uint32_t z __asm__("r6");
+  register uint32_t t __asm__("r8");
+#define DANAS_LOOP(rescale)                                                                                   \
+  __asm__ volatile(DANAS_SUMS_2 rescale DANAS_STORE_2 DANAS_NEXT                                              \
+                   : DANAS_OUTPUTS, [a1] "=&r"(a1), [b1] "=&r"(b1), [z] "=&r"(z), [t] "=&r"(t)                \
+                   : DANAS_INPUTS("r"), [entry] "m"(round.entry)                                              \
+                   : "memory", "cc")
+  if constexpr (kForm == Form::kRelu) {
+    DANAS_LOOP(DANAS_RELU(DANAS_EACH_2(DANAS_RELU_LOW, "a"), DANAS_EACH_2(DANAS_RELU_HIGH, "b")));
+  } else {
+    DANAS_LOOP(DANAS_LINEAR(DANAS_EACH_2(DANAS_LINEAR_LOW, "a"), DANAS_EACH_2(DANAS_LINEAR_HIGH, "b")));
   }
-};
-
 #undef DANAS_LOOP
-#undef DANAS_STORE
+  return stream;
+}
+
+template <Form kForm>
+__attribute__((always_inline)) inline const uint32_t* make_channels_1(Round& round, const uint32_t* stream) {
+  const uint32_t* place;
+  int32_t a0, b0;
+  register uint32_t both __asm__("r4");
+  register uint32_t low __asm__("r5");
+  register uint32_t u __asm__("r6");
+  register uint32_t v __asm__("r8");
+  register uint32_t x __asm__("r9");
+  register uint32_t y __asm__("r10");
+  register uint32_t z __asm__("r11");
+  register uint32_t t __asm__("r12");
+#define DANAS_LOOP(rescale)                                                                                   \
+  __asm__ volatile(DANAS_SUMS_1 rescale DANAS_STORE_1 DANAS_NEXT                                              \
+                   : DANAS_OUTPUTS, [u] "=&r"(u), [v] "=&r"(v), [z] "=&r"(z), [t] "=&r"(t)                    \
+                   : DANAS_INPUTS("r"), [entry] "m"(round.entry)                                              \
+                   : "memory", "cc")
+  if constexpr (kForm == Form::kRelu) {
+    DANAS_LOOP(DANAS_RELU(DANAS_EACH_1(DANAS_RELU_LOW, "a"), DANAS_EACH_1(DANAS_RELU_HIGH, "b")));
+  } else {
+    DANAS_LOOP(DANAS_LINEAR(DANAS_EACH_1(DANAS_LINEAR_LOW, "a"), DANAS_EACH_1(DANAS_LINEAR_HIGH, "b")));
+  }
+#undef DANAS_LOOP
+  return stream;
+}
+
+#undef DANAS_INPUTS
+#undef DANAS_OUTPUTS
+#undef DANAS_NEXT
+#undef DANAS_STORE_1
+#undef DANAS_STORE_2
+#undef DANAS_STORE_4
+#undef DANAS_JOIN
+#undef DANAS_EACH_1
+#undef DANAS_EACH_2
+#undef DANAS_EACH_4
 #undef DANAS_LINEAR
 #undef DANAS_LINEAR_CHANNEL
 #undef DANAS_LINEAR_HIGH
@@ -254,7 +327,25 @@ struct Channels<4, kForm> {
 #undef DANAS_RELU
 #undef DANAS_RELU_HIGH
 #undef DANAS_RELU_LOW
-#undef DANAS_SUMS
+#undef DANAS_SUMS_1
+#undef DANAS_SUMS_2
+#undef DANAS_TWO_PAIRS
+#undef DANAS_SUMS_4
+#undef DANAS_NEXT_PAIRS
 #undef DANAS_NEXT_PAIR
 #undef DANAS_FIRST_PAIR
 #undef DANAS_PAIR
+
+// `count` channels (an even number, not 0) of a block, from a place in the stream; pixels are `stride` bytes apart.
+// Returns the stream's next place.
+template <int kPixels, Form kForm>
+inline const uint32_t* make_channels(const Filters& filters, const uint32_t* scratch, const uint32_t* stream,
+                                     int8_t* output, int32_t count, int32_t stride) {
+  Round round(filters, kForm, scratch, kPixels, output, count, stride);
+  round.entry = kPixels == 4 ? (filters.pairs - 2U) / 2 % 4 : filters.pairs % 4U;
+  if constexpr (kPixels == 4) return make_channels_4<kForm>(round, stream);
+  if constexpr (kPixels == 2) return make_channels_2<kForm>(round, stream);
+  if constexpr (kPixels == 1) return make_channels_1<kForm>(round, stream);
+}
+
+}  // namespace danas::aot

@@ -4,22 +4,40 @@
 namespace danas::aot {
 namespace {
 
+// Four bytes of which some may lie outside a row of `size` bytes.
+inline uint32_t edge_word(const int8_t* source, int32_t size, int32_t begin, int8_t outside) {
+  int8_t bytes[4];
+  for (int32_t i = 0; i < 4; ++i) bytes[i] = begin + i >= 0 && begin + i < size ? source[begin + i] : outside;
+  return load_word(bytes);
+}
+
 // One pixel of a block where its bytes, from `begin` on, may lie outside a row of `size` bytes.
 void spread_edge(const int8_t* source, int32_t size, int32_t begin, int32_t words, int8_t outside, int32_t pixels,
                  uint32_t* scratch) {
-  for (int32_t end = begin + 4 * words; begin != end; begin += 4) {
-    int8_t bytes[4] = {outside, outside, outside, outside};
-    if (begin >= 0 && begin <= size - 4) {
-      std::memcpy(bytes, source + begin, 4);
-    } else if (begin > -4 && begin < size) {
-      for (int32_t i = 0; i < 4; ++i) {
-        if (begin + i >= 0 && begin + i < size) bytes[i] = source[begin + i];
-      }
+  const uint32_t outside_pair = static_cast<uint16_t>(outside) * 0x10001U;
+  const int32_t step = 2 * pixels;
+  for (const int32_t end = begin + 4 * words; begin != end; scratch += step) {
+    if (begin <= -4 || begin >= size) {
+      scratch[0] = scratch[pixels] = outside_pair;
+      begin += 4;
+      continue;
     }
-    const uint32_t word = load_word(bytes);
+    if (begin >= 0 && begin + 4 <= size) {
+      const int32_t last = end < size - 3 ? end : size - 3;
+      do {
+        const uint32_t word = load_word(source + begin);
+        begin += 4;
+        scratch[0] = sxtb16(word);
+        scratch[pixels] = sxtb16_ror8(word);
+        scratch += step;
+      } while (begin < last);
+      scratch -= step;
+      continue;
+    }
+    const uint32_t word = edge_word(source, size, begin, outside);
     scratch[0] = sxtb16(word);
     scratch[pixels] = sxtb16_ror8(word);
-    scratch += 2 * pixels;
+    begin += 4;
   }
 }
 
@@ -38,7 +56,7 @@ void conv_2d(const Conv2dParams& params, const Rows& input, int32_t y, int8_t* o
 
   int32_t left = -window.pad_left * channels;
   for (int32_t x = 0; x < window.output_width;) {
-    const int32_t pixels = block_pixels(window.output_width - x);
+    const int32_t pixels = block_pixels(window.output_width - x, params.block);
     const bool whole = left >= 0 && left + (pixels - 1) * step + 4 * words <= size;
     uint32_t* place = scratch;
     const int8_t* source = first;

@@ -14,6 +14,7 @@ struct Conv2dParams {
   Filters filters;  // the elements of a window go [kernel row][kernel column][input channel], each row filled up to fours
   Window window;
   int8_t input_zero_point;
+  uint8_t block;  // the most pixels of a block: 4, 2 or 1
 };
 
 // Row y of the output, [column][channel], from an input [row][column][channel].

@@ -1,65 +1,327 @@
 // SPDX-License-Identifier: MIT
 #include "depthwise_conv_2d.h"
 
+#include "depthwise_3x3.h"
 #include "fixed_point.h"
+#include "simd.h"
 
 namespace danas::aot {
 namespace {
 
-constexpr int32_t kBlock = 4;  // adjacent channels that share the walk over the window
+constexpr int32_t kGroup = 4;         // channels that come in one word of an image
+constexpr int32_t kLargestKernel = 16;  // rows of a kernel
 
-// The sums of four channels, or of one, over the part of a window that lies inside the image.
-template <int32_t kCount>
-inline void accumulate(const DepthwiseConv2dParams& params, const Rows& input, int32_t top, int32_t left,
-                       const Span& rows, const Span& columns, int32_t source, int32_t channel, int32_t (&acc)[kCount]) {
-  const Window& window = params.window;
-  const int32_t channels = window.input_channels;
-  const int32_t filters = window.output_channels;
-  for (int32_t i = 0; i < kCount; ++i) acc[i] = params.bias[channel + i];
-  for (int32_t tap = rows.begin; tap < rows.end; ++tap) {
-    const int8_t* x = row(input, top + tap) + (left + columns.begin) * channels + source;
-    const int8_t* w = params.weights + (tap * window.kernel_width + columns.begin) * filters + channel;
-    for (int32_t column = columns.begin; column < columns.end; ++column) {
-      for (int32_t i = 0; i < kCount; ++i) acc[i] += w[i] * (x[i] - params.input_zero_point);
-      x += channels;
-      w += filters;
+// What the blocks of one output row have in common: the rows under the kernel, and which of them lie outside the image.
+struct Taps {
+  const int8_t* rows[kLargestKernel];  // for a row outside, any row inside
+  Span inside;
+};
+
+Taps taps_of(const Window& window, const Rows& input, int32_t y) {
+  const int32_t top = y * window.stride_height - window.pad_top;
+  Taps taps;
+  taps.inside = clip(top, window.kernel_height, window.input_height);
+  for (int32_t i = 0; i < window.kernel_height; ++i) {
+    taps.rows[i] = row(input, top + clamp(i, taps.inside.begin, taps.inside.end - 1));
+  }
+  return taps;
+}
+
+// A block transposed: [column][channel of the group][half the kernel's height, rounded up] pairs. A pair is the values
+// of kernel rows 2r and 2r + 1; the second of a last odd row is anything.
+struct Block {
+  uint32_t* pairs;
+  Span inside;      // columns of the block that lie in the image
+  int32_t columns;  // all columns
+};
+
+// Transposes two rows (or a last one with itself): words that lie `height` apart.
+void transpose_2(const int8_t* row_0, const int8_t* row_1, int32_t step, int32_t columns, uint32_t* pairs,
+                 int32_t height) {
+  for (; columns > 0; --columns) {
+    const uint32_t first = load_word(row_0);
+    const uint32_t second = load_word(row_1);
+    const uint32_t low = pkhbt_lsl16(first, second);
+    const uint32_t high = pkhtb_asr16(second, first);
+    *pairs = sxtb16(low);
+    pairs += height;
+    *pairs = sxtb16_ror8(low);
+    pairs += height;
+    *pairs = sxtb16(high);
+    pairs += height;
+    *pairs = sxtb16_ror8(high);
+    pairs += height;
+    row_0 += step;
+    row_1 += step;
+  }
+}
+
+// Writes the zero point into the columns of a block that lie outside the image; no group changes them.
+void pad_columns(const Block& block, int32_t words, int32_t zero_point) {
+  const uint32_t value = static_cast<uint16_t>(zero_point) * 0x10001U;
+  uint32_t* word = block.pairs;
+  for (uint32_t* const end = word + block.inside.begin * words; word != end; ++word) *word = value;
+  word = block.pairs + block.inside.end * words;
+  for (uint32_t* const end = block.pairs + block.columns * words; word != end; ++word) *word = value;
+}
+
+// Writes the zero point into the rows that lie outside, in `count` columns from `pairs` on.
+__attribute__((noinline)) void pad_rows(const Window& window, const Span& inside, int32_t zero_point, int32_t count,
+                                        uint32_t* pairs) {
+  const int32_t height = (window.kernel_height + 1) / 2;
+  const int16_t value = static_cast<int16_t>(zero_point);
+  for (int32_t i = 0; i < window.kernel_height; ++i) {
+    if (i >= inside.begin && i < inside.end) continue;
+    int16_t* half = reinterpret_cast<int16_t*>(pairs) + i;
+    for (int32_t n = count; n > 0; --n) {
+      half[0] = value;
+      half[2 * height] = value;
+      half[4 * height] = value;
+      half[6 * height] = value;
+      half += 8 * height;
     }
   }
 }
 
-inline int8_t finish(const DepthwiseConv2dParams& params, int32_t channel, int32_t acc) {
-  const int32_t scaled = rescale(acc, params.multipliers[channel], params.shifts[channel]);
-  return static_cast<int8_t>(clamp(scaled + params.output_zero_point, params.output_min, params.output_max));
+inline Channel channel_at(const uint32_t* words) {
+  return Channel{static_cast<int32_t>(words[0]), static_cast<int32_t>(words[1])};
+}
+
+// Where the results of a group go: bytes of a row of the output, or halves of pairs.
+template <typename Value>
+struct Target {
+  Value* first;   // channel 0, pixel 0
+  int32_t odd;    // values from channel 0 to 1, and from 2 to 3
+  int32_t upper;  // from channel 0 to 2
+  int32_t group;  // from one group to the next
+  int32_t pixel;  // from one pixel to the next
+};
+
+// What does not change from group to group of a block.
+struct Place {
+  const Taps& taps;
+  Block block;
+  int32_t offset;  // of the first column inside the image, in bytes of a row
+};
+
+// The outputs of a block under a 3x3 kernel.
+template <typename Scale, typename Value>
+__attribute__((noinline)) void convolve_3x3(const DepthwiseConv2dParams& params, const Place& place, int32_t pixels,
+                                            Target<Value> target) {
+  namespace core = depthwise_3x3;
+  const Block& block = place.block;
+  const uint32_t* stream = params.stream;
+  const int8_t* rows[3];
+  for (int32_t i = 0; i < 3; ++i) rows[i] = place.taps.rows[i] + place.offset;
+  const int32_t channels = params.window.input_channels;
+  const int32_t count = block.inside.end - block.inside.begin;
+  const int32_t stride = params.window.stride_width;
+  const bool whole = place.taps.inside.end - place.taps.inside.begin == 3;
+  const core::Course course(pixels, stride);
+  core::Lane<Scale, Value> lane;
+  lane.step = pixels == 1 ? 0 : target.pixel * static_cast<int32_t>(sizeof(Value));
+  lane.stride = stride * (4 * core::kColumn);
+  for (int32_t left = channels; left > 0; left -= kGroup) {
+    uint32_t* const first = block.pairs + block.inside.begin * core::kColumn;
+    if (count > 0) {
+      core::transpose(rows[0], rows[1], rows[2], channels, count, first);
+      for (const int8_t*& row : rows) row += kGroup;
+      if (!whole) pad_rows(params.window, place.taps.inside, params.input_zero_point, count, first);
+    }
+    const uint32_t* column = block.pairs;
+    Value* output = target.first;
+    const int8_t* last = reinterpret_cast<const int8_t*>(stream + 4 * kGroup);
+    for (int32_t i = 0; i < kGroup; ++i) {
+      lane.take(stream, *last++, params.output_zero_point);
+      lane.output = output;
+      core::convolve(course, column, lane);
+      stream += 4;
+      column += 2;
+      output += i == 1 ? target.upper - target.odd : target.odd;
+    }
+    ++stream;
+    target.first += target.group;
+  }
+}
+
+// The same under any kernel.
+template <typename Scale, typename Value>
+__attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, const Place& place, int32_t pixels,
+                                        Target<Value> target) {
+  const Window& window = params.window;
+  const Block& block = place.block;
+  const int32_t half = window.kernel_height / 2;                // pairs of kernel rows
+  const int32_t height = (window.kernel_height + 1) / 2;        // words of a channel in a column
+  const int32_t column = kGroup * height;                       // words
+  const int32_t step = window.stride_width * column;            // words from one pixel's first column to the next one's
+  const int32_t filter = (half * window.kernel_width + 1) / 2;  // words of a channel's pairs
+  const int32_t tail = window.kernel_height % 2 == 0 ? 0 : window.kernel_width;
+  const int32_t count = block.inside.end - block.inside.begin;
+  const bool whole = place.taps.inside.end - place.taps.inside.begin == window.kernel_height;
+  const uint32_t* stream = params.stream;
+  uint32_t* const inside = block.pairs + block.inside.begin * column;
+  for (int32_t offset = 0; offset < window.input_channels; offset += kGroup) {
+    for (int32_t r = 0; r < height; ++r) {
+      const int32_t last = 2 * r + 1 < window.kernel_height ? 2 * r + 1 : 2 * r;
+      const int32_t byte = place.offset + offset;
+      transpose_2(place.taps.rows[2 * r] + byte, place.taps.rows[last] + byte, window.input_channels, count, inside + r,
+                  height);
+    }
+    if (!whole) pad_rows(window, place.taps.inside, params.input_zero_point, count, inside);
+    const int8_t* tails = reinterpret_cast<const int8_t*>(stream + kGroup * (filter + 2));
+    Value* output = target.first;
+    for (int32_t i = 0; i < kGroup; ++i) {
+      const Channel channel = channel_at(stream + filter);
+      const Scale scale(channel, params.output_zero_point);
+      Value* out = output;
+      const uint32_t* first = block.pairs + i * height;
+      for (int32_t left = pixels; left > 0; left -= 4) {
+        int32_t acc[4];
+        for (int32_t& sum : acc) sum = channel.bias();
+        const uint32_t* next_word = stream;
+        uint32_t word = 0;
+        bool fresh = true;
+        for (int32_t r = 0; r < half; ++r) {
+          const uint32_t* x = first + r;
+          for (int32_t n = window.kernel_width; n > 0; --n) {
+            word = fresh ? *next_word++ : word >> 8;
+            fresh = !fresh;
+            const uint32_t weights = sxtb16(word);
+            acc[0] = smlad(x[0], weights, acc[0]);
+            acc[1] = smlad(x[step], weights, acc[1]);
+            acc[2] = smlad(x[2 * step], weights, acc[2]);
+            acc[3] = smlad(x[3 * step], weights, acc[3]);
+            x += column;
+          }
+        }
+        const uint32_t* x = first + half;
+        for (int32_t n = 0; n < tail; ++n) {
+          const uint32_t weight = static_cast<uint32_t>(tails[n]);
+          acc[0] = smlabb(x[0], weight, acc[0]);
+          acc[1] = smlabb(x[step], weight, acc[1]);
+          acc[2] = smlabb(x[2 * step], weight, acc[2]);
+          acc[3] = smlabb(x[3 * step], weight, acc[3]);
+          x += column;
+        }
+        for (int32_t pixel = 0; pixel < 4 && pixel < left; ++pixel) {
+          *out = static_cast<Value>(scale.scale(acc[pixel]));
+          out += target.pixel;
+        }
+        first += 4 * step;
+      }
+      stream += filter + 2;
+      tails += tail;
+      output += i == 1 ? target.upper - target.odd : target.odd;
+    }
+    stream += tail;
+    target.first += target.group;
+  }
+}
+
+// `pixels` outputs of one row from column x on.
+template <typename Value>
+inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps, int32_t x, int32_t pixels,
+                           uint32_t* pairs, const Target<Value>& target) {
+  const Window& window = params.window;
+  const int32_t left = x * window.stride_width - window.pad_left;
+  const int32_t columns = (pixels - 1) * window.stride_width + window.kernel_width;
+  const Block block{pairs, clip(left, columns, window.input_width), columns};
+  pad_columns(block, kGroup * ((window.kernel_height + 1) / 2), params.input_zero_point);
+  const Place place{taps, block, (left + block.inside.begin) * window.input_channels};
+  if (window.kernel_height == 3 && window.kernel_width == 3) {
+    if (params.form == Form::kRelu) {
+      convolve_3x3<Relu>(params, place, pixels, target);
+    } else {
+      convolve_3x3<Linear<1>>(params, place, pixels, target);
+    }
+  } else if (params.form == Form::kRelu) {
+    convolve<Relu>(params, place, pixels, target);
+  } else {
+    convolve<Linear<1>>(params, place, pixels, target);
+  }
+}
+
+// One pixel in the form plain: store(filter, value) for each filter.
+template <typename Store>
+inline void convolve_plain(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x,
+                           const Store& store) {
+  const Window& window = params.window;
+  const int32_t channels = window.input_channels;
+  const int32_t filters = window.output_channels;
+  const int32_t multiplier = filters / channels;
+  const int32_t top = y * window.stride_height - window.pad_top;
+  const int32_t left = x * window.stride_width - window.pad_left;
+  const Span rows = clip(top, window.kernel_height, window.input_height);
+  const Span columns = clip(left, window.kernel_width, window.input_width);
+  const uint32_t* record = params.stream;
+  const int8_t* const weights = reinterpret_cast<const int8_t*>(record + 3 * filters);
+  int32_t channel = 0;
+  int32_t copies = multiplier;  // filters of this input channel that are left
+  for (int32_t filter = 0; filter < filters; ++filter) {
+    const PlainChannel factors{static_cast<int32_t>(record[0]), static_cast<int32_t>(record[1]),
+                               static_cast<int32_t>(record[2])};
+    record += 3;
+    int32_t acc = factors.bias;
+    for (int32_t i = rows.begin; i < rows.end; ++i) {
+      const int8_t* pixel = row(input, top + i) + (left + columns.begin) * channels + channel;
+      const int8_t* weight = weights + (i * window.kernel_width + columns.begin) * filters + filter;
+      for (int32_t n = columns.end - columns.begin; n > 0; --n) {
+        acc += *weight * (*pixel - params.input_zero_point);
+        pixel += channels;
+        weight += filters;
+      }
+    }
+    store(filter, clamp(scale_plain(factors, acc, params.output_zero_point), params.output_min, params.output_max));
+    if (--copies == 0) {
+      copies = multiplier;
+      ++channel;
+    }
+  }
+}
+
+// Whether a fused activation is narrower than saturation.
+inline bool narrow(const DepthwiseConv2dParams& params) {
+  return params.output_min > INT8_MIN || params.output_max < INT8_MAX;
 }
 
 }  // namespace
 
-void depthwise_pixel(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x, int8_t* output) {
-  const Window& window = params.window;
-  const int32_t filters = window.output_channels;
-  const int32_t depth_multiplier = filters / window.input_channels;
-  const int32_t blocked = depth_multiplier == 1 ? filters - filters % kBlock : 0;
-  const int32_t top = y * window.stride_height - window.pad_top;
-  const Span rows = clip(top, window.kernel_height, window.input_height);
-  const int32_t left = x * window.stride_width - window.pad_left;
-  const Span columns = clip(left, window.kernel_width, window.input_width);
-  int32_t channel = 0;
-  for (; channel < blocked; channel += kBlock) {
-    int32_t acc[kBlock];
-    accumulate(params, input, top, left, rows, columns, channel, channel, acc);
-    for (int32_t i = 0; i < kBlock; ++i) *output++ = finish(params, channel + i, acc[i]);
+void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int8_t* output,
+                       uint32_t* scratch) {
+  const int32_t channels = params.window.output_channels;
+  const int32_t width = params.window.output_width;
+  if (params.form == Form::kPlain) {
+    for (int32_t x = 0; x < width; ++x) {
+      convolve_plain(params, input, y, x, [&output](int32_t, int32_t value) { *output++ = static_cast<int8_t>(value); });
+    }
+    return;
   }
-  for (; channel < filters; ++channel) {
-    int32_t acc[1];
-    accumulate(params, input, top, left, rows, columns, channel / depth_multiplier, channel, acc);
-    *output++ = finish(params, channel, acc[0]);
+  const Taps taps = taps_of(params.window, input, y);
+  for (int32_t x = 0; x < width; x += params.block) {
+    const int32_t pixels = width - x < params.block ? width - x : params.block;
+    convolve_block(params, taps, x, pixels, scratch, Target<int8_t>{output + x * channels, 1, 2, kGroup, channels});
   }
+  if (narrow(params)) clamp_row(output, width * channels, params.output_min, params.output_max);
 }
 
-void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int8_t* output) {
-  for (int32_t x = 0; x < params.window.output_width; ++x) {
-    depthwise_pixel(params, input, y, x, output);
-    output += params.window.output_channels;
+void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x, int32_t pixels,
+                     uint32_t* scratch) {
+  int16_t* const first = reinterpret_cast<int16_t*>(scratch);
+  if (params.form == Form::kPlain) {
+    for (int32_t pixel = 0; pixel < pixels; ++pixel) {
+      convolve_plain(params, input, y, x + pixel, [first, pixel, pixels](int32_t filter, int32_t value) {
+        const int32_t pair = 2 * (filter / kGroup) + filter % 2;
+        first[2 * (pair * pixels + pixel) + filter % kGroup / 2] = static_cast<int16_t>(value);
+      });
+    }
+    return;
+  }
+  const int32_t values = params.window.output_channels * pixels;
+  convolve_block(params, taps_of(params.window, input, y), x, pixels, scratch + values / 2,
+                 Target<int16_t>{first, 2 * pixels, 1, kGroup * pixels, 2});
+  if (!narrow(params)) return;
+  for (int32_t i = 0; i < values; ++i) {
+    first[i] = static_cast<int16_t>(clamp(first[i], params.output_min, params.output_max));
   }
 }
 

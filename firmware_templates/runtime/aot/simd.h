@@ -47,6 +47,13 @@ inline int32_t wrapping_difference(int32_t a, int32_t b) {
     return result;                                                           \
   }
 
+#define DANAS_SIMD_UPPER(name)                                               \
+  inline int32_t name(int32_t a, uint32_t b, int32_t sum) {                  \
+    int32_t result;                                                          \
+    __asm__(#name " %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum)); \
+    return result;                                                           \
+  }
+
 DANAS_SIMD_UNARY(sxtb16, "sxtb16", "")
 DANAS_SIMD_UNARY(sxtb16_ror8, "sxtb16", ", ror #8")
 DANAS_SIMD_BINARY(pkhbt, "pkhbt", "")
@@ -62,6 +69,10 @@ DANAS_SIMD_SUM(smlatt, uint32_t)
 DANAS_SIMD_SUM(smmla, int32_t)
 DANAS_SIMD_SUM(smmlar, int32_t)
 
+DANAS_SIMD_UPPER(smlawb)
+DANAS_SIMD_UPPER(smlawt)
+
+#undef DANAS_SIMD_UPPER
 #undef DANAS_SIMD_UNARY
 #undef DANAS_SIMD_BINARY
 #undef DANAS_SIMD_SUM
@@ -124,6 +135,14 @@ inline int32_t smlatt(uint32_t a, uint32_t b, int32_t sum) { return wrapping_sum
 inline int32_t smmla(int32_t a, int32_t b, int32_t sum) { return wrapping_sum((static_cast<int64_t>(a) * b) >> 32, sum); }
 inline int32_t smmlar(int32_t a, int32_t b, int32_t sum) {
   return wrapping_sum((static_cast<int64_t>(a) * b + (INT64_C(1) << 31)) >> 32, sum);
+}
+
+// sum + a * one half of b / 2^16, rounded down.
+inline int32_t smlawb(int32_t a, uint32_t b, int32_t sum) {
+  return wrapping_sum((static_cast<int64_t>(a) * low_half(b)) >> 16, sum);
+}
+inline int32_t smlawt(int32_t a, uint32_t b, int32_t sum) {
+  return wrapping_sum((static_cast<int64_t>(a) * high_half(b)) >> 16, sum);
 }
 
 inline void store_bytes(int8_t* place, int32_t first, int32_t second) {

@@ -12,9 +12,12 @@ from collections.abc import Callable
 from pipeline.estimate.stages import Stage
 from pipeline.firmware.lowering.activations import hard_swish, logistic, relu
 from pipeline.firmware.lowering.dense import fully_connected, softmax
+from pipeline.firmware.lowering.depthwise import depthwise_convolution
 from pipeline.firmware.lowering.edges import dequantize, quantize
 from pipeline.firmware.lowering.elementwise import add, multiply, subtract
 from pipeline.firmware.lowering.maps import concatenation, mean, pad
+from pipeline.firmware.lowering.moves import split, strided_slice, transpose
+from pipeline.firmware.lowering.pools import pool_2d
 from pipeline.firmware.lowering.site import Site
 from pipeline.firmware.lowering.values import (
     Call,
@@ -27,7 +30,7 @@ from pipeline.firmware.lowering.values import (
     Params,
     Value,
 )
-from pipeline.firmware.lowering.windows import convolution, pool_2d
+from pipeline.firmware.lowering.windows import convolution
 from pipeline.graph.model import Graph, OpCode
 
 __all__ = [
@@ -45,7 +48,7 @@ __all__ = [
 
 _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.CONV_2D: convolution,
-    OpCode.DEPTHWISE_CONV_2D: convolution,
+    OpCode.DEPTHWISE_CONV_2D: depthwise_convolution,
     OpCode.FULLY_CONNECTED: fully_connected,
     OpCode.ADD: add,
     OpCode.SUB: subtract,
@@ -56,6 +59,9 @@ _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.PAD: pad,
     OpCode.PADV2: pad,
     OpCode.CONCATENATION: concatenation,
+    OpCode.SPLIT: split,
+    OpCode.STRIDED_SLICE: strided_slice,
+    OpCode.TRANSPOSE: transpose,
     OpCode.RELU: relu,
     OpCode.RELU6: relu,
     OpCode.LOGISTIC: logistic,

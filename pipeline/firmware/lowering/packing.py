@@ -7,7 +7,7 @@ channels share each word, so a stream has the bytes of the weights and 16 for ea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,8 @@ def pack(elements: NDArray[np.int8], requantization: Requantization) -> Packed:
         weights = np.ascontiguousarray(elements).view("<u4")
         stream = np.concatenate((records[:, :1], weights, records[:, 1:]), axis=1)
     else:
-        records = _words(_even(requantization.records)).reshape(-1, 2, 2)
+        # The neighbour of a last, odd channel is one of zeros with that channel's record, which the kernel can take.
+        records = _words(_even(requantization.records, mode="edge")).reshape(-1, 2, 2)
         weights = _shared(_even(elements))
         stream = np.concatenate((records[:, :, 0], weights, records[:, :, 1]), axis=1)
     return Packed(stream.reshape(-1), elements.shape[1] // 2, requantization.form)
@@ -63,9 +64,9 @@ def _shared(elements: NDArray[np.int8]) -> NDArray[np.uint32]:
     return _words((halves[:, :, 0] & 0xFFFF) | (halves[:, :, 1] << 16))
 
 
-def _even(rows: NDArray[Any]) -> NDArray[Any]:
-    """The rows, with one of zeros behind an odd number of them."""
-    return np.pad(rows, ((0, len(rows) % 2), (0, 0)))
+def _even(rows: NDArray[Any], mode: Literal["constant", "edge"] = "constant") -> NDArray[Any]:
+    """The rows, with one more behind an odd number of them: zeros or, with ``edge``, the last one again."""
+    return np.pad(rows, ((0, len(rows) % 2), (0, 0)), mode=mode)
 
 
 def _words(values: NDArray[np.int32]) -> NDArray[np.uint32]:

@@ -74,6 +74,11 @@ class Site:
         return self.graph.tensors[self.operator.outputs[0]]
 
     @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """Its outputs."""
+        return tuple(self.graph.tensors[index] for index in self.operator.outputs)
+
+    @property
     def elements(self) -> int:
         """Elements of the output that one call makes: a row of it, or all."""
         by_rows = self.stage.kind is StageKind.ROWS and not self.flat
@@ -133,6 +138,7 @@ class Site:
         input_type: DType = DType.INT8,
         output_type: DType = DType.INT8,
         gathered: bool = False,
+        scattered: tuple[int, ...] = (),
     ) -> Call:
         """The call of a kernel, on the first input unless ``inputs`` says otherwise; a function of its own name.
 
@@ -149,6 +155,7 @@ class Site:
             output=self.output.index,
             output_type=output_type,
             gathered=gathered,
+            scattered=scattered,
         )
 
     # Errors, to be raised.

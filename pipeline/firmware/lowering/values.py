@@ -86,6 +86,7 @@ class Call:
     output: int
     output_type: DType
     gathered: bool = False  # the inputs are one argument, a list
+    scattered: tuple[int, ...] = ()  # all outputs, where there are several: then they are one argument, a list
 
 
 class ConstantPool:

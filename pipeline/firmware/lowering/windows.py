@@ -1,23 +1,21 @@
-"""Operators that slide a window over an image: convolutions and pools."""
+"""CONV_2D, and where the windows of convolutions and pools stand."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.estimate.stages import StageKind
 from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering import packing, requantization
 from pipeline.firmware.lowering.site import Site, scale, zero_point
 from pipeline.firmware.lowering.values import Call, Field, Form
 from pipeline.firmware.lowering.weights import weighted
-from pipeline.graph.model import OpCode, WindowOptions
+from pipeline.graph.model import WindowOptions
 from pipeline.graph.windows import Axis, window
 
 
 def convolution(site: Site) -> Call:
-    """CONV_2D and DEPTHWISE_CONV_2D."""
-    depthwise = site.operator.code is OpCode.DEPTHWISE_CONV_2D
+    """CONV_2D."""
     options = site.options(WindowOptions)
     weights = site.input(1)
     source, output = site.int8(rank=4)
@@ -25,42 +23,25 @@ def convolution(site: Site) -> Call:
     if options.dilation != (1, 1):
         raise site.unsupported("a dilation other than 1", "Use a dilation rate of 1.")
     channels = output.shape[3]
-    if depthwise:
-        if weights.shape[0] != 1 or weights.shape[3] != channels or channels % source.shape[3]:
-            raise site.mismatch(weights)
-    else:
-        if weights.shape[0] != channels:
-            raise site.mismatch(weights)
-        if weights.shape[3] != source.shape[3]:
-            raise site.unsupported("a grouped convolution", "Use DEPTHWISE_CONV_2D or a full one.")
-    parts = weighted(site, source, weights, channels, axis=3 if depthwise else 0)
+    if weights.shape[0] != channels:
+        raise site.mismatch(weights)
+    if weights.shape[3] != source.shape[3]:
+        raise site.unsupported("a grouped convolution", "Use DEPTHWISE_CONV_2D or a full one.")
+    parts = weighted(site, source, weights, channels, axis=0)
     pairs = [site.multiplier(factor) for factor in parts.factors]
     if len(pairs) == 1:
         pairs *= channels
-    if not depthwise:
-        low, high = fixed_point.activation_range(options.activation, scale(output), zero_point(output))
-        elements = packing.window_elements(parts.weights)
-        return site.call(
-            "conv_2d",
-            "Conv2dParams",
-            filter_fields(site, elements, parts.bias, pairs, (low, high)),
-            Field("window", window_fields(site)),
-            Field("input_zero_point", zero_point(source)),
-            parts=("block",),
-            form=Form.BLOCKS,
-        )
+    low, high = fixed_point.activation_range(options.activation, scale(output), zero_point(output))
+    elements = packing.window_elements(parts.weights)
     return site.call(
-        "depthwise_conv_2d",
-        "DepthwiseConv2dParams",
-        Field("weights", site.pool.add(parts.weights)),
-        Field("bias", site.pool.add(parts.bias)),
-        Field("multipliers", site.pool.add(np.array([pair[0] for pair in pairs], np.int32))),
-        Field("shifts", site.pool.add(np.array([pair[1] for pair in pairs], np.int8))),
+        "conv_2d",
+        "Conv2dParams",
+        filter_fields(site, elements, parts.bias, pairs, (low, high)),
         Field("window", window_fields(site)),
         Field("input_zero_point", zero_point(source)),
-        Field("output_zero_point", zero_point(output)),
-        *site.output_range(options.activation),
-        form=Form.WINDOW,
+        Field("block", site.stage.block),
+        parts=("block",),
+        form=Form.BLOCKS,
     )
 
 
@@ -93,24 +74,6 @@ def filter_fields(
     )
 
 
-def pool_2d(site: Site) -> Call:
-    """AVERAGE_POOL_2D and MAX_POOL_2D."""
-    average = site.operator.code is OpCode.AVERAGE_POOL_2D
-    options = site.options(WindowOptions)
-    source, output = site.int8(rank=4)
-    if source.shape[3] != output.shape[3]:
-        raise site.mismatch(output)
-    sums = site.stage.kind is StageKind.SUMS
-    return site.call(
-        "average_pool_2d" if average else "max_pool_2d",
-        "AveragePool2dParams" if average else "MaxPool2dParams",
-        Field("window", window_fields(site)),
-        *site.output_range(options.activation),
-        function="average_of_rows" if sums else None,
-        form=Form.SUMS if sums else Form.WINDOW,
-    )
-
-
 def window_fields(site: Site) -> tuple[Field, ...]:
     """The fields of window.h's struct, after a check that the output's size follows from them."""
     try:
@@ -125,13 +88,18 @@ def window_fields(site: Site) -> tuple[Field, ...]:
         rows, columns = Axis(1, 1, 1, 0, 1), Axis(rows.size * columns.size, 1, 1, 0, rows.output * columns.output)
     site.check_dimensions(*(size for axis in (rows, columns) for size in (axis.size, axis.kernel, axis.stride)))
     site.check_dimensions(rows.output, columns.output, source.shape[3], output.shape[3])
+    return window_struct(rows, columns, (source.shape[3], output.shape[3]))
+
+
+def window_struct(rows: Axis, columns: Axis, channels: tuple[int, int]) -> tuple[Field, ...]:
+    """The fields of window.h's struct, for input and output channels."""
     return (
         Field("input_height", rows.size),
         Field("input_width", columns.size),
-        Field("input_channels", source.shape[3]),
+        Field("input_channels", channels[0]),
         Field("output_height", rows.output),
         Field("output_width", columns.output),
-        Field("output_channels", output.shape[3]),
+        Field("output_channels", channels[1]),
         Field("kernel_height", rows.kernel),
         Field("kernel_width", columns.kernel),
         Field("stride_height", rows.stride),
