@@ -6,7 +6,7 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 from __future__ import annotations
 
 from pipeline.estimate.model import INPUT, MemoryPlan
-from pipeline.estimate.stages import ELEMENTWISE, Needs, Stage, StageKind
+from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Needs, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
 #: Arrays start at multiples of this.
@@ -137,7 +137,7 @@ def stage_needs(graph: Graph, stage: Stage) -> Needs:
         depthwise, pointwise = stage.operators
         kernel, stride = _window_of(graph, depthwise)
         scratch = _convolution_scratch(graph, pointwise, stage.block)
-        return Needs(scratch + depthwise_bytes(kernel, stride, stage.block), 0)
+        return Needs(scratch + depthwise_bytes(kernel, stride, BLOCK), 0)
     (operator,) = stage.operators
     if operator.code in (OpCode.CONV_2D, OpCode.FULLY_CONNECTED):
         return Needs(_convolution_scratch(graph, operator, stage.block), 0)

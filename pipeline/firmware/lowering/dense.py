@@ -43,6 +43,7 @@ def fully_connected(site: Site) -> Call:
         filter_fields(site, elements, parts.bias, pairs * (outputs // len(pairs)), (low, high)),
         Field("window", window_struct(Axis(1, 1, 1, 0, 1), Axis(rows, 1, 1, 0, rows), (inputs, outputs))),
         Field("input_zero_point", zero_point(source)),
+        Field("block", site.stage.block),
         parts=("block",),
         form=Form.BLOCKS,
     )
