@@ -88,7 +88,8 @@ def _depthwise_bytes(graph: Graph, operator: Operator, weights: Tensor, channels
         return words(12 * channels + weights.nbytes)
     _, height, width, _ = weights.shape
     pairs = height // 2 * width
-    last_row = height % 2 * (1 if (height, width) == (3, 3) else width)
+    _, stride = _window_of(graph, operator)
+    last_row = height % 2 * (1 if depthwise_special((height, width), stride) else width)
     return channels * (4 * -(-pairs // 2) + 8 + last_row)
 
 
@@ -159,8 +160,13 @@ def _convolution_scratch(graph: Graph, operator: Operator, block: int) -> int:
 #: A depthwise kernel takes channels in groups of as many as a word has bytes.
 GROUP = 4
 #: The most bytes that its transposed block takes, and its pixels at most and at least.
-_DEPTHWISE_BYTES = 640
+_DEPTHWISE_BYTES = 800
 _DEPTHWISE_PIXELS = range(16, 3, -4)
+
+
+def depthwise_special(kernel: tuple[int, ...], stride: int) -> bool:
+    """Whether the loops for 3×3 kernels apply, for a kernel (rows, columns) and the stride along a row."""
+    return tuple(kernel) == (3, 3) and stride <= 2
 
 
 def depthwise_pixels(kernel: tuple[int, int], stride: int) -> int:

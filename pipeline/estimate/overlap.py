@@ -68,9 +68,7 @@ def _turn(a: tuple[int, int], b: tuple[int, int], c: tuple[int, int]) -> int:
     return (c[0] - a[0]) * (b[1] - a[1]) - (b[0] - a[0]) * (c[1] - a[1])
 
 
-def _needed(
-    run: Sequence[Geometry], chain: Sequence[int], readers: Sequence[tuple[int, int]], rows: int
-) -> list[int]:
+def _needed(run: Sequence[Geometry], chain: Sequence[int], readers: Sequence[tuple[int, int]], rows: int) -> list[int]:
     """For each row of the output the first row of the input that is needed while it is made or later."""
     steps = run[-1][0]
     # The rows that each stage has made when the first of the chain makes a row: those of the chain, none of it yet.

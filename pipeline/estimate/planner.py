@@ -17,7 +17,8 @@ from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
 from pipeline.estimate.placing import Layout, Step, lay_out
-from pipeline.estimate.segments import IMPOSSIBLE, Cut, Cutter, Way
+from pipeline.estimate.runs import IMPOSSIBLE, Cut, Runs, Way
+from pipeline.estimate.segments import Cutter
 from pipeline.estimate.stages import Stage, roots, stages
 from pipeline.estimate.storage import Store, stores
 from pipeline.estimate.streaming import demand_streamable, not_streamable
@@ -29,6 +30,8 @@ BALANCED = 1.15
 _SCRATCH_SHARE = 0.1
 #: ... and to a model whose least peak falls below this share of what it was.
 _WORTH = 0.97
+#: The smallest arena is looked for to within this part of the least peak.
+_CLOSE = 500
 #: How many layouts are carried on: at first, and where the first one does not fit.
 _QUICK, _CAREFUL, _THOROUGH = 3, 4, 24
 
@@ -55,7 +58,12 @@ def plan(
         UsageError: ``unsupported-tensor`` for an activation that is read before it is written;
             ``input-not-streamable`` for a model that needs its input in whole.
     """
-    planner = _Planner(graph, streamed_input, bounded=prefer is not Prefer.SPEED)
+    made = stages(graph)
+    if streamed_input:
+        demand_streamable(graph, made, stores(graph, made))
+    if not made:
+        return spread(graph)  # Nothing runs.
+    planner = _Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED)
     if planner.least >= IMPOSSIBLE:
         raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
     return planner.plan(prefer, limit)
@@ -64,7 +72,8 @@ def plan(
 def spread(graph: Graph) -> MemoryPlan:
     """A plan in which no two activations share a byte and no stages are fused: all of them are left at the end."""
     made = stages(graph, fuse=False)
-    placements, segments = [], []
+    placements: list[Placement] = []
+    segments = []
     offset = 0
     for name, root in sorted(roots(graph).items(), key=lambda item: item[::-1]):
         if name == root:
@@ -80,27 +89,19 @@ def spread(graph: Graph) -> MemoryPlan:
 
 
 class _Planner:
-    def __init__(self, graph: Graph, streamed_input: bool, *, bounded: bool) -> None:
+    def __init__(self, graph: Graph, made: Sequence[Stage], streamed_input: bool, *, bounded: bool) -> None:
         self.graph = graph
-        self.stages = stages(graph)
+        self.stages = made
         self.roots = roots(graph)
         self.stores = stores(graph, self.stages)
-        if streamed_input:
-            demand_streamable(graph, self.stages, self.stores)
         self.keys = {id(store): number for number, store in enumerate(self.stores)}
         self.scratch_key, self.sums_key = len(self.stores), len(self.stores) + 1
         needs = [stage_needs(graph, stage) for stage in self.stages]
         self.sums = [need.sums for need in needs]
         ways = [[self.way(stage, need.scratch)] for stage, need in zip(self.stages, needs, strict=True)]
-        self.cutter = Cutter(
-            self.stages,
-            self.stores,
-            self.sums,
-            ways,
-            align=align,
-            streamed_input=streamed_input,
-            useful=(lambda peak: int(peak * BALANCED)) if bounded else (lambda _: 1 << 60),
-        )
+        self.runs = Runs(self.stages, self.stores, self.sums, ways, align=align, streamed_input=streamed_input)
+        useful = (lambda peak: int(peak * BALANCED)) if bounded else (lambda _: 1 << 60)
+        self.cutter = Cutter(self.runs, align=align, useful=useful)
         self.least, cuts = self.cutter.least_peak()
         self.taken: list[_Taken] = []
         self.shrink(ways, cuts)
@@ -131,8 +132,6 @@ class _Planner:
             self.cutter.allow(ways)
 
     def plan(self, prefer: Prefer, limit: int | None) -> MemoryPlan:
-        if not self.stages:
-            return MemoryPlan(0, (), (), 0, 0)
         if prefer in (Prefer.RAM, Prefer.FLASH):
             return self.finished(self.smallest())
         allowed = int(self.least * BALANCED) if prefer is Prefer.BALANCED else 1 << 40
@@ -169,20 +168,20 @@ class _Planner:
 
     def smallest(self) -> Layout:
         """The smallest arena that is found."""
-        layout = self.within(self.least) or self.together(self.least, _THOROUGH)
-        low, step = self.least, max(ALIGNMENT, align(self.least // 100))
+        low = high = self.least
+        layout = self.within(high) or self.together(high, _THOROUGH)
+        step = max(ALIGNMENT, align(self.least // 100))
         while layout is None:
-            low += step
-            step *= 2
-            layout = self.within(low)
-        low -= step // 2
-        while layout.arena - low > max(ALIGNMENT, self.least // 500):
-            middle = align((low + layout.arena) // 2)
-            other = self.together(middle, _CAREFUL)
-            if other is None:
+            low, high, step = high, high + step, 2 * step
+            layout = self.within(high)
+        # Nothing was found within ``low``; halve what lies between, in whole alignments.
+        while layout.arena > self.least and layout.arena - low > max(ALIGNMENT, self.least // _CLOSE):
+            middle = (low + layout.arena) // (2 * ALIGNMENT) * ALIGNMENT
+            found = self.together(middle, _CAREFUL)
+            if found is None:
                 low = middle
             else:
-                layout = other
+                layout = found
         return layout
 
     def by_first(self, steps: Sequence[Step]) -> list[list[Step]]:
@@ -194,7 +193,7 @@ class _Planner:
     def lay_out(self, steps: list[list[Step]], limit: int, width: int) -> Layout | None:
         limit -= limit % ALIGNMENT
         given = [(self.keys[id(store)], align(store.nbytes)) for store in self.stores if store.first < 0]
-        stream = self.keys[id(self.cutter.stream)] if self.cutter.stream is not None else -1
+        stream = self.keys[id(self.runs.stream)] if self.runs.stream is not None else -1
         found = []
         for rings in (True, False):
             first = [step for step in steps[0] if any(key == stream for key, _ in step.local) is rings]
@@ -210,15 +209,15 @@ class _Planner:
         if found is None:
             raise ValueError(f"stages {cut.first} to {cut.end} need more than {limit} bytes")
         cost, peak, needed = found
-        overlap = self.cutter.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
+        overlap = self.runs.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
         kept: list[Store] = []
         local: list[tuple[int, int]] = []
-        dying = {self.keys[id(store)] for store in self.cutter.standing(cut) if store.last < cut.end}
-        for made in self.cutter.made[cut.first : cut.end]:
+        dying = {self.keys[id(store)] for store in self.runs.standing(cut) if store.last < cut.end}
+        for made in self.runs.made[cut.first : cut.end]:
             kept += [store for store in made if store.last >= cut.end]
-        for store in self.cutter.rings(cut):
+        for store in self.runs.rings(cut):
             local.append((self.keys[id(store)], align(store.ring_bytes)))
-        for store in self.cutter.made[cut.end - 1]:
+        for store in self.runs.made[cut.end - 1]:
             if store.last < cut.end:
                 local.append((self.keys[id(store)], align(store.nbytes)))
         taken = _Taken(cut, self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0))))
@@ -244,14 +243,14 @@ class _Planner:
         """The plan of a layout."""
         segment_of = {-1: 0, len(self.stages): len(layout.laid) - 1}
         offsets = dict(layout.given)
-        rings = set()
+        rings: set[int] = set()
         segments = []
         for number, laid in enumerate(layout.laid):
             taken = self.taken[laid.step.number]
             cut = taken.cut
             segment_of.update(dict.fromkeys(range(cut.first, cut.end), number))
             offsets.update(laid.offsets)
-            rings.update(id(store) for store in self.cutter.rings(cut))
+            rings.update(id(store) for store in self.runs.rings(cut))
             ran = tuple(
                 stage if stage.block == way.block else replace(stage, block=way.block)
                 for stage, way in zip(self.stages[cut.first : cut.end], taken.ways, strict=True)

@@ -32,7 +32,6 @@ from pipeline.graph.model import (
 )
 from pipeline.graph.windows import window
 
-
 #: Pixels of a convolution's block, unless it is made smaller.
 BLOCK = 4
 
@@ -173,7 +172,7 @@ class _Stages:
                 if index is not None and not self.tensors[index].constant:
                     self.readers.setdefault(index, []).append(operator)
         self.kept = frozenset(graph.outputs)
-        self.made_at = {index: -1 for index in graph.inputs}
+        self.made_at = dict.fromkeys(graph.inputs, -1)
         for position, operator in enumerate(graph.operators):
             self.made_at.update(dict.fromkeys(operator.outputs, position))
 

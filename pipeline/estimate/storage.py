@@ -87,9 +87,7 @@ def stores(graph: Graph, stages: Sequence[Stage]) -> tuple[Store, ...]:
         ring, joined = 0, last
         if streams and last < len(stages) and reading:
             ring, joined = _ring(stages, tuple(chain), readers, rows)
-        made.append(
-            Store(tuple(chain), graph.tensors[root].nbytes, rows, first, last, ring, joined, uniform, streams)
-        )
+        made.append(Store(tuple(chain), graph.tensors[root].nbytes, rows, first, last, ring, joined, uniform, streams))
     return tuple(sorted(made, key=lambda store: store.first))
 
 
@@ -121,7 +119,7 @@ def _ring(
     if any(stage.kind is StageKind.WHOLE for stage in between):
         return 0, -1
     numbers: dict[int, int] = dict.fromkeys(chain, 0)
-    geometry = []
+    geometry: list[tuple[tuple[tuple[int, int, int, int], ...], int]] = []
     for stage in between:
         feeds = tuple(
             (numbers.get(feed.tensor, -1), feed.kernel, feed.stride, feed.pad)
@@ -136,12 +134,15 @@ def _ring(
 
 @lru_cache(maxsize=4096)
 def _rows_alive(geometry: tuple[tuple[tuple[tuple[int, int, int, int], ...], int], ...], rows: int) -> int:
-    """Most rows of image 0 that are alive at once while the last stage runs; image k + 1 is stage k's."""
+    """Most rows of image 0 that are alive at once while the last stage runs; image k + 1 is stage k's.
+
+    0 where the last stage needs none of them.
+    """
     made = [Stage(0, (), StageKind.ROWS, (), (0,), rows)]
     for position, (feeds, steps) in enumerate(geometry):
         fed = tuple(Feed(*feed) for feed in feeds)
         made.append(Stage(position + 1, (), StageKind.ROWS, fed, (position + 1,), steps))
-    return rows_alive(made)[0]
+    return rows_alive(made).get(0, 0)
 
 
 def rows_alive(segment: Sequence[Stage]) -> dict[int, int]:
@@ -156,7 +157,7 @@ def rows_alive(segment: Sequence[Stage]) -> dict[int, int]:
 
     def origin(tensor: int) -> int:
         while tensor in over and over[tensor] is not None:
-            tensor = over[tensor]  # type: ignore[assignment]
+            tensor = over[tensor]
         return tensor
 
     readers: dict[int, list[tuple[int, Feed]]] = {}

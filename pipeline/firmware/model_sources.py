@@ -69,6 +69,7 @@ SHARED_HEADERS = (
     "fixed_point.h",
     "pipeline.h",
     "requantize.h",
+    "row_sums.h",
     "rows.h",
     "simd.h",
     "window.h",

@@ -74,9 +74,7 @@ class Sketch:
 
     def separable(self, source: int, channels: int, kernel: int, stride: int) -> int:
         depth = self.shape(source)[3]
-        inner = self.window(
-            OpCode.DEPTHWISE_CONV_2D, source, depth, (kernel, kernel), (stride, stride), Padding.SAME
-        )
+        inner = self.window(OpCode.DEPTHWISE_CONV_2D, source, depth, (kernel, kernel), (stride, stride), Padding.SAME)
         return self.pointwise(inner, channels)
 
     def add(self, first: int, second: int) -> int:

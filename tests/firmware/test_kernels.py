@@ -6,7 +6,9 @@ LiteRT is asked through :class:`Reference`, as the product asks it.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import aot_builder
 import aot_host
@@ -15,6 +17,7 @@ import aot_networks
 import numpy as np
 import pytest
 import tflm_oracle
+from numpy.typing import NDArray
 
 from pipeline.estimate.model import MemoryPlan, Prefer
 from pipeline.estimate.planner import plan, spread
@@ -31,6 +34,13 @@ SEED = 20_260_101
 LITERT_DECIDES = {"float factor of MUL"}
 
 Model = tuple[str, Graph, MemoryPlan]
+
+
+class Program(Protocol):
+    """Models that were compiled together."""
+
+    def run(self, requests: Sequence[tuple[int, NDArray[np.generic]]]) -> list[aot_host.Answer]:
+        """Run (model number, input) one after another."""
 
 
 def cases(share: float) -> list[Model]:
@@ -50,7 +60,7 @@ def oracle(graph: Graph, folder: Path) -> Reference:
 
 
 def differences(
-    models: list[Model], program: aot_host.HostProgram, folder: Path, kinds: tuple[int, ...] = (0, 1, 2, 3)
+    models: list[Model], program: Program, folder: Path, kinds: tuple[int, ...] = (0, 1, 2, 3)
 ) -> list[str]:
     """A line for each inference that does not equal both oracles byte for byte."""
     requests, expected, wrong = [], [], []

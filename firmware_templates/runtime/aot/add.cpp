@@ -20,24 +20,25 @@ inline int8_t sum_of(const Sum& sum, int32_t a, int32_t b) {
 }  // namespace
 
 void add(const AddParams& params, const int8_t* a, const int8_t* b, int8_t* output) {
-  const Sum sum = params.sum;
+  const Sum& sum = params.sum;
+  const int32_t factor_a = sum.factor_a;
+  const int32_t factor_b = sum.factor_b;
+  const int32_t rounding = sum.rounding;
   int8_t* const first = output;
   for (const int8_t* end = a + (params.elements & ~3U); a != end; a += 4) {
     const uint32_t x = load_word(a);
     const uint32_t y = load_word(b);
     b += 4;
-    const uint32_t even_x = (x << 8) & kUpperBytes;
-    const uint32_t even_y = (y << 8) & kUpperBytes;
+    const uint32_t even_x = and_lsl8(kUpperBytes, x);
+    const uint32_t even_y = and_lsl8(kUpperBytes, y);
     const uint32_t odd_x = x & kUpperBytes;
     const uint32_t odd_y = y & kUpperBytes;
-    output[0] = static_cast<int8_t>(
-        saturate8<kFraction>(smlawb(sum.factor_b, even_y, smlawb(sum.factor_a, even_x, sum.rounding))));
-    output[1] = static_cast<int8_t>(
-        saturate8<kFraction>(smlawb(sum.factor_b, odd_y, smlawb(sum.factor_a, odd_x, sum.rounding))));
-    output[2] = static_cast<int8_t>(
-        saturate8<kFraction>(smlawt(sum.factor_b, even_y, smlawt(sum.factor_a, even_x, sum.rounding))));
-    output[3] = static_cast<int8_t>(
-        saturate8<kFraction>(smlawt(sum.factor_b, odd_y, smlawt(sum.factor_a, odd_x, sum.rounding))));
+    const int32_t sum_0 = smlawb(factor_b, even_y, smlawb(factor_a, even_x, rounding));
+    const int32_t sum_1 = smlawb(factor_b, odd_y, smlawb(factor_a, odd_x, rounding));
+    const int32_t sum_2 = smlawt(factor_b, even_y, smlawt(factor_a, even_x, rounding));
+    const int32_t sum_3 = smlawt(factor_b, odd_y, smlawt(factor_a, odd_x, rounding));
+    store_bytes(output, saturate8<kFraction>(sum_0), saturate8<kFraction>(sum_1));
+    store_bytes(output + 2, saturate8<kFraction>(sum_2), saturate8<kFraction>(sum_3));
     output += 4;
   }
   for (uint32_t n = params.elements % 4; n > 0; --n) *output++ = sum_of(sum, *a++, *b++);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // The inner loops of a depthwise 3x3 convolution: three rows of an image are transposed so that each channel finds its
-// column of the window in two adjacent words, and a channel is convolved two or four pixels at a time.
+// column of the window in two adjacent words, and a channel is convolved four or two pixels at a time.
 //
 // A transposed column holds, for each of four channels, the pair (row 0, row 1) and a word whose low half is row 2.
 // The loops are assembly, since a compiler does not keep their 14 values in registers; where the processor lacks the
 // instructions, functions of the same names do the same.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -17,36 +18,44 @@ namespace danas::aot::depthwise_3x3 {
 
 constexpr int32_t kColumn = 8;  // words of a transposed column
 
-// A channel on its way along the pixels of a block. Scale is a form of requantize.h; Value is what an output is stored
-// as. The assembly reads the fields in their order.
-template <typename Scale, typename Value>
+// What the assembly of a channel reads and keeps, in this order. Its pixels come in runs of four, then in runs of two:
+// what is left over four is made with pixels that have been made before. A single pixel is made as two that are stored
+// at one place, three pixels as four of which the last two are.
+template <typename Value>
 struct Lane {
-  Lane() : scale(Channel{1, 0}, 0) {}
-
-  uint32_t pair_0;   // weights of rows 0 and 1 in column 0
-  uint32_t pair_1;   // in column 1
-  uint32_t pair_2;   // in column 2
-  uint32_t last_01;  // of row 2 in columns 0 and 1
-  uint32_t last_2;   // of row 2 in column 2, the low half
-  int32_t bias;
-  Scale scale;     // multiplier, shift, rounding
-  int32_t step;    // bytes from one pixel's output to the next one's
-  Value* output;   // of the next pixel
-  const uint32_t* end;  // where the column of the next pixel stops
-  int32_t stride;  // bytes from one pixel's first column to the next one's
-
-  // A channel's four words of the stream, and its last weight.
-  void take(const uint32_t* words, int32_t last, int32_t zero_point) {
-    pair_0 = sxtb16(words[0]);
-    pair_1 = sxtb16_ror8(words[0]);
-    pair_2 = sxtb16(words[1]);
-    last_01 = sxtb16_ror8(words[1]);
-    last_2 = static_cast<uint32_t>(last);
-    const Channel channel{static_cast<int32_t>(words[2]), static_cast<int32_t>(words[3])};
-    bias = channel.bias();
-    scale = Scale(channel, zero_point);
-  }
+  uint32_t filter[6];   // the weights as pairs, the bias
+  int32_t scale[3];     // multiplier, shift, rounding
+  int32_t step;         // bytes from one pixel's output to the next one's
+  Value* output;        // of the next pixel
+  const uint32_t* end;  // where the runs stop
+  int32_t last_step;    // from the third pixel of four to the fourth
+  int32_t rounding;     // what the rounding of all channels has in common
+  const int8_t* last;   // in the stream, the last weight of the next channel
+  const uint32_t* words;  // and its words
+  int32_t fours;        // bytes of the columns that runs of four go over
+  int32_t twos;         // and those of two
+  int32_t back;         // bytes from the end of the fours back to the first two
+  int32_t back_output;  // and of their outputs
+  int32_t stride;       // bytes from one pixel's first column to the next one's
 };
+
+// The lane of `pixels` pixels, at a stride of one or two columns, of channels whose outputs are `step` bytes apart.
+template <typename Scale, typename Value>
+inline Lane<Value> lane_of(int32_t pixels, int32_t stride, int32_t step, int32_t zero_point) {
+  constexpr int32_t kPixel = 4 * kColumn;
+  const int32_t left = pixels == 3 ? 0 : pixels % 4;
+  const bool again = pixels > 3 && left % 2 != 0;
+  Lane<Value> lane;
+  lane.stride = kPixel * stride;
+  lane.step = pixels == 1 ? 0 : step;
+  lane.last_step = pixels == 3 ? 0 : step;
+  lane.rounding = (2 * zero_point + 1) * (std::is_same_v<Scale, Relu> ? Relu::kHalf : 1);
+  lane.fours = pixels == 3 ? 4 * lane.stride : (pixels - left) * lane.stride;
+  lane.twos = (left + 1) / 2 * 2 * lane.stride;
+  lane.back = again ? lane.stride : 0;
+  lane.back_output = again ? step : 0;
+  return lane;
+}
 
 #ifdef __ARM_FEATURE_DSP
 
@@ -78,77 +87,130 @@ inline void transpose(const int8_t* row_0, const int8_t* row_1, const int8_t* ro
       : "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "cc", "memory");
 }
 
-// r2 to r6 hold the weights, r7 the bias, which becomes the last accumulator; r11 and r12 a column.
+
+// In the runs, r2 to r4 hold the weights of rows 0 and 1, r5 and r7 those of row 2, r6 the bias, which becomes the last
+// accumulator; r11 and r12 a column. Then r2 holds the multiplier, r3 the shift, r4 the rounding, r5 the step, r7 the
+// output, r11 the end, r12 the last step. `lane` points to the lane's scale.
 #define DANAS_COLUMN(place) "ldrd r11, r12, " place "\n"
 #define DANAS_TAP_0(acc, start) "smlad " acc ", r11, r2, " start "\nsmlabb " acc ", r12, r5, " acc "\n"
 #define DANAS_TAP_1(acc) "smlad " acc ", r11, r3, " acc "\nsmlabt " acc ", r12, r5, " acc "\n"
-#define DANAS_TAP_2(acc) "smlad " acc ", r11, r4, " acc "\nsmlabb " acc ", r12, r6, " acc "\n"
-#define DANAS_FOUR_STRIDE_1                                                              \
-  DANAS_COLUMN("[%[column]]") DANAS_TAP_0("r8", "r7")                                    \
-  DANAS_COLUMN("[%[column], #32]") DANAS_TAP_1("r8") DANAS_TAP_0("r9", "r7")             \
-  DANAS_COLUMN("[%[column], #64]") DANAS_TAP_2("r8") DANAS_TAP_1("r9") DANAS_TAP_0("r10", "r7") \
-  DANAS_COLUMN("[%[column], #96]") DANAS_TAP_2("r9") DANAS_TAP_1("r10") DANAS_TAP_0("r7", "r7") \
-  DANAS_COLUMN("[%[column], #128]") DANAS_TAP_2("r10") DANAS_TAP_1("r7")                 \
-  DANAS_COLUMN("[%[column], #160]") DANAS_TAP_2("r7")                                    \
+#define DANAS_TAP_2(acc) "smlad " acc ", r11, r4, " acc "\nsmlabb " acc ", r12, r7, " acc "\n"
+#define DANAS_FOUR_STRIDE_1                                                                     \
+  DANAS_COLUMN("[%[column]]") DANAS_TAP_0("r8", "r6")                                           \
+  DANAS_COLUMN("[%[column], #32]") DANAS_TAP_1("r8") DANAS_TAP_0("r9", "r6")                    \
+  DANAS_COLUMN("[%[column], #64]") DANAS_TAP_2("r8") DANAS_TAP_1("r9") DANAS_TAP_0("r10", "r6") \
+  DANAS_COLUMN("[%[column], #96]") DANAS_TAP_2("r9") DANAS_TAP_1("r10") DANAS_TAP_0("r6", "r6") \
+  DANAS_COLUMN("[%[column], #128]") DANAS_TAP_2("r10") DANAS_TAP_1("r6")                        \
+  DANAS_COLUMN("[%[column], #160]") DANAS_TAP_2("r6")                                           \
   "add %[column], #128\n"
-#define DANAS_FOUR_STRIDE_2                                                              \
-  DANAS_COLUMN("[%[column]]") DANAS_TAP_0("r8", "r7")                                    \
-  DANAS_COLUMN("[%[column], #32]") DANAS_TAP_1("r8")                                     \
-  DANAS_COLUMN("[%[column], #64]") DANAS_TAP_2("r8") DANAS_TAP_0("r9", "r7")             \
-  DANAS_COLUMN("[%[column], #96]") DANAS_TAP_1("r9")                                     \
-  DANAS_COLUMN("[%[column], #128]") DANAS_TAP_2("r9") DANAS_TAP_0("r10", "r7")           \
-  DANAS_COLUMN("[%[column], #160]") DANAS_TAP_1("r10")                                   \
-  DANAS_COLUMN("[%[column], #192]") DANAS_TAP_2("r10") DANAS_TAP_0("r7", "r7")           \
-  DANAS_COLUMN("[%[column], #224]") DANAS_TAP_1("r7")                                    \
-  DANAS_COLUMN("[%[column], #256]") DANAS_TAP_2("r7")                                    \
+#define DANAS_FOUR_STRIDE_2                                                                     \
+  DANAS_COLUMN("[%[column]]") DANAS_TAP_0("r8", "r6")                                           \
+  DANAS_COLUMN("[%[column], #32]") DANAS_TAP_1("r8")                                            \
+  DANAS_COLUMN("[%[column], #64]") DANAS_TAP_2("r8") DANAS_TAP_0("r9", "r6")                    \
+  DANAS_COLUMN("[%[column], #96]") DANAS_TAP_1("r9")                                            \
+  DANAS_COLUMN("[%[column], #128]") DANAS_TAP_2("r9") DANAS_TAP_0("r10", "r6")                  \
+  DANAS_COLUMN("[%[column], #160]") DANAS_TAP_1("r10")                                          \
+  DANAS_COLUMN("[%[column], #192]") DANAS_TAP_2("r10") DANAS_TAP_0("r6", "r6")                  \
+  DANAS_COLUMN("[%[column], #224]") DANAS_TAP_1("r6")                                           \
+  DANAS_COLUMN("[%[column], #256]") DANAS_TAP_2("r6")                                           \
   "add %[column], #256\n"
-#define DANAS_TWO                                                                        \
-  "ldr lr, [%[lane], #24]\n"                                                             \
-  DANAS_COLUMN("[%[column]]") DANAS_TAP_0("r8", "r7")                                    \
-  DANAS_COLUMN("[%[column], #32]") DANAS_TAP_1("r8")                                     \
-  DANAS_COLUMN("[%[column], #64]") DANAS_TAP_2("r8")                                     \
-  "add %[column], lr\n"                                                                  \
-  DANAS_COLUMN("[%[column]]") DANAS_TAP_0("r7", "r7")                                    \
-  DANAS_COLUMN("[%[column], #32]") DANAS_TAP_1("r7")                                     \
-  DANAS_COLUMN("[%[column], #64]") DANAS_TAP_2("r7")                                     \
+#define DANAS_TWO                                                                               \
+  "ldr lr, [%[lane], #56]\n"                                                                    \
+  DANAS_COLUMN("[%[column]]") DANAS_TAP_0("r8", "r6")                                           \
+  DANAS_COLUMN("[%[column], #32]") DANAS_TAP_1("r8")                                            \
+  DANAS_COLUMN("[%[column], #64]") DANAS_TAP_2("r8")                                            \
+  "add %[column], lr\n"                                                                         \
+  DANAS_COLUMN("[%[column]]") DANAS_TAP_0("r6", "r6")                                           \
+  DANAS_COLUMN("[%[column], #32]") DANAS_TAP_1("r6")                                            \
+  DANAS_COLUMN("[%[column], #64]") DANAS_TAP_2("r6")                                            \
   "add %[column], lr\n"
-// r2 holds the multiplier, r3 the shift, r4 the rounding.
+// From the exponent in r9 the shift to r9 and the rounding to r10; and an accumulator's output.
+#define DANAS_PREPARE_RELU                                                                      \
+  "mov r10, #0x4000\nlsr r10, r10, r9\nldr r11, [%[lane], #28]\nadd r10, r11\nrsb r9, r9, #16\n"
+#define DANAS_PREPARE_LINEAR "ldr r11, [%[lane], #28]\nsub r10, r9, #1\nlsl r10, r11, r10\n"
 #define DANAS_RELU(acc) "lsl " acc ", r3\nsmmla " acc ", " acc ", r2, r4\nssat " acc ", #8, " acc ", asr #15\n"
-#define DANAS_LINEAR(acc)                                                                                      \
-  "add r12, r4, " acc ", asr #31\nlsl " acc ", #1\nsmmlar " acc ", " acc ", r2, r12\nasr " acc ", r3\nssat " acc \
-  ", #8, " acc "\n"
-// The step is in r5, the output in r6. Of two pixels the second is stored first, so that it is lost for a step of 0.
-#define DANAS_STORE(store, first, second) store second ", [r6, r5]\n" store first ", [r6]\nadd r6, r6, r5, lsl #1\n"
-#define DANAS_LOOP(products, scaled, stored)                                                         \
-  __asm__ volatile("1:\nldm %[lane]!, {r2-r7}\n" products "ldm %[lane], {r2-r6, r11}\n" scaled stored \
-                   "str r6, [%[lane], #16]\nsub %[lane], #24\ncmp %[column], r11\nbne 1b\n"          \
-                   : [column] "+r"(column), [lane] "+r"(at)                                           \
-                   :                                                                                  \
-                   : "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory")
-#define DANAS_SCALED_2(scale) scale("r8") scale("r7")
-#define DANAS_SCALED_4(scale) scale("r8") scale("r9") scale("r10") scale("r7")
-#define DANAS_STORED_2(store) DANAS_STORE(store, "r8", "r7")
-#define DANAS_STORED_4(store) DANAS_STORE(store, "r8", "r9") DANAS_STORE(store, "r10", "r7")
-// The function `name`: makes `count` outputs at a time, until the next column is lane.end, and returns that.
-#define DANAS_FUNCTION(name, products, count)                                                  \
-  template <typename Scale, typename Value>                                                    \
-  inline const uint32_t* name(const uint32_t* column, Lane<Scale, Value>& lane) {              \
-    Lane<Scale, Value>* at = &lane;                                                            \
-    if constexpr (std::is_same_v<Scale, Relu> && sizeof(Value) == 1) {                         \
-      DANAS_LOOP(products, DANAS_SCALED_##count(DANAS_RELU), DANAS_STORED_##count("strb "));    \
-    } else if constexpr (std::is_same_v<Scale, Relu>) {                                        \
-      DANAS_LOOP(products, DANAS_SCALED_##count(DANAS_RELU), DANAS_STORED_##count("strh "));    \
-    } else if constexpr (sizeof(Value) == 1) {                                                 \
-      DANAS_LOOP(products, DANAS_SCALED_##count(DANAS_LINEAR), DANAS_STORED_##count("strb "));  \
-    } else {                                                                                   \
-      DANAS_LOOP(products, DANAS_SCALED_##count(DANAS_LINEAR), DANAS_STORED_##count("strh "));  \
-    }                                                                                          \
-    return column;                                                                             \
-  }
+#define DANAS_LINEAR(acc)                                                                        \
+  "add lr, r4, " acc ", asr #31\nlsl " acc ", #1\nsmmlar " acc ", " acc ", r2, lr\nasr " acc      \
+  ", r3\nssat " acc ", #8, " acc "\n"
+// The second of two is stored first, so that it is lost for a step of 0.
+#define DANAS_STORE(store, first, second, step)                                                 \
+  store second ", [r7, " step "]\n" store first ", [r7]\nadd r7, r7, r5, lsl #1\n"
+#define DANAS_CHANNEL(four, prepare, scale, store)                                              \
+  __asm__ volatile(                                                                             \
+      /* The channel's weights, bias and scale. */                                              \
+      "ldrd r11, r12, [%[lane], #56]\n"                                                         \
+      "ldm r12!, {r5-r8}\n"                                                                     \
+      "ldrsb lr, [r11], #1\n"                                                                   \
+      "strd r11, r12, [%[lane], #56]\n"                                                         \
+      "sxtb16 r2, r5\nsxtb16 r3, r5, ror #8\nsxtb16 r4, r6\nsxtb16 r5, r6, ror #8\n"            \
+      "asr r6, r7, #8\n"                                                                        \
+      "uxtb r9, r7\n"                                                                           \
+      "mov r7, lr\n"                                                                            \
+      "stm %[lane]!, {r2-r7}\n" prepare                                                         \
+      "stm %[lane], {r8-r10}\n"                                                                 \
+      /* Runs of four. */                                                                       \
+      "ldr r12, [%[lane], #40]\n"                                                               \
+      "cmp r12, #0\n"                                                                           \
+      "beq 3f\n"                                                                                \
+      "add r12, %[column]\n"                                                                    \
+      "str r12, [%[lane], #20]\n"                                                               \
+      "b 2f\n"                                                                                  \
+      "1:\n"                                                                                    \
+      "sub %[lane], #24\n"                                                                      \
+      "ldm %[lane]!, {r2-r7}\n"                                                                 \
+      "2:\n" four                                                                               \
+      "ldm %[lane], {r2-r5, r7, r11, r12}\n" scale("r8") scale("r9") scale("r10") scale("r6")   \
+      DANAS_STORE(store, "r8", "r9", "r5") DANAS_STORE(store, "r10", "r6", "r12")               \
+      "str r7, [%[lane], #16]\n"                                                                \
+      "cmp %[column], r11\n"                                                                    \
+      "bne 1b\n"                                                                                \
+      /* Runs of two. */                                                                        \
+      "3:\n"                                                                                    \
+      "ldr r12, [%[lane], #44]\n"                                                               \
+      "cmp r12, #0\n"                                                                           \
+      "beq 5f\n"                                                                                \
+      "ldrd r8, r9, [%[lane], #48]\n"                                                           \
+      "sub %[column], r8\n"                                                                     \
+      "ldr r10, [%[lane], #16]\n"                                                               \
+      "sub r10, r9\n"                                                                           \
+      "add r11, %[column], r12\n"                                                               \
+      "strd r10, r11, [%[lane], #16]\n"                                                         \
+      "4:\n"                                                                                    \
+      "sub %[lane], #24\n"                                                                      \
+      "ldm %[lane]!, {r2-r7}\n" DANAS_TWO                                                       \
+      "ldm %[lane], {r2-r5, r7, r11}\n" scale("r8") scale("r6")                                 \
+      DANAS_STORE(store, "r8", "r6", "r5")                                                      \
+      "str r7, [%[lane], #16]\n"                                                                \
+      "cmp %[column], r11\n"                                                                    \
+      "bne 4b\n"                                                                                \
+      "5:\n"                                                                                    \
+      : [column] "+r"(column), [lane] "+r"(at)                                                  \
+      :                                                                                         \
+      : "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory")
 
-DANAS_FUNCTION(four_stride_1, DANAS_FOUR_STRIDE_1, 4)
-DANAS_FUNCTION(four_stride_2, DANAS_FOUR_STRIDE_2, 4)
-DANAS_FUNCTION(two, DANAS_TWO, 2)
+// The outputs of the next channel of the lane's stream.
+template <typename Scale, int32_t kStride, typename Value>
+inline void convolve(const uint32_t* column, Lane<Value>& lane) {
+  static_assert(offsetof(Lane<Value>, scale) == 24 && offsetof(Lane<Value>, stride) == 80, "what the assembly knows");
+  Lane<Value>* at = &lane;
+  if constexpr (std::is_same_v<Scale, Relu> && sizeof(Value) == 1 && kStride == 1) {
+    DANAS_CHANNEL(DANAS_FOUR_STRIDE_1, DANAS_PREPARE_RELU, DANAS_RELU, "strb ");
+  } else if constexpr (std::is_same_v<Scale, Relu> && sizeof(Value) == 1) {
+    DANAS_CHANNEL(DANAS_FOUR_STRIDE_2, DANAS_PREPARE_RELU, DANAS_RELU, "strb ");
+  } else if constexpr (std::is_same_v<Scale, Relu> && kStride == 1) {
+    DANAS_CHANNEL(DANAS_FOUR_STRIDE_1, DANAS_PREPARE_RELU, DANAS_RELU, "strh ");
+  } else if constexpr (std::is_same_v<Scale, Relu>) {
+    DANAS_CHANNEL(DANAS_FOUR_STRIDE_2, DANAS_PREPARE_RELU, DANAS_RELU, "strh ");
+  } else if constexpr (sizeof(Value) == 1 && kStride == 1) {
+    DANAS_CHANNEL(DANAS_FOUR_STRIDE_1, DANAS_PREPARE_LINEAR, DANAS_LINEAR, "strb ");
+  } else if constexpr (sizeof(Value) == 1) {
+    DANAS_CHANNEL(DANAS_FOUR_STRIDE_2, DANAS_PREPARE_LINEAR, DANAS_LINEAR, "strb ");
+  } else if constexpr (kStride == 1) {
+    DANAS_CHANNEL(DANAS_FOUR_STRIDE_1, DANAS_PREPARE_LINEAR, DANAS_LINEAR, "strh ");
+  } else {
+    DANAS_CHANNEL(DANAS_FOUR_STRIDE_2, DANAS_PREPARE_LINEAR, DANAS_LINEAR, "strh ");
+  }
+}
 
 #undef DANAS_COLUMN
 #undef DANAS_TAP_0
@@ -157,15 +219,12 @@ DANAS_FUNCTION(two, DANAS_TWO, 2)
 #undef DANAS_FOUR_STRIDE_1
 #undef DANAS_FOUR_STRIDE_2
 #undef DANAS_TWO
+#undef DANAS_PREPARE_RELU
+#undef DANAS_PREPARE_LINEAR
 #undef DANAS_RELU
 #undef DANAS_LINEAR
 #undef DANAS_STORE
-#undef DANAS_LOOP
-#undef DANAS_SCALED_2
-#undef DANAS_SCALED_4
-#undef DANAS_STORED_2
-#undef DANAS_STORED_4
-#undef DANAS_FUNCTION
+#undef DANAS_CHANNEL
 
 #else
 
@@ -194,96 +253,44 @@ inline void transpose(const int8_t* row_0, const int8_t* row_1, const int8_t* ro
   }
 }
 
-// The output whose window begins with a column.
-template <typename Scale, typename Value>
-inline Value convolved(const uint32_t* column, const Lane<Scale, Value>& lane) {
-  int32_t acc = smlabb(column[1], lane.last_01, smlad(column[0], lane.pair_0, lane.bias));
-  column += kColumn;
-  acc = smlabt(column[1], lane.last_01, smlad(column[0], lane.pair_1, acc));
-  column += kColumn;
-  acc = smlabb(column[1], lane.last_2, smlad(column[0], lane.pair_2, acc));
-  return static_cast<Value>(lane.scale.scale(acc));
-}
-
-// Makes two outputs at a time, until the next column is lane.end, and returns that. The second is stored first, so that
-// it is lost for a step of 0.
-template <typename Scale, typename Value>
-inline const uint32_t* two(const uint32_t* column, Lane<Scale, Value>& lane) {
-  const int32_t words = lane.stride / 4;
-  const int32_t step = lane.step / static_cast<int32_t>(sizeof(Value));
-  do {
-    lane.output[step] = convolved(column + words, lane);
-    lane.output[0] = convolved(column, lane);
+template <typename Scale, int32_t kStride, typename Value>
+inline void convolve(const uint32_t* column, Lane<Value>& lane) {
+  const uint32_t* words = lane.words;
+  lane.words += 4;
+  const uint32_t pair_0 = sxtb16(words[0]);
+  const uint32_t pair_1 = sxtb16_ror8(words[0]);
+  const uint32_t pair_2 = sxtb16(words[1]);
+  const uint32_t last_01 = sxtb16_ror8(words[1]);
+  const uint32_t last_2 = static_cast<uint32_t>(*lane.last++);
+  const Channel channel{static_cast<int32_t>(words[2]), static_cast<int32_t>(words[3])};
+  const Scale scale(channel, (lane.rounding / (std::is_same_v<Scale, Relu> ? Relu::kHalf : 1) - 1) / 2);
+  const auto output_of = [&](const uint32_t* x) {
+    int32_t acc = smlabb(x[1], last_01, smlad(x[0], pair_0, channel.bias()));
+    x += kColumn;
+    acc = smlabt(x[1], last_01, smlad(x[0], pair_1, acc));
+    x += kColumn;
+    acc = smlabb(x[1], last_2, smlad(x[0], pair_2, acc));
+    return static_cast<Value>(scale.scale(acc));
+  };
+  const int32_t size = static_cast<int32_t>(sizeof(Value));
+  const int32_t step = lane.step / size;
+  const int32_t words_apart = lane.stride / 4;
+  for (int32_t left = lane.fours; left > 0; left -= 4 * lane.stride) {
+    lane.output[2 * step + lane.last_step / size] = output_of(column + 3 * words_apart);
+    for (int32_t pixel = 2; pixel >= 0; --pixel) lane.output[pixel * step] = output_of(column + pixel * words_apart);
+    lane.output += 4 * step;
+    column += 4 * words_apart;
+  }
+  column -= lane.back / 4;
+  lane.output -= lane.back_output / size;
+  for (int32_t left = lane.twos; left > 0; left -= 2 * lane.stride) {
+    lane.output[step] = output_of(column + words_apart);
+    lane.output[0] = output_of(column);
     lane.output += 2 * step;
-    column += 2 * words;
-  } while (column != lane.end);
-  return column;
-}
-
-// The same for four, with a stride of one column or of two.
-template <typename Scale, typename Value>
-inline const uint32_t* four(const uint32_t* column, Lane<Scale, Value>& lane, int32_t words) {
-  const int32_t step = lane.step / static_cast<int32_t>(sizeof(Value));
-  do {
-    for (int32_t pixel = 0; pixel < 4; ++pixel) {
-      *lane.output = convolved(column, lane);
-      lane.output += step;
-      column += words;
-    }
-  } while (column != lane.end);
-  return column;
-}
-template <typename Scale, typename Value>
-inline const uint32_t* four_stride_1(const uint32_t* column, Lane<Scale, Value>& lane) {
-  return four(column, lane, kColumn);
-}
-template <typename Scale, typename Value>
-inline const uint32_t* four_stride_2(const uint32_t* column, Lane<Scale, Value>& lane) {
-  return four(column, lane, 2 * kColumn);
+    column += 2 * words_apart;
+  }
 }
 
 #endif
-
-// How the pixels of a block are made: two or four at a time, and what is left with a last two or four of which some
-// have been made before. A single pixel is made as two that are stored at one place.
-struct Course {
-  struct Run {
-    bool fours;
-    int32_t back;   // pixels by which it begins before the end of the run before it
-    int32_t words;  // of the columns from its first pixel's to that after its last one
-  };
-  Run runs[2];
-  int32_t count;
-
-  // For a stride in columns.
-  Course(int32_t pixels, int32_t stride) {
-    const bool fours = pixels >= 4 && stride <= 2;
-    const int32_t left = pixels % (fours ? 4 : 2);
-    const int32_t last = left == 3 ? 4 : 2;
-    count = 0;
-    if (pixels > left) runs[count++] = Run{fours, 0, (pixels - left) * stride * kColumn};
-    if (left > 0) runs[count++] = Run{last == 4, pixels == 1 ? 0 : last - left, last * stride * kColumn};
-  }
-};
-
-// The outputs of one channel: `lane` says where they go and what they are made of, `column` where its window begins.
-template <typename Scale, typename Value>
-inline void convolve(const Course& course, const uint32_t* column, Lane<Scale, Value>& lane) {
-  const Course::Run* run = course.runs;
-  for (const Course::Run* end = run + course.count; run != end; ++run) {
-    if (run->back != 0) {
-      column -= run->back * (lane.stride / 4);
-      lane.output -= run->back * (lane.step / static_cast<int32_t>(sizeof(Value)));
-    }
-    lane.end = column + run->words;
-    if (!run->fours) {
-      column = two(column, lane);
-    } else if (lane.stride == 4 * kColumn) {
-      column = four_stride_1(column, lane);
-    } else {
-      column = four_stride_2(column, lane);
-    }
-  }
-}
 
 }  // namespace danas::aot::depthwise_3x3

@@ -104,43 +104,43 @@ struct Place {
   int32_t offset;  // of the first column inside the image, in bytes of a row
 };
 
+// Whether depthwise_3x3.h has loops for a window.
+inline bool is_3x3(const Window& window) {
+  return window.kernel_height == 3 && window.kernel_width == 3 && window.stride_width <= 2;
+}
+
 // The outputs of a block under a 3x3 kernel.
-template <typename Scale, typename Value>
+template <typename Scale, int32_t kStride, typename Value>
 __attribute__((noinline)) void convolve_3x3(const DepthwiseConv2dParams& params, const Place& place, int32_t pixels,
                                             Target<Value> target) {
-  namespace core = depthwise_3x3;
   const Block& block = place.block;
-  const uint32_t* stream = params.stream;
-  const int8_t* rows[3];
-  for (int32_t i = 0; i < 3; ++i) rows[i] = place.taps.rows[i] + place.offset;
+  const int8_t* row_0 = place.taps.rows[0] + place.offset;
+  const int8_t* row_1 = place.taps.rows[1] + place.offset;
+  const int8_t* row_2 = place.taps.rows[2] + place.offset;
   const int32_t channels = params.window.input_channels;
   const int32_t count = block.inside.end - block.inside.begin;
-  const int32_t stride = params.window.stride_width;
   const bool whole = place.taps.inside.end - place.taps.inside.begin == 3;
-  const core::Course course(pixels, stride);
-  core::Lane<Scale, Value> lane;
-  lane.step = pixels == 1 ? 0 : target.pixel * static_cast<int32_t>(sizeof(Value));
-  lane.stride = stride * (4 * core::kColumn);
+  const int32_t step = target.pixel * static_cast<int32_t>(sizeof(Value));
+  auto lane = depthwise_3x3::lane_of<Scale, Value>(pixels, kStride, step, params.output_zero_point);
+  lane.words = params.stream;
   for (int32_t left = channels; left > 0; left -= kGroup) {
-    uint32_t* const first = block.pairs + block.inside.begin * core::kColumn;
     if (count > 0) {
-      core::transpose(rows[0], rows[1], rows[2], channels, count, first);
-      for (const int8_t*& row : rows) row += kGroup;
-      if (!whole) pad_rows(params.window, place.taps.inside, params.input_zero_point, count, first);
+      uint32_t* const inside = block.pairs + block.inside.begin * depthwise_3x3::kColumn;
+      depthwise_3x3::transpose(row_0, row_1, row_2, channels, count, inside);
+      if (!whole) pad_rows(params.window, place.taps.inside, params.input_zero_point, count, inside);
+      row_0 += kGroup;
+      row_1 += kGroup;
+      row_2 += kGroup;
     }
-    const uint32_t* column = block.pairs;
+    lane.last = reinterpret_cast<const int8_t*>(lane.words + 4 * kGroup);
     Value* output = target.first;
-    const int8_t* last = reinterpret_cast<const int8_t*>(stream + 4 * kGroup);
+    target.first += target.group;
     for (int32_t i = 0; i < kGroup; ++i) {
-      lane.take(stream, *last++, params.output_zero_point);
       lane.output = output;
-      core::convolve(course, column, lane);
-      stream += 4;
-      column += 2;
+      depthwise_3x3::convolve<Scale, kStride>(block.pairs + 2 * i, lane);
       output += i == 1 ? target.upper - target.odd : target.odd;
     }
-    ++stream;
-    target.first += target.group;
+    ++lane.words;
   }
 }
 
@@ -228,11 +228,17 @@ inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps
   const Block block{pairs, clip(left, columns, window.input_width), columns};
   pad_columns(block, kGroup * ((window.kernel_height + 1) / 2), params.input_zero_point);
   const Place place{taps, block, (left + block.inside.begin) * window.input_channels};
-  if (window.kernel_height == 3 && window.kernel_width == 3) {
+  if (is_3x3(window)) {
     if (params.form == Form::kRelu) {
-      convolve_3x3<Relu>(params, place, pixels, target);
+      if (window.stride_width == 1) {
+        convolve_3x3<Relu, 1>(params, place, pixels, target);
+      } else {
+        convolve_3x3<Relu, 2>(params, place, pixels, target);
+      }
+    } else if (window.stride_width == 1) {
+      convolve_3x3<Linear<1>, 1>(params, place, pixels, target);
     } else {
-      convolve_3x3<Linear<1>>(params, place, pixels, target);
+      convolve_3x3<Linear<1>, 2>(params, place, pixels, target);
     }
   } else if (params.form == Form::kRelu) {
     convolve<Relu>(params, place, pixels, target);

@@ -20,7 +20,7 @@ namespace danas::aot {
 // requantize.h's Channel; behind the four channels, where the kernel's height is odd, the bytes of its last row,
 // [channel][kernel column]. A pair is the weights of kernel rows 2r and 2r + 1 in one column; pairs come in the order
 // [r][kernel column]. A word holds, from its low byte on, the first weight of a pair, that of the next pair, and the
-// second weight of both. A 3x3 kernel has the first two bytes of its last row in the second word's free half, and only
+// second weight of both. A 3x3 kernel at a stride of 1 or 2 has the first two bytes of its last row in the second word's free half, and only
 // the third ones at the end.
 // In the form plain, for everything else, it has the PlainChannels with the model's biases, then the weights,
 // [kernel row][kernel column][output channel].

@@ -2,6 +2,7 @@
 #include "mean.h"
 
 #include "fixed_point.h"
+#include "row_sums.h"
 
 namespace danas::aot {
 
@@ -22,16 +23,12 @@ void mean(const MeanParams& params, const int8_t* input, int8_t* output) {
 }
 
 void mean_of_rows(const MeanParams& params, const int8_t* row, int32_t y, int32_t* sums, int8_t* output) {
-  if (y == 0) {
-    for (uint32_t i = 0; i < params.inner; ++i) sums[i] = 0;
-  }
-  const int8_t* const end = row + params.reduced / params.rows * params.inner;
-  while (row != end) {
-    for (uint32_t i = 0; i < params.inner; ++i) sums[i] += *row++ - params.input_zero_point;
-  }
+  const int32_t channels = static_cast<int32_t>(params.inner);
+  add_row(row, static_cast<int32_t>(params.reduced / params.rows), channels, y == 0, sums);
   if (static_cast<uint32_t>(y) + 1 < params.rows) return;
-  for (uint32_t i = 0; i < params.inner; ++i) {
-    const int32_t scaled = rescale(sums[i], params.multiplier, params.shift);
+  const int32_t offset = static_cast<int32_t>(params.reduced) * params.input_zero_point;
+  for (int32_t i = 0; i < channels; ++i) {
+    const int32_t scaled = rescale(sums[i] - offset, params.multiplier, params.shift);
     output[i] = static_cast<int8_t>(clamp(scaled + params.output_zero_point, INT8_MIN, INT8_MAX));
   }
 }

@@ -60,6 +60,9 @@ DANAS_SIMD_BINARY(pkhbt, "pkhbt", "")
 DANAS_SIMD_BINARY(pkhbt_lsl16, "pkhbt", ", lsl #16")
 DANAS_SIMD_BINARY(pkhtb, "pkhtb", "")
 DANAS_SIMD_BINARY(pkhtb_asr16, "pkhtb", ", asr #16")
+DANAS_SIMD_BINARY(and_lsl8, "and", ", lsl #8")
+DANAS_SIMD_BINARY(sxtab16, "sxtab16", "")
+DANAS_SIMD_BINARY(sxtab16_ror8, "sxtab16", ", ror #8")
 DANAS_SIMD_SUM(smlad, uint32_t)
 DANAS_SIMD_SUM(smladx, uint32_t)
 DANAS_SIMD_SUM(smlabb, uint32_t)
@@ -89,6 +92,13 @@ inline void store_words(uint32_t* place, uint32_t first, uint32_t second) {
   __asm__("strd %2, %3, %0" : "=m"(place[0]), "=m"(place[1]) : "r"(first), "r"(second));
 }
 
+// The larger of each two signed bytes.
+inline uint32_t larger_bytes(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+  return result;
+}
+
 // x / 2^kShift, rounded down, then the nearest int8 value.
 template <int kShift>
 inline int32_t saturate8(int32_t x) {
@@ -112,6 +122,24 @@ inline uint32_t sxtb16(uint32_t a) {
   return low | static_cast<uint32_t>(static_cast<int8_t>(a >> 16)) << 16;
 }
 inline uint32_t sxtb16_ror8(uint32_t a) { return sxtb16(a >> 8); }
+
+// a with 256 times b; a pair and the bytes 0 and 2 (1 and 3) of a word, added half by half.
+inline uint32_t and_lsl8(uint32_t a, uint32_t b) { return a & b << 8; }
+inline uint32_t sxtab16(uint32_t a, uint32_t b) {
+  const uint32_t pair = sxtb16(b);
+  return ((a + pair) & 0xFFFF) | ((a & 0xFFFF0000) + (pair & 0xFFFF0000));
+}
+inline uint32_t sxtab16_ror8(uint32_t a, uint32_t b) { return sxtab16(a, b >> 8); }
+
+inline uint32_t larger_bytes(uint32_t a, uint32_t b) {
+  uint32_t result = 0;
+  for (int32_t shift = 0; shift < 32; shift += 8) {
+    const int8_t x = static_cast<int8_t>(a >> shift);
+    const int8_t y = static_cast<int8_t>(b >> shift);
+    result |= static_cast<uint32_t>(static_cast<uint8_t>(x > y ? x : y)) << shift;
+  }
+  return result;
+}
 
 // A pair of one half of each of two words.
 inline uint32_t pkhbt(uint32_t a, uint32_t b) { return (a & 0xFFFF) | (b & 0xFFFF0000); }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.estimate.kernels import depthwise_pixels
+from pipeline.estimate.kernels import depthwise_pixels, depthwise_special
 from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering import requantization
 from pipeline.firmware.lowering.site import Site, scale, zero_point
@@ -50,7 +50,7 @@ def depthwise_convolution(site: Site) -> Call:
         stream = np.concatenate([as_bytes(records).reshape(-1), as_bytes(parts.weights).reshape(-1)])
         stream = np.pad(stream, (0, -len(stream) % 4))
     else:
-        stream = packed_filters(by_channel, made.records)
+        stream = packed_filters(by_channel, made.records, options.stride[1])
     return site.call(
         "depthwise_conv_2d",
         "DepthwiseConv2dParams",
@@ -66,11 +66,12 @@ def depthwise_convolution(site: Site) -> Call:
     )
 
 
-def packed_filters(weights: NDArray[np.int8], records: NDArray[np.int32]) -> NDArray[np.uint8]:
+def packed_filters(weights: NDArray[np.int8], records: NDArray[np.int32], stride: int) -> NDArray[np.uint8]:
     """Weights [channel][kernel row][kernel column] and records as a stream (depthwise_conv_2d.h).
 
-    The channels are a multiple of four.
+    The channels are a multiple of four; ``stride`` is that along a row.
     """
+    special = depthwise_special(weights.shape[1:3], stride)
     groups = as_bytes(weights).reshape(-1, _GROUP, *weights.shape[1:])
     count, _, height, width = groups.shape
     rows = height // 2
@@ -80,7 +81,7 @@ def packed_filters(weights: NDArray[np.int8], records: NDArray[np.int32]) -> NDA
     of_last_row = 0
     if rows * width % 2:
         free = np.zeros((count, _GROUP, 1, 2), np.uint8)
-        if (height, width) == (3, 3):
+        if special:
             of_last_row = 2
             free[:, :, 0] = groups[:, :, 2, :of_last_row]
         listed = np.concatenate([listed, free], axis=2)
