@@ -13,12 +13,13 @@ operator             param constant arrays
 ==================== ===== ====================================================================================
 CONV_2D              48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
                            multipliers (4 B a channel), shifts (1 B a channel)
-DEPTHWISE_CONV_2D    48    the same
+DEPTHWISE_CONV_2D    36    one stream: weights (1 B an element; a 2x2 kernel's and the like fill words), 8 B a channel;
+                           12 B where the depth multiplier is not 1 or the channels are no multiple of four
 FULLY_CONNECTED      28    weights, bias; multipliers and shifts (5 B an output, or 8 B in all where the weights have
                            one scale)
-ADD                  24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
-SUB                  40    a constant operand (1 B an element)
-MUL                  32    the same
+ADD, SUB             20    a constant operand (1 B an element); 36 B of parameters where an operand is repeated, 44
+                           where only the reference's own arithmetic will do
+MUL                  32    a constant operand (1 B an element)
 AVERAGE_POOL_2D      28    none
 MAX_POOL_2D          28    none
 MEAN                 20    none

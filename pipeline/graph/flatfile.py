@@ -92,10 +92,14 @@ class FileTensor:
 
 @dataclass(frozen=True)
 class FileOperator:
-    """An operator as the file has it. ``code`` is a number of the schema's BuiltinOperator; ``options`` the fields of
-    the option tables that a supported operator may have, by the schema's accessor names; empty for others. ``squeezed``
-    are the dimensions that SQUEEZE names."""
+    """An operator as the file has it, ``index`` its place there.
 
+    ``code`` is a number of the schema's BuiltinOperator; ``options`` the fields of the option tables that a supported
+    operator may have, by the schema's accessor names; empty for others. ``squeezed`` are the dimensions that SQUEEZE
+    names.
+    """
+
+    index: int
     code: int
     custom: str
     version: int
@@ -170,7 +174,9 @@ class _Decoder:
         codes = [self._code(self._model.OperatorCodes(i)) for i in self._items(self._model.OperatorCodesLength())]
         buffers = self._count(self._model.BuffersLength())
         tensors = tuple(self._tensor(subgraph.Tensors(i), buffers) for i in self._items(subgraph.TensorsLength()))
-        operators = tuple(self._operator(subgraph.Operators(i), codes) for i in self._items(subgraph.OperatorsLength()))
+        operators = tuple(
+            self._operator(i, subgraph.Operators(i), codes) for i in self._items(subgraph.OperatorsLength())
+        )
         inputs = self._ints(subgraph.InputsLength, subgraph.InputsAsNumpy)
         outputs = self._ints(subgraph.OutputsLength, subgraph.OutputsAsNumpy)
         for index in (*inputs, *outputs, *(i for o in operators for i in o.outputs)):
@@ -212,7 +218,7 @@ class _Decoder:
         code = max(table.BuiltinCode(), table.DeprecatedBuiltinCode())
         return code, self._text(table.CustomCode()), table.Version()
 
-    def _operator(self, table: Any, codes: Sequence[tuple[int, str, int]]) -> FileOperator:
+    def _operator(self, place: int, table: Any, codes: Sequence[tuple[int, str, int]]) -> FileOperator:
         index = table.OpcodeIndex()
         if index >= len(codes):
             raise damaged(f"operator code {index} does not exist")
@@ -231,6 +237,7 @@ class _Decoder:
             named.Init(packed.Bytes, packed.Pos)
             squeezed = self._ints(named.SqueezeDimsLength, named.SqueezeDimsAsNumpy)
         return FileOperator(
+            place,
             code,
             custom,
             version,

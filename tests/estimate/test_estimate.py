@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import boards
 from pipeline import estimate as package
+from pipeline.boards import Board
 from pipeline.errors import UsageError
 from pipeline.estimate import Estimate, Limits, estimate, plan
 from pipeline.estimate.kernels import constant_bytes, stage_state, structure_bytes, words
@@ -109,10 +110,10 @@ def test_a_kernel_that_is_not_calibrated_is_named(monkeypatch: pytest.MonkeyPatc
     table = load("cortex-m7")
     kernels = {name: kernel for name, kernel in table.kernels.items() if name != "mean_of_rows"}
 
-    def without_mean(_: str) -> Table:
+    def without_mean(_: Board) -> Table:
         return table.model_copy(update={"kernels": kernels})
 
-    monkeypatch.setattr("pipeline.estimate.estimator.load", without_mean)
+    monkeypatch.setattr("pipeline.estimate.estimator.load_for", without_mean)
     with pytest.raises(UsageError) as caught:
         estimate(from_genotype(Genotype.parse(_NAMES[0]), 2), _BOARD)
     assert caught.value.id == "no-calibration" and "mean_of_rows" in caught.value.what
