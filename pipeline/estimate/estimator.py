@@ -34,7 +34,7 @@ def plan_for(
         UsageError: ``no-calibration`` where the table is missing; ``input-not-streamable``.
     """
     streams = input_mode is InputMode.STREAMED
-    others = other_items(graph, stages(graph), load(board.core.cpu), streams=streams)
+    others = other_items(graph, stages(graph), load_for(board), streams=streams)
     room = (board.ram_bytes if ram_bytes is None else ram_bytes) - sum(item.bytes for item in others)
     return make_plan(graph, prefer=prefer, limit=max(0, room), streamed_input=streams)
 
