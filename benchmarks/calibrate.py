@@ -102,12 +102,10 @@ def dissect(report: ElfReport) -> Anatomy:
         name, size = names[address], following - address
         if name.startswith("_ZN5danas7runtime"):
             sizes["runtime"] += size
-        elif name.startswith(("_ZN5danas3app", "_ZN5danas4port", "_ZN12_GLOBAL", "danas_", "Reset_Handler", "main")):
-            sizes["port"] += size
-        elif name.startswith("_ZN5danas") and not name.startswith("_ZN5danas3aot"):
-            sizes["port"] += size
-        else:
+        elif name.startswith("_ZN5danas3aot") or not name.startswith(("_ZN5danas", "danas_", "Reset_Handler", "main")):
             functions[name] = size
+        else:
+            sizes["port"] += size
     return Anatomy(report, functions=functions, parameters=parameters, **sizes)
 
 
