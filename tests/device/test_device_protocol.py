@@ -327,7 +327,7 @@ def test_a_device_that_gives_up_a_transfer() -> None:
 
 
 def streaming(wrong: Misbehaviour | None = None, **identity: object) -> tuple[Session, FakeDevice]:
-    return session_with(wrong, **({"input_rows": 10} | identity))
+    return session_with(wrong, health=None, **({"input_rows": 10} | identity))
 
 
 @pytest.mark.parametrize(("size", "rows"), [(3000, 10), (3000, 1), (4096, 2), (6150, 3), (300, 300)])

@@ -139,7 +139,7 @@ class Answer:
     used: int
     arena: NDArray[np.uint8]
     profile: tuple[tuple[str, int], ...]  # of each stage: name, cycles (7 a step)
-    asked: int  # rows that were asked for
+    asked: int = 0  # rows that were asked for
 
 
 class HostProgram:
