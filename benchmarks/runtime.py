@@ -32,7 +32,8 @@ from sheets import Cell, Sheet, Verdict, markdown, terminal
 
 from pipeline import boards
 from pipeline.boards import Board
-from pipeline.errors import DoesNotFitError
+from pipeline.errors import DanasError, DoesNotFitError
+from pipeline.estimate.model import InputMode, Prefer
 from pipeline.graph.inputs import random_inputs
 from pipeline.graph.reference import Reference
 from pipeline.job import deploying
@@ -87,6 +88,7 @@ def measured(name: str, model: Path, board: Board, variant: Variant, *, inputs: 
 
     Raises:
         DoesNotFitError: It needs more memory than the board has.
+        UsageError: ``input-not-streamable``.
     """
     made = deploying.make(model.read_bytes(), board, into=into, recipe=variant.recipe)
     sent = random_inputs(made.graph.input, inputs, seed)
@@ -99,8 +101,7 @@ def measured(name: str, model: Path, board: Board, variant: Variant, *, inputs: 
         session.connect()
         session.verify(made.expected)
         for one, wanted in zip(sent, expected, strict=True):
-            session.load(np.ascontiguousarray(one).tobytes())
-            counts.append(session.run())
+            counts.append(session.infer_on(np.ascontiguousarray(one).tobytes()))
             equal += session.output() == wanted.tobytes()
         memory = session.memory()
     state = runtime_state(made.program.elf)
@@ -200,6 +201,8 @@ def document(found: Sequence[Figures], refused: dict[str, str], board: Board) ->
 
 def variants(arguments: argparse.Namespace) -> list[Variant]:
     """The ways in which each network is made into a program."""
+    if arguments.bars is Bars.STREAMED:
+        return [Variant("aot, streamed", Recipe(prefer=Prefer.RAM, input_mode=InputMode.STREAMED), arguments.bars)]
     return [Variant("aot", Recipe(), arguments.bars)]
 
 
@@ -228,7 +231,9 @@ def main() -> int:
                 count, place = max(arguments.check, 1), Path(folder)
                 try:
                     found.append(measured(name, model, board, variant, inputs=count, seed=arguments.seed, into=place))
-                except DoesNotFitError as error:
+                except DanasError as error:
+                    if not isinstance(error, DoesNotFitError) and error.id != "input-not-streamable":
+                        raise
                     refused[f"{name}, {variant.label}"] = error.what
     if arguments.json:
         print(json.dumps(document(found, refused, board), indent=2))
