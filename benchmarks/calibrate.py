@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Write the calibration table of a board's processor, and compare the estimate with a network that it has not seen.
+"""Write the calibration tables, one a processor, and compare the estimate with a network that they have not seen.
 
 For each kernel a small model is rendered, built and read from its ELF, and run on the emulated board, whose firmware
 reports the stack's high-water mark. What the programs have in common is the base; what they differ in is the kernels'.
-Then a MobileNetV2 with random weights is estimated from the new table, built and run, and the figures printed.
+One board of each processor is measured so (BOARDS); of the others with the same processor the program without kernels
+is built alone, and what its flash and static RAM differ by is the port's. Then a MobileNetV2 with random weights is
+estimated from the new table, built and run, and the figures printed.
 
-    python benchmarks/calibrate.py --board nucleo_f746zg
+    python benchmarks/calibrate.py
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from pipeline.device.replies import Memory
 from pipeline.estimate.estimator import estimate
 from pipeline.estimate.kernels import constant_bytes, kernel_name, stage_state, structure_bytes, words
 from pipeline.estimate.planner import plan
-from pipeline.estimate.table import TABLES, Kernel, Program, Table, load
+from pipeline.estimate.table import TABLES, Kernel, Port, Program, Table, load
 from pipeline.firmware.build import build
 from pipeline.firmware.elf import ElfReport
 from pipeline.firmware.render import render
@@ -47,6 +49,8 @@ from pipeline.graph.skeleton import from_genotype
 #: Calls in a kernel's two probes: what the longer adds over the shorter is the price of its further calls. Of fewer
 #: than these the compiler makes a program of another form.
 FEW, MANY = 4, 10
+#: The boards that processors are measured on, by processor: emulated, with exact counts.
+BOARDS = {"cortex-m4": "nucleo_l4r5zi", "cortex-m7": "nucleo_f746zg"}
 SPEED_GENOTYPES = 1000
 #: Tensors up to this size also go through the protocol's text commands, which are made for small ones.
 SMALL_BYTES = 512
@@ -98,12 +102,10 @@ def dissect(report: ElfReport) -> Anatomy:
         name, size = names[address], following - address
         if name.startswith("_ZN5danas7runtime"):
             sizes["runtime"] += size
-        elif name.startswith(("_ZN5danas3app", "_ZN5danas4port", "_ZN12_GLOBAL", "danas_", "Reset_Handler", "main")):
-            sizes["port"] += size
-        elif name.startswith("_ZN5danas") and not name.startswith("_ZN5danas3aot"):
-            sizes["port"] += size
-        else:
+        elif name.startswith("_ZN5danas3aot") or not name.startswith(("_ZN5danas", "danas_", "Reset_Handler", "main")):
             functions[name] = size
+        else:
+            sizes["port"] += size
     return Anatomy(report, functions=functions, parameters=parameters, **sizes)
 
 
@@ -209,9 +211,24 @@ def calibrate(workshop: Workshop, say: Callable[[str], None]) -> Table:
             calling_stack=SPARE_STACK + max(_deeper(workshop, kernels, genotype) for genotype in LONG),
             functions=tuple(sorted(shared)),
         ),
+        ports=_ports(workshop),
         kernels=kernels,
         functions=dict(sorted(functions.items())),
     )
+
+
+def _ports(workshop: Workshop) -> dict[str, Port]:
+    """Of every port that a board with this processor has, against the measured board's: one program on each."""
+    base = workshop.build(PROBES["softmax"](FEW))
+    ports = {workshop.board.port: Port(flash=0, static=0)}
+    for other in map(boards.load, boards.names()):
+        if other.core.cpu != workshop.board.core.cpu or other.port in ports:
+            continue
+        found = Workshop(other, workshop.folder.with_name(other.name)).build(PROBES["softmax"](FEW))
+        ports[other.port] = Port(
+            flash=found.flash_bytes - base.flash_bytes, static=found.static_bytes - base.static_bytes
+        )
+    return dict(sorted(ports.items()))
 
 
 def _deeper(workshop: Workshop, kernels: dict[str, Kernel], genotype: str) -> int:
@@ -256,6 +273,8 @@ def toml(table: Table) -> str:
         *(f"{name} = {text(getattr(table, name))}" for name in ("schema_version", "cpu", "compiler", "flags")),
         *section("program", dict(table.program)),
     ]
+    for name, port in table.ports.items():
+        lines += section(f"ports.{name}", dict(port))
     for name, kernel in table.kernels.items():
         lines += section(f"kernels.{name}", dict(kernel))
     lines += section("functions", dict(table.functions.items()))
@@ -310,20 +329,22 @@ def speed(board: Board, say: Callable[[str], None]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Calibrate and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--board", default="nucleo_f746zg", help="board with an emulated twin")
+    parser.add_argument("--board", action="append", choices=[*BOARDS.values()], help="this board's processor alone")
     parser.add_argument("--genotype", action="append", help=f"network to compare with (default: {HELD_OUT})")
-    parser.add_argument("--compare-only", action="store_true", help="keep the table as it is")
+    parser.add_argument("--compare-only", action="store_true", help="keep the tables as they are")
     options = parser.parse_args(arguments)
-    board = boards.load(options.board)
-    with tempfile.TemporaryDirectory(prefix="danas-calibrate-") as folder:
-        workshop = Workshop(board, Path(folder) / "firmware")
-        if not options.compare_only:
-            table = calibrate(workshop, print)
-            (TABLES / f"{board.core.cpu}.toml").write_text(toml(table), encoding="utf-8")
-            load.cache_clear()
-        for genotype in options.genotype or [HELD_OUT]:
-            compare(workshop, genotype, print)
-    speed(board, print)
+    for name in options.board or BOARDS.values():
+        board = boards.load(name)
+        print(f"\n{board.title}, {board.core.cpu}")
+        with tempfile.TemporaryDirectory(prefix="danas-calibrate-") as folder:
+            workshop = Workshop(board, Path(folder) / "firmware")
+            if not options.compare_only:
+                table = calibrate(workshop, print)
+                (TABLES / f"{board.core.cpu}.toml").write_text(toml(table), encoding="utf-8")
+                load.cache_clear()
+            for genotype in options.genotype or [HELD_OUT]:
+                compare(workshop, genotype, print)
+        speed(board, print)
     return 0
 
 

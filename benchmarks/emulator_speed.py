@@ -68,7 +68,7 @@ def show(board: boards.Board, elf: Path, *, pure_python: bool, repeats: int) -> 
         before, cpu_before, begin = device.statistics(), cpu_seconds(device.process_id), time.perf_counter()
         session.infer(repeats)
         wall, cpu = time.perf_counter() - begin, cpu_seconds(device.process_id) - cpu_before
-        done = (device.statistics().instructions - before.instructions) / 1e6
+        done = ((device.statistics().instructions or 0) - (before.instructions or 0)) / 1e6
         idle_before = cpu_seconds(device.process_id)
         time.sleep(5)
         idle = (cpu_seconds(device.process_id) - idle_before) / 5

@@ -87,38 +87,34 @@ class UsbId(_Frozen):
 
 
 class Build(_Frozen):
-    """PlatformIO environments: ``local`` needs no registry, ``registry`` is PlatformIO's own platform."""
+    """PlatformIO environments: ``local`` needs no registry; ``registry`` is PlatformIO's own platform, if any."""
 
     local: _Identifier
-    registry: _Identifier
+    registry: _Identifier | None = None
 
 
-class MmioWindow(_Frozen):
-    """A range of peripheral registers that the emulated board answers."""
-
-    base: _Address
-    bytes: _Bytes
-    name: str
-
-
-class ReadyBit(_Frozen):
-    """While ``register`` has the bits ``when`` set, ``then_register`` (the same if absent) reads with ``then`` set."""
-
-    register_: Annotated[int, Field(alias="register", ge=0, lt=2**32)]
-    when: _Address
-    then: _Address
-    then_register: _Address | None = None
-    name: str
-
-
-class Emulator(_Frozen):
-    """How to emulate the board."""
+class UnicornEmulator(_Frozen):
+    """Our own model of the board, on the Unicorn engine; ``port`` names the family whose peripherals it has."""
 
     engine: Literal["unicorn"]
-    cpu: Literal["cortex-m4", "cortex-m7"]
-    uart: Literal["stm32-usart-v2"]
-    mmio: tuple[MmioWindow, ...]
-    ready: tuple[ReadyBit, ...] = ()
+
+
+class QemuEmulator(_Frozen):
+    """A machine of QEMU's.
+
+    Attributes:
+        machine: QEMU's name for it.
+        icount_shift: An instruction takes 2^``icount_shift`` ns of the machine's own time (QEMU's ``-icount``).
+    """
+
+    engine: Literal["qemu"]
+    machine: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")]
+    icount_shift: Annotated[int, Field(ge=0, le=10)]
+
+    @property
+    def instructions_per_second(self) -> int:
+        """Instructions in a second of the machine's own time."""
+        return 1_000_000_000 >> self.icount_shift
 
 
 class Board(_Frozen):
@@ -137,7 +133,7 @@ class Board(_Frozen):
     clock: ClockSource
     usb: tuple[UsbId, ...] = ()
     build: Build
-    emulator: Emulator | None = None
+    emulator: Annotated[UnicornEmulator | QemuEmulator, Field(discriminator="engine")] | None = None
 
     @model_validator(mode="after")
     def _regions_are_sound(self) -> Board:

@@ -26,7 +26,7 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     Raises:
         UsageError: ``unknown-board``, ``no-emulator``, ``unsafe-folder``.
         NoBoardError: ``no-board``, ``ambiguous-board``, ``no-such-port``.
-        EnvironmentProblem: ``missing-extra``, ``missing-compiler``, ``disk-full``.
+        EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``disk-full``.
     """
     board = boards.load(settings.board)
     if needs_board:
@@ -46,6 +46,15 @@ def device(board: Board, target: Target) -> None:
                 why="Its board file has no [emulator] section.",
                 next="Attach the board and leave --emulate out.",
             )
+        if isinstance(board.emulator, boards.QemuEmulator):
+            if shutil.which("qemu-system-arm") is None:
+                raise EnvironmentProblem(
+                    "missing-qemu",
+                    "qemu-system-arm is not on PATH",
+                    why=f"The emulated {board.name} is a machine of QEMU's.",
+                    next="apt-get install qemu-system-arm",
+                )
+            return
         if importlib.util.find_spec("unicorn") is None:
             raise EnvironmentProblem(
                 "missing-extra",
@@ -73,10 +82,8 @@ def compiler(environment: str, board: Board) -> None:
             "missing-compiler",
             "arm-none-eabi-gcc is not on PATH",
             why=f"The environment {environment} builds with the compiler of this machine.",
-            next=(
-                f"apt-get install {platformio.COMPILER_PACKAGES}, "
-                f"or use --environment {board.build.registry}, which downloads one."
-            ),
+            next=f"apt-get install {platformio.COMPILER_PACKAGES}"
+            + (f", or use --environment {board.build.registry}, which downloads one." if board.build.registry else "."),
         )
 
 

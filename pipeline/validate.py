@@ -219,8 +219,8 @@ def judge(evidence: Evidence) -> Verdict:
         ),
         at_most("flash-limit", "Flash limit", (evidence.limits.flash_bytes, host), (evidence.elf_flash_bytes, elf)),
     ]
-    if found.emulator is not None:
-        seen = int(found.emulator.stack_used.value or 0)
+    if found.emulator is not None and found.emulator.stack_used.value is not None:
+        seen = int(found.emulator.stack_used.value)
         checks.append(
             _check(
                 "stack-oracle",

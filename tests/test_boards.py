@@ -24,6 +24,16 @@ def test_the_nucleo_has_what_its_documents_say() -> None:
     assert (board.usb[0].vid, board.usb[0].pid) == (0x0483, 0x374B)
 
 
+def test_the_other_boards_have_what_their_documents_say() -> None:
+    nucleo, mps2 = boards.load("nucleo_l4r5zi"), boards.load("mps2_an500")
+    assert (nucleo.ram_bytes, nucleo.flash_bytes) == (640 * 1024, 2048 * 1024)
+    assert (nucleo.ram[0].base, nucleo.core.clock_hz) == (0x2000_0000, 120_000_000)
+    assert (mps2.ram_bytes, mps2.flash[0].base, mps2.flash_bytes) == (4 << 20, 0, 4 << 20)
+    assert isinstance(mps2.emulator, boards.QemuEmulator)
+    # What the port counts with: whole instructions in a tick of the board's clock.
+    assert mps2.emulator.instructions_per_second % mps2.core.clock_hz == 0
+
+
 def test_an_unknown_board_gets_the_near_names() -> None:
     with pytest.raises(UsageError) as caught:
         boards.load("nucleo-f746")
@@ -48,6 +58,8 @@ def test_a_board_name_is_no_path(name: str) -> None:
         ("base = 0x2001_0000", "base = 0x2000_8000", "overlap"),
         ("base = 0x2004_C000", "base = 0x2005_0000", "contiguous"),
         ("reserve_bytes = 2_048", "reserve_bytes = 100", "stack.reserve_bytes"),
+        ('engine = "unicorn"', 'engine = "renode"', "emulator"),
+        ('engine = "unicorn"', 'engine = "qemu"\nicount_shift = 3\nmachine = "-kernel x"', "emulator.qemu.machine"),
         ("[core]", "[core", "not a TOML file"),
     ],
 )

@@ -110,7 +110,10 @@ def test_without_a_board_the_main_job_ends_before_any_work(
 def test_boards_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["boards", "list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert {"name": "nucleo_f746zg", "ram_bytes": 327_680}.items() <= rows[0].items()
+    figures = {row["name"]: (row["core"], row["ram_bytes"], row["emulated"]) for row in rows}
+    assert figures["nucleo_f746zg"] == ("cortex-m7", 327_680, True)
+    assert figures["nucleo_l4r5zi"] == ("cortex-m4", 655_360, True)
+    assert figures["mps2_an500"] == ("cortex-m7", 4_194_304, True)
     assert run(["boards", "list"]) == 0
     assert "320 KiB RAM" in capsys.readouterr().out
     assert run(["boards", "show", "nucleo_f746zg"]) == 0

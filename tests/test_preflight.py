@@ -32,7 +32,17 @@ def test_a_missing_compiler_names_its_package(monkeypatch: pytest.MonkeyPatch) -
     preflight.preflight(EMULATED, None, needs_board=False)
     # The registry's environment brings its own.
     board = boards.load("nucleo_f746zg")
+    assert board.build.registry is not None
     preflight.compiler(board.build.registry, board)
+
+
+def test_a_board_without_a_registry_environment_is_offered_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    board = boards.load("mps2_an500")
+    with pytest.raises(DanasError) as caught:
+        preflight.compiler(board.build.local, board)
+    assert caught.value.id == "missing-compiler"
+    assert "None" not in caught.value.next and "--environment" not in caught.value.next
 
 
 def test_a_missing_unicorn_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,8 @@ class Statistics(BaseModel):
     """What the emulator counted since reset.
 
     Attributes:
-        path: Which counting code ran: ``native`` or ``python``; ``path_reason`` says why not the native one.
+        path: Which counting code ran: ``native`` or ``python``, of which ``path_reason`` says why not the native one;
+            or ``qemu``, which counts nothing: then the other figures are None.
         instructions: Executed instructions, polling included.
         idle_cycles: Cycles that passed on the board's counter while it waited for the host.
         lowest_store: Lowest address written in the stack's range, None where nothing was; the painting is left out.
@@ -42,18 +43,18 @@ class Statistics(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: Literal["native", "python"]
+    path: Literal["native", "python", "qemu"]
     path_reason: str = ""
-    instructions: int = Field(ge=0)
-    idle_cycles: int = Field(ge=0)
+    instructions: int | None = Field(ge=0)
+    idle_cycles: int | None = Field(ge=0)
     lowest_store: int | None
-    stack_used: int = Field(ge=0)
+    stack_used: int | None = Field(ge=0)
     stack_bottom: int
     stack_top: int
-    halted: bool
+    halted: bool | None
     dropped_bytes: int = Field(ge=0)
-    busy_seconds: float
-    mips: float
+    busy_seconds: float | None
+    mips: float | None
 
 
 class EmulatedDevice:
@@ -61,7 +62,7 @@ class EmulatedDevice:
 
     Attributes:
         port: Pseudo-terminal that a serial library opens.
-        path: ``native`` or ``python``; see :class:`Statistics`.
+        path: ``native``, ``python`` or ``qemu``; see :class:`Statistics`.
     """
 
     def __init__(self, process: subprocess.Popen[str], board: Board) -> None:
@@ -91,7 +92,7 @@ class EmulatedDevice:
 
     @property
     def path(self) -> str:
-        """Which counting code runs: ``native`` or ``python``."""
+        """What runs it: ``native``, ``python`` or ``qemu``; see :class:`Statistics`."""
         return str((self._ready or {}).get("path", ""))
 
     @property
@@ -276,7 +277,7 @@ def start(
         timeout_s: For the start.
 
     Raises:
-        DanasError: ``missing-extra``, ``bad-image``, ``image-outside-flash``, ``no-emulator``,
+        DanasError: ``missing-extra``, ``missing-qemu``, ``bad-image``, ``image-outside-flash``, ``no-emulator``,
             ``emulator-died``, ``emulator-not-ready``.
     """
     device = launch(board, elf, pure_python=pure_python, link=link, timeout_s=timeout_s)

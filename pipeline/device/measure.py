@@ -78,13 +78,13 @@ class EmulatorFigures(_Frozen):
     """What the emulator itself saw, independent of what the firmware says.
 
     Attributes:
-        path: Which counting code ran, ``native`` or ``python``.
+        path: What ran the board: ``native``, ``python`` or ``qemu``, which tells none of the figures.
         instructions: All that were executed since reset.
         lowest_store: Lowest address of the stack's range that was written.
         stack_used: Bytes from there to the top of the stack.
     """
 
-    path: Literal["native", "python"]
+    path: Literal["native", "python", "qemu"]
     path_reason: str
     instructions: Figure
     lowest_store: Figure
@@ -211,16 +211,15 @@ def _memory(memory: replies.Memory, source: Source) -> MemoryFigures:
 
 
 def _emulator(found: emulated.Statistics) -> EmulatorFigures:
-    source = Source.EMULATED
+    def figure(value: int | None, unit: str, reason: str) -> Figure:
+        return Figure(value=value, unit=unit, source=Source.EMULATED, reason="" if value is not None else reason)
+
+    untold = f"{found.path} does not tell"
+    unseen = untold if found.stack_used is None else "no store to the stack was seen"
     return EmulatorFigures(
         path=found.path,
         path_reason=found.path_reason,
-        instructions=Figure(value=found.instructions, unit="instructions", source=source),
-        lowest_store=Figure(
-            value=found.lowest_store,
-            unit="address",
-            source=source,
-            reason="" if found.lowest_store is not None else "no store to the stack was seen",
-        ),
-        stack_used=Figure(value=found.stack_used, unit="B", source=source),
+        instructions=figure(found.instructions, "instructions", untold),
+        lowest_store=figure(found.lowest_store, "address", unseen),
+        stack_used=figure(found.stack_used, "B", untold),
     )

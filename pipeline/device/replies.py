@@ -92,18 +92,44 @@ class DeviceFault:
     function: str = ""
 
 
+#: Bits of the configurable fault status register (Armv7-M Architecture Reference Manual, DDI 0403, CFSR).
+_CAUSES = {
+    0: "no code may run there",
+    1: "no data may be there",
+    4: "the stack has overflowed",
+    8: "there is no code",
+    9: "there is no memory",
+    10: "an earlier store found no memory",
+    12: "the stack pointer is not in memory",
+    16: "undefined instruction",
+    17: "invalid state",
+    18: "invalid exception return",
+    19: "no such coprocessor",
+    24: "unaligned access",
+    25: "division by zero",
+}
+_OVERFLOWN = 1 << 4
+
+
 class FaultReportError(DeviceError):
     """The program on the device has crashed and said how; id ``device-fault``."""
 
     def __init__(self, fault: DeviceFault) -> None:
         self.fault = fault
         where = f" in {printable(fault.function, 120)}" if fault.function else ""
-        status = f", cfsr 0x{fault.cfsr:08x}" if fault.cfsr is not None else ""
+        cfsr = fault.cfsr or 0
+        causes = ", ".join(text for bit, text in _CAUSES.items() if cfsr >> bit & 1)
+        status = f", cfsr 0x{cfsr:08x}" if fault.cfsr is not None else ""
+        if cfsr & _OVERFLOWN:
+            # Then there is no pc either: the exception's frame would have lain beyond the stack.
+            advice = "Raise stack.reserve_bytes in the board file, build and flash again."
+        else:
+            advice = f"Look the place up: arm-none-eabi-addr2line -e firmware.elf 0x{fault.pc:08x}. Reset the board."
         super().__init__(
             "device-fault",
             f"the program on the device crashed: {printable(fault.kind, 40)} at pc 0x{fault.pc:08x}{where}",
-            why=f"address 0x{fault.address:08x}, lr 0x{fault.lr:08x}{status}",
-            next=f"Look the place up: arm-none-eabi-addr2line -e firmware.elf 0x{fault.pc:08x}. Reset the board.",
+            why=f"{causes + '; ' if causes else ''}address 0x{fault.address:08x}, lr 0x{fault.lr:08x}{status}",
+            next=advice,
         )
 
 

@@ -9,7 +9,7 @@ from pipeline.estimate.model import Estimate, MemoryPlan, Prefer
 from pipeline.estimate.planner import plan as make_plan
 from pipeline.estimate.ram import other_items, ram_items
 from pipeline.estimate.stages import stages
-from pipeline.estimate.table import load
+from pipeline.estimate.table import load_for
 from pipeline.graph.model import Graph
 
 
@@ -27,7 +27,7 @@ def plan_for(
     Raises:
         UsageError: ``no-calibration`` where the table is missing.
     """
-    others = other_items(graph, stages(graph), load(board.core.cpu))
+    others = other_items(graph, stages(graph), load_for(board))
     room = (board.ram_bytes if ram_bytes is None else ram_bytes) - sum(item.bytes for item in others)
     return make_plan(graph, prefer=prefer, limit=max(0, room))
 
@@ -37,13 +37,13 @@ def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None) -> E
 
     Args:
         graph: Read from a .tflite, or a skeleton: both give the same figures, but for what weights alone decide.
-        board: The board type; its processor chooses the calibration table.
+        board: The board type; its processor chooses the calibration table, and its port a part of it.
         plan: The memory plan that will run; None: :func:`plan_for`'s.
 
     Raises:
-        UsageError: ``no-calibration`` where the table or a kernel in it is missing.
+        UsageError: ``no-calibration`` where the table, or the port or a kernel in it, is missing.
     """
-    table = load(board.core.cpu)
+    table = load_for(board)
     plan = plan_for(graph, board) if plan is None else plan
     return Estimate(
         ram=ram_items(graph, plan, table),

@@ -85,8 +85,7 @@ def window_elements(weights: Tensor) -> int:
 
 def _depthwise_bytes(graph: Graph, operator: Operator, weights: Tensor, channels: int) -> int:
     """A stream of weights and records (depthwise_conv_2d.h), in a short form where there is a kernel for it."""
-    source = operator.inputs[0]
-    if source is None or graph.tensors[source].shape[3] != channels or channels % GROUP:
+    if not _short(graph, operator):
         return words(12 * channels + weights.nbytes)
     _, height, width, _ = weights.shape
     pairs = height // 2 * width
@@ -149,8 +148,10 @@ def stage_needs(graph: Graph, stage: Stage) -> Needs:
     if len(stage.operators) > 1:  # a separable convolution: both have theirs, a block of few pixels
         depthwise, pointwise = stage.operators
         kernel, stride = _window_of(graph, depthwise)
-        scratch = _convolution_scratch(graph, pointwise, stage.block)
-        return Needs(scratch + depthwise_bytes(kernel, stride, BLOCK), 0)
+        pairs = _convolution_scratch(graph, pointwise, stage.block)
+        # Where there are no loops that make pairs, bytes lie behind them first.
+        loose = 0 if depthwise_special(kernel, stride) else pairs // 2
+        return Needs(pairs + loose + depthwise_bytes(kernel, stride, BLOCK), 0)
     (operator,) = stage.operators
     if operator.code in (OpCode.CONV_2D, OpCode.FULLY_CONNECTED):
         return Needs(_convolution_scratch(graph, operator, stage.block), 0)
@@ -164,8 +165,8 @@ def _convolution_scratch(graph: Graph, operator: Operator, block: int) -> int:
     """A block of pixels' windows in int16, of a convolution or a dense layer."""
     weights = _weights(graph, operator)
     vectors = graph.tensors[operator.outputs[0]].elements // weights.shape[0]
-    if operator.code is not OpCode.CONV_2D and vectors < block:
-        block = min(vectors, 2)
+    if operator.code is not OpCode.CONV_2D:
+        block = min(vectors, block)
     return 2 * block * window_elements(weights)
 
 
@@ -179,6 +180,12 @@ _DEPTHWISE_PIXELS = range(16, 3, -4)
 def depthwise_special(kernel: tuple[int, ...], stride: int) -> bool:
     """Whether the loops for 3×3 kernels apply, for a kernel (rows, columns) and the stride along a row."""
     return tuple(kernel) == (3, 3) and stride <= 2
+
+
+def _short(graph: Graph, operator: Operator) -> bool:
+    """Whether the depthwise kernel for four channels at a time applies; data may forbid it all the same."""
+    source, channels = operator.inputs[0], graph.tensors[operator.outputs[0]].shape[3]
+    return source is not None and graph.tensors[source].shape[3] == channels and channels % GROUP == 0
 
 
 def depthwise_pixels(kernel: tuple[int, int], stride: int) -> int:

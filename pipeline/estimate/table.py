@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
 
 #: Folder of the tables.
@@ -68,16 +69,54 @@ class Kernel(_Frozen):
     functions: tuple[str, ...] = ()
 
 
+class Port(_Frozen):
+    """What the program of another family's port takes beyond that of the calibrated board; less than 0 where less.
+
+    Attributes:
+        flash: Bytes of flash.
+        static: Bytes of .data and .bss outside the arena.
+    """
+
+    flash: int
+    static: int
+
+
 class Table(_Frozen):
-    """A calibration table; ``functions`` are bytes of code by the linker's name."""
+    """A calibration table.
+
+    Attributes:
+        ports: By the ``port`` of a board file, the calibrated board's among them.
+        functions: Bytes of code by the linker's name.
+    """
 
     schema_version: Literal[2]
     cpu: str
     compiler: str
     flags: str
     program: Program
+    ports: dict[str, Port]
     kernels: dict[str, Kernel]
     functions: dict[str, _Bytes]
+
+
+def load_for(board: Board) -> Table:
+    """The table of a board's processor, with the figures of its port.
+
+    Raises:
+        UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
+    """
+    table = load(board.core.cpu)
+    port = table.ports.get(board.port)
+    if port is None:
+        raise UsageError(
+            "no-calibration",
+            f"the calibration table for {table.cpu} has no port {printable(board.port)}",
+            why=f"Ports: {', '.join(sorted(table.ports))}.",
+            next="Write the table again: python benchmarks/calibrate.py",
+        )
+    program = table.program
+    moved = {"port_code": program.port_code + port.flash, "static": program.static + port.static}
+    return table.model_copy(update={"program": program.model_copy(update=moved)})
 
 
 def read(path: Path) -> Table:

@@ -11,23 +11,23 @@ Every object starts at a multiple of 4 and counts rounded up to that. For a 32-b
 ==================== ===== ====================================================================================
 operator             param constant arrays
 ==================== ===== ====================================================================================
-CONV_2D              48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
-                           multipliers (4 B a channel), shifts (1 B a channel)
-DEPTHWISE_CONV_2D    48    the same
-FULLY_CONNECTED      28    weights, bias; multipliers and shifts (5 B an output, or 8 B in all where the weights have
-                           one scale)
-ADD                  24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
-SUB                  40    a constant operand (1 B an element)
-MUL                  32    the same
+CONV_2D              40    a stream of weights (1 B an element, each kernel row filled up to 4) and records (8 B a
+                           channel); channels count in twos. 12 B a channel, in ones, where the factors, the sums or
+                           the weights leave what the short forms can do
+DEPTHWISE_CONV_2D    36    one stream: weights (1 B an element; a 2x2 kernel's and the like fill words), 8 B a channel;
+                           12 B where the depth multiplier is not 1 or the channels are no multiple of four
+FULLY_CONNECTED      40    as CONV_2D, whose kernel it takes
+ADD, SUB             20    a constant operand (1 B an element); 36 B of parameters where an operand is repeated, 44
+                           where only the reference's own arithmetic will do
+MUL                  32    a constant operand (1 B an element)
 AVERAGE_POOL_2D      28    none
 MAX_POOL_2D          28    none
-MEAN                 20    none
+MEAN                 24    none
 PAD, PADV2           26    none
 CONCATENATION        8     widths (4 B an input), constant operands (1 B an element)
 SPLIT                8     none
 STRIDED_SLICE        28    none
 TRANSPOSE            28    none
-RESHAPE, SQUEEZE     4, 0  none; no parameters and no call where the plan shares the bytes
 RELU, RELU6          16    none
 LOGISTIC, HARD_SWISH 8     a value for each int8 (256 B)
 SOFTMAX              16    none
@@ -36,9 +36,9 @@ DEQUANTIZE           12    none
 ==================== ===== ====================================================================================
 
 Arrays of equal type and bytes are kept once, so the sum over the operators is an upper bound that is nearly always
-met (short arrays of shifts are the ones that coincide). Weights with one scale get their multipliers and shifts for
-each channel all the same. Besides: 4 B an operator for the table of names, each name once (length + 1, rounded up),
-and in RAM 4 B an operator (``cycles_of``, in .bss); the arena is in the section ``.arena``.
+met. RESHAPE and SQUEEZE cost nothing. What says how the stages go together (names, steps, segments, rows) is counted in
+pipeline/estimate/kernels.py; in RAM a stage takes 6 B (``cycles_of``, ``done``); the arena is in the section
+``.arena``.
 """
 
 from __future__ import annotations
@@ -154,13 +154,14 @@ class Layout:
                 raise ValueError(f"the plan puts tensor {tensor.index} outside the arena")
             self._placements[tensor.index] = placement
         for tensor in (graph.input, graph.output):
-            if tensor.index not in self._placements or tensor.dtype not in _EDGE_TYPES:
+            if tensor.constant or tensor.dtype not in _EDGE_TYPES:
                 raise UsageError(
                     "unsupported-tensor",
                     f"tensor {tensor.index} '{printable(tensor.name)}' cannot be the model's input or output",
                     why="It is a constant, or neither int8, uint8 nor float32.",
                     next="Export the model again.",
                 )
+            self.offset(tensor.index)
 
     def __contains__(self, tensor: int) -> bool:
         return tensor in self._placements

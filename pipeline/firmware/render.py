@@ -44,7 +44,11 @@ from pipeline.firmware.platformio import COMPILER_PACKAGES
 from pipeline.graph.model import Graph
 
 #: Folders of firmware_templates/port that each port is made of.
-_PORTS: dict[str, tuple[str, ...]] = {"stm32f7": ("cortex_m", "stm32", "stm32f7")}
+_PORTS: dict[str, tuple[str, ...]] = {
+    "mps2": ("cortex_m", "mps2"),
+    "stm32f7": ("cortex_m", "stm32", "stm32f7"),
+    "stm32l4": ("cortex_m", "stm32", "stm32l4"),
+}
 
 _IDENTITY = "src/identity.cpp"
 _MANIFEST = "render.json"
@@ -205,7 +209,7 @@ def _port_files(board: Board, baud: int) -> dict[str, str]:
         ) from None
     files = {
         "linker.ld": _template("port", "linker.ld.j2", board=board, flash=board.flash[0], ram_base=board.ram[0].base),
-        "lib/port/board.h": _template("port", "board.h.j2", board=board, baud=baud),
+        "lib/port/board.h": _template("port", "board.h.j2", board=board, baud=baud, emulated_hz=_emulated_hz(board)),
         "lib/port/port.h": _read(port / "port.h"),
     }
     for part in parts:
@@ -213,6 +217,15 @@ def _port_files(board: Board, baud: int) -> dict[str, str]:
             if path.suffix in (".h", ".cpp"):
                 files[f"lib/port/{part}/{path.name}"] = _read(path)
     return files
+
+
+def _emulated_hz(board: Board) -> int:
+    """Instructions in a second of the emulated board's own time."""
+    return (
+        board.emulator.instructions_per_second
+        if isinstance(board.emulator, boards.QemuEmulator)
+        else board.core.clock_hz
+    )
 
 
 def _template(folder: str, name: str, **values: object) -> str:

@@ -67,7 +67,6 @@ class _Given:
     """An operator under examination."""
 
     tensors: tuple[Tensor, ...]
-    index: int
     code: OpCode
     raw: FileOperator
 
@@ -75,7 +74,7 @@ class _Given:
         shown = tensor or self.tensors[self.raw.outputs[0]]
         raise UsageError(
             id,
-            f"operator {self.index}, {self.code} version {self.raw.version}, "
+            f"operator {self.raw.index}, {self.code} version {self.raw.version}, "
             f"tensor {shown.index} {printable(shown.name, 80)!r}: {why}",
             next="Change the network, or convert the model again to full int8.",
         )
@@ -167,7 +166,7 @@ class _Given:
 
 
 def operator(tensors: tuple[Tensor, ...], index: int, code: OpCode, raw: FileOperator) -> Operator:
-    """The Graph's Operator.
+    """The Graph's Operator, of that index there; errors name its place in the file.
 
     Raises:
         UsageError: ``unsupported-options``, ``unsupported-tensor``, ``dynamic-shape`` or ``not-a-tflite``.
@@ -175,10 +174,10 @@ def operator(tensors: tuple[Tensor, ...], index: int, code: OpCode, raw: FileOpe
     if not raw.inputs or not raw.outputs:
         raise UsageError(
             "not-a-tflite",
-            f"operator {index}, {code} version {raw.version}, has no inputs or no outputs",
+            f"operator {raw.index}, {code} version {raw.version}, has no inputs or no outputs",
             next="Convert the model again.",
         )
-    options = _RULES[code](_Given(tensors, index, code, raw))
+    options = _RULES[code](_Given(tensors, code, raw))
     inputs = tuple(None if i < 0 else i for i in raw.inputs)
     return Operator(index, code, raw.version, inputs, raw.outputs, options)
 

@@ -16,6 +16,7 @@ from pipeline.errors import UsageError, printable
 from pipeline.graph import operators as operator_rules
 from pipeline.graph import tensors as tensor_rules
 from pipeline.graph.flatfile import MAX_FILE_BYTES, FileModel, FileOperator, decode, too_large
+from pipeline.graph.folding import fold
 from pipeline.graph.model import DType, Graph, OpCode, Tensor
 from pipeline.graph.tensors import TYPE_NAMES
 
@@ -85,10 +86,10 @@ def content_of(path: Path) -> bytes:
 
 def parse(content: bytes) -> Graph:
     """The Graph in the bytes of a .tflite file; raises as :func:`read`."""
-    model = decode(content)
+    model = fold(decode(content))
     _refuse_edges(model)
     _refuse_float(model)
-    codes = tuple(_code(model, operator, index) for index, operator in enumerate(model.operators))
+    codes = tuple(_code(model, operator) for operator in model.operators)
     tensors = _tensors(model)
     _refuse_disorder(model, tensors)
     operators = tuple(
@@ -173,7 +174,7 @@ def _edge_tensors(model: FileModel) -> frozenset[int]:
     return frozenset(found)
 
 
-def _code(model: FileModel, operator: FileOperator, index: int) -> OpCode:
+def _code(model: FileModel, operator: FileOperator) -> OpCode:
     name = _name(operator.code, operator.custom)
     where = [i for i in (*operator.outputs, *operator.inputs) if i >= 0]
     tensor = f" (tensor {where[0]} {printable(model.tensors[where[0]].name, 80)!r})" if where else ""
@@ -182,7 +183,7 @@ def _code(model: FileModel, operator: FileOperator, index: int) -> OpCode:
         supported = f"{known} up to version {LAST_VERSION[known]}" if known else ", ".join(OpCode)
         raise UsageError(
             "unsupported-operator",
-            f"operator {index}, {name} version {operator.version}, has no kernel{tensor}",
+            f"operator {operator.index}, {name} version {operator.version}, has no kernel{tensor}",
             why=f"Supported: {supported}.",
             next="Build the network without the operator, or convert it with another converter version.",
         )
@@ -191,9 +192,11 @@ def _code(model: FileModel, operator: FileOperator, index: int) -> OpCode:
 
 def _tensors(model: FileModel) -> tuple[Tensor, ...]:
     users: dict[int, str] = {}
-    for index, operator in enumerate(model.operators):
+    for operator in model.operators:
         for tensor in (*operator.inputs, *operator.outputs):
-            users.setdefault(tensor, f" of operator {index}, {_name(operator.code)} version {operator.version}")
+            users.setdefault(
+                tensor, f" of operator {operator.index}, {_name(operator.code)} version {operator.version}"
+            )
     edges = {*model.inputs, *model.outputs}
     return tuple(
         tensor_rules.tensor(index, raw, user=users.get(index, ""), edge=index in edges)
@@ -206,8 +209,8 @@ def _tensors(model: FileModel) -> tuple[Tensor, ...]:
 def _refuse_disorder(model: FileModel, tensors: tuple[Tensor, ...]) -> None:
     """Each activation is written once, before it is read; constants and the input are never written."""
     ready = set(model.inputs)
-    for index, operator in enumerate(model.operators):
-        name = f"operator {index}, {_name(operator.code)} version {operator.version}"
+    for operator in model.operators:
+        name = f"operator {operator.index}, {_name(operator.code)} version {operator.version}"
         for tensor in operator.inputs:
             if tensor >= 0 and not tensors[tensor].constant and tensor not in ready:
                 raise UsageError(

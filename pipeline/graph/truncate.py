@@ -6,6 +6,7 @@ overwrites, or never holds in one piece, is there in whole where it is the outpu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.graph.model import Graph, Operator
@@ -35,15 +36,33 @@ def truncated(graph: Graph, tensor: int) -> bytes:
         if operator.index not in needed:
             needed.add(operator.index)
             waiting += [writers[index] for index in operator.inputs if index in writers]
-    operators = [operator for operator in graph.operators if operator.index in needed]
-    kept = sorted({*graph.inputs, *(index for operator in operators for index in _used(operator))})
+    return _written(graph, [one for one in graph.operators if one.index in needed], graph.inputs, tensor)
+
+
+def isolated(graph: Graph, operator: Operator, tensor: int) -> bytes | None:
+    """The bytes of a .tflite of one operator alone, which takes what the operator reads and gives ``tensor``.
+
+    Args:
+        graph: A model with data.
+        operator: One of its operators.
+        tensor: The output in question.
+
+    Returns:
+        None where the operator reads other than one activation: a model has one input.
+    """
+    read = {index for index in operator.inputs if index is not None and not graph.tensors[index].constant}
+    return _written(graph, [operator], tuple(read), tensor) if len(read) == 1 else None
+
+
+def _written(graph: Graph, operators: Sequence[Operator], inputs: tuple[int, ...], output: int) -> bytes:
+    kept = sorted({*inputs, *(index for operator in operators for index in _used(operator))})
     place = {index: number for number, index in enumerate(kept)}
     return write(
         Graph(
             tensors=tuple(replace(graph.tensors[index], index=number) for number, index in enumerate(kept)),
             operators=tuple(_moved(operator, number, place) for number, operator in enumerate(operators)),
-            inputs=tuple(place[index] for index in graph.inputs),
-            outputs=(place[tensor],),
+            inputs=tuple(place[index] for index in inputs),
+            outputs=(place[output],),
         )
     )
 

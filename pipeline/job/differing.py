@@ -13,19 +13,19 @@ import zlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boards import Board
 from pipeline.device.protocol import Session
-from pipeline.errors import DoesNotFitError
+from pipeline.errors import DoesNotFitError, UsageError
 from pipeline.graph.model import Graph, Operator
 from pipeline.graph.reader import content_of, parse
 from pipeline.graph.reference import Reference
 from pipeline.graph.repack import self_contained
-from pipeline.graph.truncate import truncated
+from pipeline.graph.truncate import isolated, truncated
 from pipeline.job import deploying
 from pipeline.job.deploying import Made, Recipe
 from pipeline.progress import Step
@@ -49,22 +49,9 @@ def points(graph: Graph) -> tuple[Point, ...]:
     return tuple(Point(operator.index, tensor) for operator in graph.operators for tensor in operator.outputs)
 
 
-class Runner(Protocol):
-    """Runs models on a device."""
-
-    def __call__(self, content: bytes, expected: Sequence[NDArray[Any]]) -> Generator[bytes | None]:
-        """Build a model and run it.
-
-        Args:
-            content: The bytes of a .tflite that takes the inputs to be compared.
-            expected: Its output for each of them, by the oracle.
-
-        Returns:
-            For each input the output's bytes; None where it is known to be what is expected.
-
-        Raises:
-            DoesNotFitError: The model does not fit the board.
-        """
+#: Runs a model: takes the bytes of a .tflite, inputs, and what the oracle says to each of them; gives what came for
+#: each, None where it is known to be what the oracle says. DoesNotFitError where the model does not fit.
+Runner = Callable[[bytes, Sequence[NDArray[Any]], Sequence[NDArray[Any]]], Generator[bytes | None]]
 
 
 class DeviceRunner:
@@ -76,7 +63,6 @@ class DeviceRunner:
     Args:
         board: The board type.
         target: Which device.
-        inputs: [N, …] as the models take them.
         into: Folder of sources and build; each model is built over the one before.
         recipe: How the models are made into programs.
         on_line: Called with each line that build and flashing tool print.
@@ -87,32 +73,34 @@ class DeviceRunner:
         board: Board,
         target: Target,
         *,
-        inputs: NDArray[Any],
         into: Path,
         recipe: Recipe,
         on_line: Callable[[str], None] | None = None,
     ) -> None:
         self._board = board
         self._target = target
-        self._inputs = inputs
         self._into = into
         self._recipe = recipe
         self._on_line = on_line
         self.runtime = ""
 
-    def __call__(self, content: bytes, expected: Sequence[NDArray[Any]]) -> Generator[bytes | None]:
-        """See :class:`Runner`."""
+    def __call__(
+        self, content: bytes, inputs: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]
+    ) -> Generator[bytes | None]:
+        """Build a model and run it; see :data:`Runner`."""
         made = deploying.make(content, self._board, into=self._into, recipe=self._recipe, on_line=self._on_line)
-        return self._outputs(made, expected)
+        return self._outputs(made, inputs, expected)
 
-    def _outputs(self, made: Made, expected: Sequence[NDArray[Any]]) -> Generator[bytes | None]:
+    def _outputs(
+        self, made: Made, inputs: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]
+    ) -> Generator[bytes | None]:
         with (
             deploying.started(made.program, self._board, self._target, on_line=self._on_line) as running,
             deploying.conversation(self._board, running) as session,
         ):
             session.connect()
             self.runtime = session.verify(made.expected).runtime
-            for one, wanted in zip(self._inputs, expected, strict=True):
+            for one, wanted in zip(inputs, expected, strict=True):
                 yield _output(session, one, wanted)
 
 
@@ -128,6 +116,7 @@ class Comparison:
     Args:
         graph: The model.
         content: Its bytes, weights inside.
+        inputs: What is sent: [*shape without batch] each.
         oracle: The tensors that each input leaves.
         runner: The device.
         progress: Called before each comparison with the operator that is looked at.
@@ -138,12 +127,14 @@ class Comparison:
         graph: Graph,
         content: bytes,
         *,
+        inputs: Sequence[NDArray[Any]],
         oracle: Sequence[Tensors],
         runner: Runner,
         progress: Callable[[Operator], None] | None = None,
     ) -> None:
         self._graph = graph
         self._content = content
+        self._inputs = inputs
         self._oracle = oracle
         self._runner = runner
         self._progress = progress
@@ -196,6 +187,22 @@ class Comparison:
             before.add(self.points[number].operator)
         return tuple(sorted(before - {found.operator}))
 
+    def alone(self, found: TensorComparison) -> Outcome | None:
+        """Run the operator of ``found`` as a model of its own on the oracle's values; None where that cannot be."""
+        operator = self._graph.operators[found.operator]
+        content = isolated(self._graph, operator, found.tensor)
+        if content is None or not _readable(content):
+            return None
+        read = next(index for index in operator.inputs if index is not None and not self._graph.tensors[index].constant)
+        first = read == self._graph.input.index
+        inputs = self._inputs if first else [tensors[read] for tensors in self._oracle]
+        expected = [np.ascontiguousarray(tensors[found.tensor]) for tensors in self._oracle]
+        try:
+            outputs = self._run(content, inputs, expected)
+        except DoesNotFitError:
+            return Outcome.UNKNOWN
+        return Outcome.EQUAL if outputs is None else Outcome.DIFFERS
+
     def _narrowed(self, high: int) -> int:
         """Number of a point that differs, with an equal one or the input before it and only unknown ones between."""
         low = -1
@@ -237,15 +244,31 @@ class Comparison:
         )
         try:
             content = self._content if whole else truncated(self._graph, point.tensor)
-            with contextlib.closing(self._runner(content, expected)) as outputs:
-                for number, output in enumerate(outputs):
-                    if output is not None and output != expected[number].tobytes():
-                        return made.model_copy(update=_difference(output, expected[number], number))
+            differing = self._run(content, self._inputs, expected)
         except DoesNotFitError:
             if whole:
                 raise
             return made.model_copy(update={"outcome": Outcome.UNKNOWN})
-        return made
+        return made if differing is None else made.model_copy(update=differing)
+
+    def _run(
+        self, content: bytes, inputs: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]
+    ) -> dict[str, Any] | None:
+        """The first difference, as fields of a TensorComparison; None where all outputs are equal."""
+        with contextlib.closing(self._runner(content, inputs, expected)) as outputs:
+            for number, output in enumerate(outputs):
+                if output is not None and output != expected[number].tobytes():
+                    return _difference(output, expected[number], number)
+        return None
+
+
+def _readable(content: bytes) -> bool:
+    """Whether the reader takes a model; not every tensor can be a model's input."""
+    try:
+        parse(content)
+    except UsageError:
+        return False
+    return True
 
 
 def _difference(output: bytes, expected: NDArray[Any], number: int) -> dict[str, Any]:
@@ -300,11 +323,12 @@ def diff(
     sent = inputs(graph)
     reference = Reference(model)
     oracle = [_activations(graph, reference.intermediates(one)) for one in sent]
-    runner = DeviceRunner(board, target, inputs=sent, into=into, recipe=recipe)
+    runner = DeviceRunner(board, target, into=into, recipe=recipe)
     total = len(graph.operators)
     comparison = Comparison(
         graph,
         content,
+        inputs=list(sent),
         oracle=oracle,
         runner=runner,
         progress=lambda operator: step.update(f"operator {operator.index} of {total}, {operator.code}"),
@@ -321,6 +345,7 @@ def diff(
         compared=comparison.compared,
         found=found,
         doubtful=() if found is None else comparison.doubtful(found),
+        alone=None if found is None else comparison.alone(found),
     )
 
 

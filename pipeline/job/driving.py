@@ -179,7 +179,7 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
         device(context, flash=False, step=step) as running,
         deploying.conversation(context.board, running) as conversation,
     ):
-        if running.emulator is not None and running.emulator.path != "native" and context.settings.images is None:
+        if running.emulator is not None and running.emulator.path == "python" and context.settings.images is None:
             count = IMAGES_WITHOUT_NATIVE_PATH
             reason = running.emulator.statistics().path_reason
             notes.append(f"only {count} inputs: the emulator's compiled path is not available ({printable(reason)})")

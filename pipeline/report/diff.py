@@ -25,6 +25,10 @@ class Outcome(StrEnum):
     UNKNOWN = "does not fit"  # the model cut off there needs more memory than the board has
 
 
+_ALONE = {
+    Outcome.EQUAL: "Alone, given the right input, the operator is right: the fault lies in how the plan runs it.",
+    Outcome.DIFFERS: "Alone, given the right input, it is wrong too: the fault lies in its kernel or its constants.",
+}
 _STYLES = {Outcome.EQUAL: "green", Outcome.DIFFERS: "bold red", Outcome.UNKNOWN: "yellow"}
 
 
@@ -79,6 +83,8 @@ class Diff(_Frozen):
         found: The first that differs although what its operator reads agrees; None where all are equal.
         doubtful: Operators that may be at fault as well: they lie directly before ``found``, and none of them could be
             compared, because the model cut off there does not fit the board.
+        alone: What came of the operator at fault as a model of its own, which takes the oracle's values: where it is
+            equal, the kernel is right and the fault lies in how the plan runs it. None where that was not tried.
     """
 
     schema_version: Literal[1] = 1
@@ -91,6 +97,7 @@ class Diff(_Frozen):
     compared: tuple[TensorComparison, ...]
     found: TensorComparison | None
     doubtful: tuple[int, ...] = ()
+    alone: Outcome | None = None
 
     @property
     def equal(self) -> bool:
@@ -111,6 +118,8 @@ def diff_text(diff: Diff, *, colour: bool = False, width: int = 110) -> str:
         if diff.doubtful:
             which = ", ".join(map(str, diff.doubtful))
             parts.append(f"It may begin at operator {which}: the model cut off there does not fit the board.")
+        if diff.alone in _ALONE:
+            parts.append(_ALONE[diff.alone])
         return rendered(*parts, colour=colour, width=width)
     unknown = sum(one.outcome is Outcome.UNKNOWN for one in diff.compared)
     if not diff.exhaustive:

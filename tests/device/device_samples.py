@@ -8,23 +8,38 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.boards import Board, QemuEmulator
 from pipeline.device.deadline import Deadline
 from pipeline.device.link import SerialLink
 
 SOURCES = Path(__file__).with_name("firmware")
 
 
-def compile_probe(folder: Path, *defines: str) -> Path:
-    """The test program ``probe.c`` as an ELF for the Nucleo-F746ZG."""
+def demand_emulator(board: Board) -> Board:
+    """The board; the test is skipped where this machine cannot emulate it."""
+    if isinstance(board.emulator, QemuEmulator):
+        if shutil.which("qemu-system-arm") is None:
+            pytest.skip("qemu-system-arm is not installed (apt-get install qemu-system-arm)")
+    else:
+        pytest.importorskip("unicorn")
+    return board
+
+
+def known(value: int | None) -> int:
+    """A figure that this engine tells."""
+    assert value is not None
+    return value
+
+
+def compile_probe(folder: Path, *defines: str, source: str = "probe") -> Path:
+    """A test program as an ELF: ``probe.c`` for the Nucleo-F746ZG, or ``echo.c`` for the MPS2 AN500."""
     if shutil.which("arm-none-eabi-gcc") is None:
         pytest.skip("arm-none-eabi-gcc is not installed")
-    elf = folder / ("-".join(["probe", *defines]) + ".elf")
+    elf = folder / ("-".join([source, *defines]) + ".elf")
     flags = ["-mcpu=cortex-m7", "-mthumb", "-mfpu=fpv5-sp-d16", "-mfloat-abi=hard", "-O2", "-std=gnu11", "-Wall"]
-    flags += ["-nostdlib", "-ffreestanding", "-Wl,--no-warn-rwx-segments", "-T", str(SOURCES / "probe.ld")]
-    subprocess.run(
-        ["arm-none-eabi-gcc", *flags, *(f"-D{define}" for define in defines), "-o", str(elf), str(SOURCES / "probe.c")],
-        check=True,
-    )
+    flags += ["-nostdlib", "-ffreestanding", "-Wl,--no-warn-rwx-segments", "-T", str(SOURCES / f"{source}.ld")]
+    flags += [f"-D{define}" for define in defines]
+    subprocess.run(["arm-none-eabi-gcc", *flags, "-o", str(elf), str(SOURCES / f"{source}.c")], check=True)
     return elf
 
 
@@ -39,13 +54,16 @@ class Talker:
         self._link.write(data, Deadline(30))
 
     def line(self) -> str:
+        return self.raw_line().decode("ascii").strip()
+
+    def raw_line(self) -> bytes:
         deadline = Deadline(30)
         while b"\n" not in self._buffer:
             data = self._link.read(65536, deadline)
             assert data, f"no line came: {self._buffer!r}"
             self._buffer += data
         line, self._buffer = self._buffer.split(b"\n", 1)
-        return line.decode("ascii").strip()
+        return line
 
     def ask(self, data: bytes) -> list[int]:
         """Send, and the hexadecimal words of the answer."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.device import replies
-from pipeline.device.deadline import ManualClock
+from pipeline.device.deadline import Deadline, ManualClock
 from pipeline.device.fake import FakeDevice, Misbehaviour, fake_identity
 from pipeline.device.link import MemoryLink
 from pipeline.device.protocol import Expected, Session
@@ -93,6 +93,27 @@ def test_the_results_of_thousands_of_outputs_are_one_line() -> None:
     assert session.infer(1).results == wanted
     assert session.results() == wanted
     assert session.output() == outputs
+
+
+class SlowLink(MemoryLink):
+    """9600 baud: 96 characters in a tenth of a second, and nothing behind the deadline."""
+
+    def read(self, limit: int, deadline: Deadline) -> bytes:
+        if deadline.expired:
+            return b""
+        self._clock.advance(0.1)
+        return super().read(min(limit, 96), deadline)
+
+
+def test_a_large_output_takes_its_time() -> None:
+    outputs = random.Random(1).randbytes(20_000)
+    clock = ManualClock()
+    device = FakeDevice(fake_identity(input_bytes=4, output_bytes=len(outputs)), model=lambda _: outputs, clock=clock)
+    session = Session(SlowLink(device, clock=clock), clock=clock)
+    session.load(bytes(4))
+    session.run()
+    assert session.output() == outputs
+    assert clock() > 40, "far longer than other answers may take"
 
 
 @pytest.mark.parametrize("claimed", [2, 10**7])
@@ -343,3 +364,19 @@ def test_an_error_text_cannot_write_to_the_terminal() -> None:
     error = replies.error_of("e-[\x1b]0;title\x07]")
     assert error is not None
     assert str(error).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("cfsr", "cause", "advice"),
+    [
+        (0x92, "the stack has overflowed", "stack.reserve_bytes"),
+        (0x8200, "there is no memory", "addr2line"),
+        (0x10000, "undefined instruction", "addr2line"),
+        (0, "address 0x", "addr2line"),
+    ],
+)
+def test_a_fault_reports_status_is_told_in_words(cfsr: int, cause: str, advice: str) -> None:
+    error = replies.error_of(f"e-[fault MemManage pc=0x00000000 lr=0x00000000 cfsr=0x{cfsr:08x} addr=0x1ffffff8]")
+    assert isinstance(error, replies.FaultReportError)
+    assert cause in error.why and advice in error.next
+    assert (error.fault.cfsr, error.exit_code) == (cfsr, 6)

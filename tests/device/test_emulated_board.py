@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from device_samples import Talker
+from device_samples import Talker, known
 
 from pipeline.boards import Board
 from pipeline.device import emulated
@@ -76,9 +76,9 @@ def test_the_lowest_store_follows_the_stack(device: EmulatedDevice, talker: Talk
     talker.ask(b"s\x0a")
     after = device.statistics()
     assert after.lowest_store is not None
-    assert after.stack_used - before.stack_used == 5 * 72
-    assert after.lowest_store == after.stack_top - after.stack_used
-    assert 0 < before.stack_used < 2048
+    assert known(after.stack_used) - known(before.stack_used) == 5 * 72
+    assert after.lowest_store == after.stack_top - known(after.stack_used)
+    assert 0 < known(before.stack_used) < 2048
 
 
 def test_many_bytes_at_once_arrive(talker: Talker) -> None:
@@ -94,8 +94,8 @@ def test_waiting_costs_no_instructions_but_time_on_the_counter(device: EmulatedD
     (cycles,) = talker.ask(b"i")
     after = device.statistics()
     assert 21_600_000 <= cycles < 2 * 21_600_000
-    assert after.idle_cycles - before.idle_cycles > 10_000_000
-    assert after.instructions - before.instructions < 1_000_000
+    assert known(after.idle_cycles) - known(before.idle_cycles) > 10_000_000
+    assert known(after.instructions) - known(before.instructions) < 1_000_000
 
 
 def test_both_ways_to_count_agree(board: Board, batch: Path) -> None:
@@ -106,7 +106,7 @@ def test_both_ways_to_count_agree(board: Board, batch: Path) -> None:
             figures = device.statistics()
             found.append((figures.instructions, figures.lowest_store, figures.stack_used))
     assert found[0] == found[1]
-    assert found[0][0] > 20_000
+    assert known(found[0][0]) > 20_000
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_crash_is_reported_with_its_place(
         assert fault.kind == kind
         assert fault.function.startswith("deep+" if command == "s" else "main+")
         assert fault.address < 0x20000000 if address is None else fault.address == address
-        assert device.statistics().instructions > 1000
+        assert known(device.statistics().instructions) > 1000
         assert caught.value.exit_code == 6
 
 
@@ -148,7 +148,7 @@ def test_a_halted_program_costs_nothing_and_still_gives_figures(board: Board, pr
     with emulated.start(board, probe) as device:
         talker = Talker(device.port)
         talker.send(b"fh")
-        until(lambda: device.statistics().halted)
+        until(lambda: bool(device.statistics().halted))
         device.check()
         assert device.statistics().instructions == device.statistics().instructions
         talker.close()
@@ -266,8 +266,7 @@ def test_a_smaller_ram_is_a_smaller_ram(board: Board, probe: Path) -> None:
 
 @pytest.mark.slow
 def test_a_cortex_m4_is_another_core(board: Board, probe: Path) -> None:
-    assert board.emulator is not None
-    other = board.model_copy(update={"emulator": board.emulator.model_copy(update={"cpu": "cortex-m4"})})
+    other = board.model_copy(update={"core": board.core.model_copy(update={"cpu": "cortex-m4"})})
     with emulated.start(other, probe) as device:
         talker = Talker(device.port)
         assert talker.ask(b"p")[0] == 0x410FC241

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import boards
 from pipeline.boards import Board
-from pipeline.device.emulator import image
-from pipeline.device.emulator.counting import BlockCounter, PythonState, instructions_in
-from pipeline.device.emulator.peripherals import (
+from pipeline.device.emulator import families, image
+from pipeline.device.emulator.core import (
     CCSIDR,
     CSSELR,
     DEMCR,
@@ -22,10 +22,11 @@ from pipeline.device.emulator.peripherals import (
     DWT_CYCCNT,
     DWT_LAR,
     DWT_UNLOCK,
-    Peripherals,
 )
+from pipeline.device.emulator.counting import BlockCounter, PythonState, instructions_in
+from pipeline.device.emulator.registers import Registers
 from pipeline.device.emulator.terminal import Terminal
-from pipeline.errors import FlashError
+from pipeline.errors import FlashError, UsageError
 
 TOP = 0x20000800
 
@@ -43,9 +44,8 @@ def state() -> PythonState:
 
 
 @pytest.fixture
-def registers(board: Board, state: PythonState, terminal: Terminal) -> Peripherals:
-    assert board.emulator is not None
-    return Peripherals(board, board.emulator, state, terminal)
+def registers(board: Board, state: PythonState, terminal: Terminal) -> Registers:
+    return Registers(board, families.of(board), state, terminal)
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -67,7 +67,7 @@ def test_blocks_in_flash_are_decoded_once_and_those_in_ram_each_time(state: Pyth
     assert counter.enter(0x20000002, 2) is True
 
 
-def test_clock_registers_answer_what_start_up_code_polls(registers: Peripherals) -> None:
+def test_clock_registers_answer_what_start_up_code_polls(registers: Registers) -> None:
     rcc, pwr = 0x40023800, 0x40007000
     assert registers.read(rcc, 4) & (1 << 17) == 0
     registers.write(rcc, 4, 1 << 16)
@@ -79,7 +79,42 @@ def test_clock_registers_answer_what_start_up_code_polls(registers: Peripherals)
     assert registers.read(rcc, 4) == 0
 
 
-def test_registers_remember_bytes_and_halfwords(registers: Peripherals) -> None:
+def test_an_stm32l4s_clock_registers_answer(state: PythonState, terminal: Terminal) -> None:
+    other = boards.load("nucleo_l4r5zi")
+    registers = Registers(other, families.of(other), state, terminal)
+    rcc, pwr = 0x40021000, 0x40007000
+    assert registers.read(rcc, 4) == 0x63
+    registers.write(rcc, 4, 0x63 | 1 << 8 | 1 << 24)
+    assert registers.read(rcc, 4) == 0x63 | 1 << 8 | 1 << 10 | 1 << 24 | 1 << 25
+    for switch in range(4):
+        registers.write(rcc + 8, 4, switch)
+        assert registers.read(rcc + 8, 4) == switch | switch << 2
+    assert registers.read(pwr + 0x80, 4) == 1 << 8
+    # The debug registers of a Cortex-M4 have no lock.
+    registers.write(DEMCR, 4, 1 << 24)
+    registers.write(DWT_CTRL, 4, 1)
+    state.instructions += 70
+    assert registers.read(DWT_CYCCNT, 4) == 70
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_a_familys_windows_hold_its_registers(name: str) -> None:
+    family = families.FAMILIES[name]
+    assert all(window.base % 4096 == window.bytes % 4096 == 0 for window in family.windows)
+    wanted = {*family.reset, *(answer.register for answer in family.answers)}
+    wanted |= {board.serial.base for board in map(boards.load, boards.names()) if board.port == name}
+    for address in wanted:
+        assert any(window.base <= address < window.base + window.bytes for window in family.windows)
+
+
+def test_a_family_that_nobody_has_described_is_refused(board: Board) -> None:
+    with pytest.raises(UsageError) as caught:
+        families.of(board.model_copy(update={"port": "stm32x9"}))
+    assert caught.value.id == "no-emulator"
+    assert "stm32f7" in caught.value.why
+
+
+def test_registers_remember_bytes_and_halfwords(registers: Registers) -> None:
     registers.write(0x40020C00, 4, 0x11223344)
     registers.write(0x40020C01, 1, 0xAB)
     registers.write(0x40020C02, 2, 0xCDEF)
@@ -87,7 +122,7 @@ def test_registers_remember_bytes_and_halfwords(registers: Peripherals) -> None:
     assert registers.read(0x40020C03, 1) == 0xCD
 
 
-def test_the_core_is_a_cortex_m7_with_4_kb_caches(registers: Peripherals) -> None:
+def test_the_core_is_a_cortex_m7_with_4_kb_caches(registers: Registers) -> None:
     assert registers.read(0xE000ED00, 4) == 0x410FC271
     registers.write(0xE000ED00, 4, 0)
     assert registers.read(0xE000ED00, 4) == 0x410FC271
@@ -98,7 +133,7 @@ def test_the_core_is_a_cortex_m7_with_4_kb_caches(registers: Peripherals) -> Non
         assert sets * ways * line == 4096
 
 
-def test_the_cycle_counter_runs_only_when_unlocked_and_enabled(registers: Peripherals, state: PythonState) -> None:
+def test_the_cycle_counter_runs_only_when_unlocked_and_enabled(registers: Registers, state: PythonState) -> None:
     registers.write(DWT_CTRL, 4, 1)
     registers.write(DEMCR, 4, 1 << 24)
     state.instructions = 100
@@ -117,7 +152,7 @@ def test_the_cycle_counter_runs_only_when_unlocked_and_enabled(registers: Periph
     assert registers.read(DWT_CYCCNT, 4) == 0x10 + 1000
 
 
-def test_the_uart_is_silent_until_enabled(board: Board, registers: Peripherals, terminal: Terminal) -> None:
+def test_the_uart_is_silent_until_enabled(board: Board, registers: Registers, terminal: Terminal) -> None:
     uart = board.serial.base
     host = os.open(terminal.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:

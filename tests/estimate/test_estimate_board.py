@@ -8,6 +8,7 @@ from pathlib import Path
 
 import graph_samples
 import pytest
+from device_samples import demand_emulator
 
 from pipeline import boards
 from pipeline.estimate import estimate, plan
@@ -17,8 +18,6 @@ from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import Graph
 from pipeline.graph.reader import parse
 from pipeline.graph.skeleton import from_genotype
-
-_BOARD = boards.load("nucleo_f746zg")
 
 
 def _network(name: str) -> tuple[Graph, Graph]:
@@ -32,15 +31,24 @@ def _every_kernel() -> tuple[Graph, Graph]:
     return graph, graph
 
 
-_MODELS = [partial(_network, "32-mono-d10000-a02"), partial(_network, "64-rgb-d21100-a04"), _every_kernel]
+_Make = Callable[[], tuple[Graph, Graph]]
+_SMALL: _Make = partial(_network, "32-mono-d10000-a02")
+_CASES: list[tuple[str, _Make]] = [
+    ("nucleo_f746zg", _SMALL),
+    ("nucleo_f746zg", partial(_network, "64-rgb-d21100-a04")),
+    ("nucleo_f746zg", _every_kernel),
+    ("nucleo_l4r5zi", _SMALL),
+    ("nucleo_l4r5zi", _every_kernel),
+    ("mps2_an500", _every_kernel),
+]
 #: Spare stack in the estimate: more than 2 % of a program that needs next to nothing.
 _SPARE = 64
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", _MODELS)
-def test_ram_and_flash_are_within_their_tolerances(make: Callable[[], tuple[Graph, Graph]], tmp_path: Path) -> None:
-    pytest.importorskip("unicorn")
+@pytest.mark.parametrize(("name", "make"), _CASES)
+def test_ram_and_flash_are_within_their_tolerances(name: str, make: _Make, tmp_path: Path) -> None:
+    board = demand_emulator(boards.load(name))
     from pipeline.device import emulated
     from pipeline.device.link import SerialLink
     from pipeline.device.measure import measure
@@ -49,16 +57,16 @@ def test_ram_and_flash_are_within_their_tolerances(make: Callable[[], tuple[Grap
     from pipeline.firmware.render import render
 
     shapes, graph = make()
-    expected = estimate(shapes, _BOARD)
-    render(graph, plan(graph), _BOARD, into=tmp_path)
-    firmware = build(tmp_path, _BOARD)
+    expected = estimate(shapes, board)
+    render(graph, plan(graph), board, into=tmp_path)
+    firmware = build(tmp_path, board)
     assert expected.flash_bytes == pytest.approx(firmware.report.flash_bytes, rel=0.03)
     parts = {item.name: item.bytes for item in expected.ram}
     assert parts["arena"] == firmware.report.arena_bytes
     assert parts["static"] == firmware.report.static_bytes
 
-    with emulated.start(_BOARD, firmware.elf) as device:
-        link = SerialLink(device.port, baud=_BOARD.serial.baud)
+    with emulated.start(board, firmware.elf) as device:
+        link = SerialLink(device.port, baud=board.serial.baud)
         try:
             inputs = [random_inputs(graph.input, 1, seed=0).tobytes()]
             measured = measure(Session(link, health=device.check), inputs=inputs, statistics=device.statistics)

@@ -19,7 +19,7 @@ def test_every_board_has_a_table_with_every_kernel() -> None:
     files = {path.stem for path in folder.glob("*.cpp")} - {"block"}
     twice = {"add_broadcast", "average_of_rows", "mean_of_rows", "requantize"}
     for name in boards.names():
-        assert set(table.load(boards.load(name).core.cpu).kernels) == files | twice
+        assert set(table.load_for(boards.load(name)).kernels) == files | twice
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,23 @@ def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) 
         table.read(path)
     assert caught.value.id == "calibration-table"
     assert f"cortex-m7.toml: field {field}" in caught.value.what
+
+
+def test_a_ports_share_is_added() -> None:
+    board = boards.load("mps2_an500")
+    plain, moved = table.load(board.core.cpu), table.load_for(board)
+    port = plain.ports[board.port]
+    assert port.flash < 0, "it has no clock tree to set up"
+    assert moved.program.port_code == plain.program.port_code + port.flash
+    assert moved.program.static == plain.program.static + port.static
+    assert table.load_for(boards.load("nucleo_f746zg")) == plain
+
+
+def test_a_port_without_figures_is_named() -> None:
+    with pytest.raises(UsageError) as caught:
+        table.load_for(boards.load("nucleo_f746zg").model_copy(update={"port": "stm32h7"}))
+    assert caught.value.id == "no-calibration"
+    assert "stm32h7" in caught.value.what
 
 
 @pytest.mark.parametrize("cpu", ["cortex-m99", "../../../etc/passwd", "\x1b[2J"])

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The STM32F7 port on the host: runs init, and prints each access to a register as `R ADDRESS VALUE` or `W …`.
+// A family's port on the host: runs init, and prints each access to a register as `R ADDRESS VALUE` or `W …`.
 //
-// The registers start as after a reset. What the hardware answers with comes at the third read after its cause, unless
-// the argument says that the external clock is dead.
+// HARNESS_CHIP says how the registers are after a reset and what the hardware answers; that comes at the third read
+// after its cause, unless the argument says that the clock is dead.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -14,27 +14,13 @@
 
 namespace {
 
-constexpr uintptr_t kRccCr = 0x4002'3800, kRccCfgr = 0x4002'3808, kPwrCr1 = 0x4000'7000, kPwrCsr1 = 0x4000'7004;
-
-std::map<uintptr_t, uint32_t> words = {{kRccCr, 0x83}, {0x4002'3804, 0x2400'3010}, {kPwrCr1, 0xC000}};
 std::map<uintptr_t, int> reads;           // since the last write
 std::map<uintptr_t, uint32_t> answered;   // status bits that have been seen
 bool clock_is_dead = false;
 
-uint32_t answer(uintptr_t address) {
-  const uint32_t control = words[kRccCr];
-  if (address == kRccCr) {
-    const uint32_t ready = ((control & 1u << 16) != 0 && !clock_is_dead ? 1u << 17 : 0);
-    return control | ready | ((control & 1u << 24) << 1);
-  }
-  if (address == kPwrCsr1) {
-    const uint32_t power = words[kPwrCr1];
-    return (power & 3u << 16) | ((control & 1u << 24) != 0 ? 1u << 14 : 0);
-  }
-  return words[address] | (address == kRccCfgr ? (words[address] & 3) << 2 : 0);
-}
-
 }  // namespace
+
+#include HARNESS_CHIP
 
 namespace danas::port {
 

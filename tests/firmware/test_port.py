@@ -7,15 +7,11 @@ time, with numbers that do not come from the port. An emulated board accepts any
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from firmware_samples import tiny
-
-from pipeline import boards, resources
-from pipeline.firmware import render
+from port_events import events
 
 pytestmark = [
     pytest.mark.slow,
@@ -54,19 +50,7 @@ class Chip:
 
 
 def _events(folder: Path, *arguments: str, baud: int | None = None) -> list[str]:
-    board = boards.load("nucleo_f746zg")
-    graph, plan = tiny()
-    render.render(graph, plan, board, into=folder / "rendered", baud=baud)
-    port = folder / "rendered" / "lib" / "port"
-    (folder / "first" / "cortex_m").mkdir(parents=True)
-    here = Path(__file__).parent
-    shutil.copy(here / "port_harness.h", folder / "first" / "cortex_m" / "registers.h")
-    command = ["g++", "-std=gnu++17", "-Wall", "-Wextra", "-Werror", f"-I{folder / 'first'}", f"-I{port}"]
-    command.append(f'-DHARNESS_REGISTERS="{resources.firmware_templates() / "port" / "cortex_m" / "registers.h"}"')
-    command += [str(here / "port_harness.cpp"), *(str(path) for path in sorted((port / "stm32f7").glob("*.cpp")))]
-    subprocess.run([*command, "-o", str(folder / "port")], check=True)
-    done = subprocess.run([str(folder / "port"), *arguments], capture_output=True, text=True, check=True, timeout=30)
-    return done.stdout.splitlines()
+    return events("nucleo_f746zg", folder, *arguments, baud=baud)
 
 
 def _check_write(chip: Chip, address: int, value: int) -> None:

@@ -199,6 +199,13 @@ def test_board_facts_reach_the_port(tmp_path: Path) -> None:
     ):
         assert fact in text
     assert "kUartBase = 0x40004800U;" in text
+    assert "kEmulatedHz = 216000000;" in text
+
+
+def test_qemus_pace_reaches_the_port(tmp_path: Path) -> None:
+    """2^3 ns an instruction."""
+    render.render(GRAPH, PLAN, boards.load("mps2_an500"), into=tmp_path)
+    assert "kEmulatedHz = 125000000;" in (tmp_path / "lib" / "port" / "board.h").read_text()
 
 
 @pytest.mark.parametrize("name", boards.names())
@@ -208,7 +215,7 @@ def test_platformio_and_board_file_agree(name: str) -> None:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(resources.platformio_ini(), encoding="utf-8")
     flags = []
-    for environment in (board.build.local, board.build.registry):
+    for environment in filter(None, (board.build.local, board.build.registry)):
         extends = [part.strip() for part in parser[f"env:{environment}"]["extends"].split(",")]
         assert "build_flags" not in parser[f"env:{environment}"]
         flags.append([parser[section].get("build_flags", "") for section in extends])
@@ -216,7 +223,7 @@ def test_platformio_and_board_file_agree(name: str) -> None:
         assert f"-mcpu={board.core.cpu}" in words
         assert f"-mfpu={board.core.fpu}" in words
         assert "${firmware.build_flags}" in words
-    assert flags[0][0] == flags[1][0]
+    assert all(one[0] == flags[0][0] for one in flags)
     assert {"-O2", "-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra"} <= set(
         parser["firmware"]["build_flags"].split()
     )

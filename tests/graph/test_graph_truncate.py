@@ -12,7 +12,7 @@ from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import ActivationOptions, DType, NoOptions, OpCode, SplitOptions
 from pipeline.graph.reader import parse
 from pipeline.graph.reference import Reference
-from pipeline.graph.truncate import truncated
+from pipeline.graph.truncate import isolated, truncated
 from pipeline.graph.writer import ModelWriter
 
 
@@ -63,6 +63,24 @@ def test_each_output_of_a_split_can_be_had_alone(tmp_path: Path) -> None:
         path = tmp_path / "part.tflite"
         path.write_bytes(truncated(graph, part))
         assert np.array_equal(Reference(path).run(sent), sent[..., 2 * number : 2 * number + 2])
+
+
+def test_an_operator_is_a_model_of_its_own_where_it_reads_one_activation(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.tflite"
+    whole.write_bytes(graph_samples.content())
+    graph = parse(whole.read_bytes())
+    tensors = Reference(whole).intermediates(random_inputs(graph.input, 1, seed=4)[0])
+    alone = 0
+    for operator in graph.operators:
+        (output,) = operator.outputs
+        content = isolated(graph, operator, output)
+        assert (content is None) == (operator.code is OpCode.ADD), "the sample's ADD reads two"
+        if content is not None:
+            path = tmp_path / "alone.tflite"
+            path.write_bytes(content)
+            assert Reference(path).run(tensors[operator.inputs[0] or 0]).tobytes() == tensors[output].tobytes()
+            alone += 1
+    assert alone == len(graph.operators) - 1
 
 
 def test_an_input_or_a_constant_is_no_place_to_cut() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline import boards
 from pipeline.__main__ import run
+from pipeline.device.deadline import ManualClock
+from pipeline.device.fake import FakeDevice, fake_identity
+from pipeline.device.link import MemoryLink
+from pipeline.device.protocol import Expected, Session
 from pipeline.errors import DoesNotFitError, printable
 from pipeline.firmware import render as rendering
 from pipeline.graph.inputs import random_inputs
@@ -22,8 +28,11 @@ from pipeline.graph.model import ActivationOptions, DType, Graph, NoOptions, OpC
 from pipeline.graph.reader import parse
 from pipeline.graph.reference import Reference
 from pipeline.graph.writer import ModelWriter, write
-from pipeline.job.differing import Comparison
+from pipeline.job import deploying
+from pipeline.job.deploying import Made, Recipe
+from pipeline.job.differing import Comparison, DeviceRunner
 from pipeline.report.diff import Diff, Outcome, TensorComparison, diff_text
+from pipeline.settings import Target
 
 needs_compiler = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
 
@@ -45,7 +54,6 @@ class HostRunner:
 
     Args:
         folder: For its files.
-        inputs: What is sent.
         spoil: Makes the wrong model of the right one.
         too_large: Names of tensors that do not fit as an output.
     """
@@ -53,23 +61,23 @@ class HostRunner:
     def __init__(
         self,
         folder: Path,
-        inputs: NDArray[Any],
         spoil: Callable[[Graph], Graph] = lambda graph: graph,
         too_large: Sequence[str] = (),
     ) -> None:
         self._path = folder / "part.tflite"
-        self._inputs = inputs
-        self._spoil = spoil
+        self.spoil = spoil
         self._too_large = too_large
         self.runs: list[str] = []
 
-    def __call__(self, content: bytes, expected: Sequence[NDArray[Any]]) -> Generator[bytes | None]:
+    def __call__(
+        self, content: bytes, inputs: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]
+    ) -> Generator[bytes | None]:
         graph = parse(content)
         self.runs.append(graph.output.name)
         if graph.output.name in self._too_large:
             raise DoesNotFitError("region-overflow", "too large")
-        self._path.write_bytes(write(self._spoil(graph)))
-        outputs = Reference(self._path).run(self._inputs)
+        self._path.write_bytes(write(self.spoil(graph)))
+        outputs = Reference(self._path).run(np.stack(inputs).reshape(-1, *graph.input.shape[1:]))
         return (output.tobytes() for output in outputs)
 
 
@@ -81,9 +89,9 @@ def comparison(
     path.write_bytes(content)
     graph, reference = parse(content), Reference(path)
     sent = random_inputs(graph.input, images, seed=5)
-    runner = HostRunner(folder, sent, lambda made: spoiled(made, fault) if fault else made, too_large)
+    runner = HostRunner(folder, lambda made: spoiled(made, fault) if fault else made, too_large)
     oracle = [reference.intermediates(one) for one in sent]
-    return Comparison(graph, content, oracle=oracle, runner=runner), runner
+    return Comparison(graph, content, inputs=list(sent), oracle=oracle, runner=runner), runner
 
 
 def _writers(content: bytes, *codes: OpCode) -> list[tuple[int, str]]:
@@ -115,6 +123,29 @@ def test_the_operator_with_a_wrong_constant_is_named(index: int, name: str, ever
     assert len(set(runner.runs)) == len(runner.runs), "each is built once"
     if not every:
         assert len(runner.runs) <= 6, "a binary search"
+
+
+def test_an_operator_at_fault_is_run_alone(tmp_path: Path) -> None:
+    content = graph_samples.content()
+    for _, name in _writers(content, OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D):
+        compared, _ = comparison(tmp_path, content, fault=name)
+        found = compared.search()
+        assert found is not None and compared.alone(found) is Outcome.DIFFERS
+    # Wrong in the model, right alone: the plan's fault.
+    (index, name), *_ = _writers(content, OpCode.DEPTHWISE_CONV_2D)
+    compared, runner = comparison(tmp_path, content)
+    runner.spoil = lambda graph: spoiled(graph, name) if len(graph.operators) > 1 else graph
+    found = compared.search()
+    assert found is not None and found.operator == index
+    assert compared.alone(found) is Outcome.EQUAL
+    # What reads two activations cannot be a model of its own.
+    (add,) = _writers(content, OpCode.ADD)
+    assert compared.alone(next(one for one in _everything(compared) if one.operator == add[0])) is None
+
+
+def _everything(compared: Comparison) -> tuple[TensorComparison, ...]:
+    compared.everything()
+    return compared.compared
 
 
 def test_a_difference_says_where_and_what(tmp_path: Path) -> None:
@@ -194,13 +225,34 @@ def test_floats_are_compared_by_their_bytes(tmp_path: Path) -> None:
     writer.operator(OpCode.DEQUANTIZE, [x], [y], NoOptions(), version=2)
     content = writer.finish([x], [y])
     compared, runner = comparison(tmp_path, content, images=1)
-    sound = next(iter(runner(content, []))) or b""
+    sound = next(runner(content, list(random_inputs(parse(content).input, 1, seed=5)), [])) or b""
     # The last byte of the second value: its sign.
     compared._runner = lambda *_: (one for one in [sound[:7] + bytes([sound[7] ^ 0x80]) + sound[8:]])
     found = compared.search()
     assert found is not None
     assert (found.differing, found.differing_bytes, found.first, found.first_byte) == (1, 1, (1,), 7)
     assert found.got == -(found.expected or 0)
+
+
+def test_an_output_crosses_the_line_only_where_it_differs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    clock = ManualClock()
+    device = FakeDevice(fake_identity(input_bytes=4, output_bytes=2), clock=clock)
+
+    @contextlib.contextmanager
+    def conversation(*_: object) -> Iterator[Session]:
+        yield Session(MemoryLink(device, clock=clock), clock=clock)
+
+    made = Made(b"", Any, Any, Any, Any, Expected(board="nucleo_f746zg"))  # type: ignore[arg-type]
+    monkeypatch.setattr(deploying, "make", lambda *_, **__: made)
+    monkeypatch.setattr(deploying, "started", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(deploying, "conversation", conversation)
+    inputs = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.int8)
+    runner = DeviceRunner(boards.load("nucleo_f746zg"), Target(), into=tmp_path, recipe=Recipe())
+    # The fake device's output is the sum of the input's bytes, little-endian.
+    expected = [np.array([10, 0], np.int8), np.array([27, 0], np.int8)]
+    assert list(runner(b"", list(inputs), expected)) == [None, bytes([26, 0])]
+    assert device.commands.count("output") == 1
+    assert runner.runtime == "aot"
 
 
 def test_hostile_names_are_harmless_in_text() -> None:
@@ -211,11 +263,12 @@ def test_hostile_names_are_harmless_in_text() -> None:
     )  # fmt: skip
     diff = Diff(
         board="b", target="emulated", runtime="aot", model="0" * 64, inputs=1, exhaustive=True, compared=(one,),
-        found=one, doubtful=(3,),
+        found=one, doubtful=(3,), alone=Outcome.EQUAL,
     )  # fmt: skip
     text = diff_text(diff, width=200)
     assert "\x1b" not in text and hostile not in text
     assert printable(hostile) in text.replace("\n", "")
+    assert "the fault lies in how the plan runs it" in text
     assert Diff.model_validate_json(diff.model_dump_json()) == diff
 
 
@@ -239,4 +292,5 @@ def test_the_command_names_an_operator_that_was_rendered_wrong(
     assert f"operator {index}, DEPTHWISE_CONV_2D" in printed["error"]["what"]
     found = Diff.model_validate(printed["diff"])
     assert found.found is not None and (found.found.operator, found.found.name) == (index, name)
+    assert found.alone is Outcome.DIFFERS
     assert not found.exhaustive and len(found.compared) < len(parse(content).operators)

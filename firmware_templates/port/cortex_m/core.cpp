@@ -70,8 +70,6 @@ void enable_faults() {
 
 namespace danas::port {
 
-uint32_t cycles() { return at(cortex_m::kDwtCyccnt); }
-
 RamReport ram() {
   const uint32_t* unused = danas_stack_bottom;
   while (unused < danas_stack_top && *unused == cortex_m::kStackPaint) {

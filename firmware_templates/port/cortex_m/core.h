@@ -4,12 +4,17 @@
 
 #include <cstdint>
 
+#include "cortex_m/registers.h"
+
 namespace danas::cortex_m {
 
 // Invalidates and enables the instruction and data caches of a Cortex-M7.
 void enable_caches();
 
 void start_cycle_counter();
+
+// Processor cycles since start_cycle_counter, where the core counts them.
+inline uint32_t cycle_counter() { return port::at(kDwtCyccnt); }
 
 // MemManage, BusFault and UsageFault get exceptions of their own; a division by zero is a fault, and so is an access
 // to the 64 kB below RAM, where the stack ends.

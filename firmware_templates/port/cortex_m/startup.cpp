@@ -2,6 +2,7 @@
 // From reset to main.
 #include <cstdint>
 
+#include "cortex_m/core.h"
 #include "cortex_m/linker.h"
 #include "cortex_m/registers.h"
 
@@ -80,6 +81,7 @@ extern const VectorTable danas_vectors;
 [[noreturn, gnu::used]] void danas_start() {
   // Up to here the core has looked where the device boots from, which may be an alias of flash.
   danas::port::at(danas::cortex_m::kVtor) = reinterpret_cast<uintptr_t>(&danas_vectors);
+  danas::cortex_m::enable_faults();
   const uint32_t* from = danas_data_image;
   for (uint32_t* to = danas_data_start; to < danas_data_end; ++to) {
     *to = *from++;

@@ -44,7 +44,6 @@ void start_uart(uint32_t clock_select, uint32_t kernel_hz) {
 namespace port {
 
 void init() {
-  cortex_m::enable_faults();
   cortex_m::enable_caches();
   stm32f7::start_clock();
   cortex_m::start_cycle_counter();
@@ -55,6 +54,8 @@ void init() {
 void put(uint8_t byte) { Uart::put(byte); }
 
 int get() { return Uart::get(); }
+
+uint32_t cycles() { return cortex_m::cycle_counter(); }
 
 uint32_t clock_hz() { return board::kClockHz; }
 

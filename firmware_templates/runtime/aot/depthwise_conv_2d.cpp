@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "depthwise_conv_2d.h"
 
+#include "block.h"
 #include "depthwise_3x3.h"
 #include "fixed_point.h"
 #include "simd.h"
@@ -8,8 +9,8 @@
 namespace danas::aot {
 namespace {
 
-constexpr int32_t kGroup = 4;         // channels that come in one word of an image
-constexpr int32_t kLargestKernel = 16;  // rows of a kernel
+constexpr int32_t kGroup = 4;          // channels that come in one word of an image
+constexpr int32_t kLargestKernel = 8;  // rows of a kernel
 
 // What the blocks of one output row have in common: the rows under the kernel, and which of them lie outside the image.
 struct Taps {
@@ -87,14 +88,11 @@ inline Channel channel_at(const uint32_t* words) {
   return Channel{static_cast<int32_t>(words[0]), static_cast<int32_t>(words[1])};
 }
 
-// Where the results of a group go: bytes of a row of the output, or halves of pairs.
+// Where results go: bytes of a row of the output, or halves of pairs.
 template <typename Value>
 struct Target {
-  Value* first;   // channel 0, pixel 0
-  int32_t odd;    // values from channel 0 to 1, and from 2 to 3
-  int32_t upper;  // from channel 0 to 2
-  int32_t group;  // from one group to the next
-  int32_t pixel;  // from one pixel to the next
+  Value* first;  // channel 0, pixel 0
+  depthwise_3x3::Apart apart;
 };
 
 // What does not change from group to group of a block.
@@ -110,44 +108,46 @@ inline bool is_3x3(const Window& window) {
 }
 
 // The outputs of a block under a 3x3 kernel.
-template <typename Scale, int32_t kStride, typename Value>
+template <typename Value>
 __attribute__((noinline)) void convolve_3x3(const DepthwiseConv2dParams& params, const Place& place, int32_t pixels,
-                                            Target<Value> target) {
+                                            const Target<Value>& target) {
   const Block& block = place.block;
-  const int8_t* row_0 = place.taps.rows[0] + place.offset;
-  const int8_t* row_1 = place.taps.rows[1] + place.offset;
-  const int8_t* row_2 = place.taps.rows[2] + place.offset;
+  const int32_t stride = params.window.stride_width;
   const int32_t channels = params.window.input_channels;
   const int32_t count = block.inside.end - block.inside.begin;
   const bool whole = place.taps.inside.end - place.taps.inside.begin == 3;
-  const int32_t step = target.pixel * static_cast<int32_t>(sizeof(Value));
-  auto lane = depthwise_3x3::lane_of<Scale, Value>(pixels, kStride, step, params.output_zero_point);
+  uint32_t* const inside = block.pairs + block.inside.begin * depthwise_3x3::kColumn;
+  auto lane = depthwise_3x3::lane_of<Value>(pixels, stride, target.apart, params.form, params.output_zero_point);
   lane.words = params.stream;
-  for (int32_t left = channels; left > 0; left -= kGroup) {
+  lane.first = target.first;
+  for (int32_t channel = 0; channel < channels; channel += kGroup) {
     if (count > 0) {
-      uint32_t* const inside = block.pairs + block.inside.begin * depthwise_3x3::kColumn;
-      depthwise_3x3::transpose(row_0, row_1, row_2, channels, count, inside);
+      const int32_t byte = place.offset + channel;
+      depthwise_3x3::transpose(place.taps.rows[0] + byte, place.taps.rows[1] + byte, place.taps.rows[2] + byte,
+                               channels, count, inside);
       if (!whole) pad_rows(params.window, place.taps.inside, params.input_zero_point, count, inside);
-      row_0 += kGroup;
-      row_1 += kGroup;
-      row_2 += kGroup;
     }
     lane.last = reinterpret_cast<const int8_t*>(lane.words + 4 * kGroup);
-    Value* output = target.first;
-    target.first += target.group;
-    for (int32_t i = 0; i < kGroup; ++i) {
-      lane.output = output;
-      depthwise_3x3::convolve<Scale, kStride>(block.pairs + 2 * i, lane);
-      output += i == 1 ? target.upper - target.odd : target.odd;
+    lane.column = block.pairs;
+    lane.count = depthwise_3x3::kDone + kGroup;
+    if (stride == 1) {
+      depthwise_3x3::convolve_group<1>(lane);
+    } else {
+      depthwise_3x3::convolve_group<2>(lane);
     }
     ++lane.words;
   }
 }
 
+// An accumulator's output, before clamping.
+__attribute__((noinline)) int32_t scaled(const DepthwiseConv2dParams& params, const Channel& channel, int32_t acc) {
+  if (params.form == Form::kRelu) return Relu(channel, params.output_zero_point).scale(acc);
+  return Linear<1>(channel, params.output_zero_point).scale(acc);
+}
+
 // The same under any kernel.
-template <typename Scale, typename Value>
 __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, const Place& place, int32_t pixels,
-                                        Target<Value> target) {
+                                        const Target<int8_t>& target) {
   const Window& window = params.window;
   const Block& block = place.block;
   const int32_t half = window.kernel_height / 2;                // pairs of kernel rows
@@ -159,6 +159,7 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
   const int32_t count = block.inside.end - block.inside.begin;
   const bool whole = place.taps.inside.end - place.taps.inside.begin == window.kernel_height;
   const uint32_t* stream = params.stream;
+  int8_t* group = target.first;
   uint32_t* const inside = block.pairs + block.inside.begin * column;
   for (int32_t offset = 0; offset < window.input_channels; offset += kGroup) {
     for (int32_t r = 0; r < height; ++r) {
@@ -169,11 +170,10 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
     }
     if (!whole) pad_rows(window, place.taps.inside, params.input_zero_point, count, inside);
     const int8_t* tails = reinterpret_cast<const int8_t*>(stream + kGroup * (filter + 2));
-    Value* output = target.first;
+    int8_t* output = group;
     for (int32_t i = 0; i < kGroup; ++i) {
       const Channel channel = channel_at(stream + filter);
-      const Scale scale(channel, params.output_zero_point);
-      Value* out = output;
+      int8_t* out = output;
       const uint32_t* first = block.pairs + i * height;
       for (int32_t left = pixels; left > 0; left -= 4) {
         int32_t acc[4];
@@ -204,17 +204,17 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
           x += column;
         }
         for (int32_t pixel = 0; pixel < 4 && pixel < left; ++pixel) {
-          *out = static_cast<Value>(scale.scale(acc[pixel]));
-          out += target.pixel;
+          *out = static_cast<int8_t>(scaled(params, channel, acc[pixel]));
+          out += target.apart.pixel;
         }
         first += 4 * step;
       }
       stream += filter + 2;
       tails += tail;
-      output += i == 1 ? target.upper - target.odd : target.odd;
+      output += i == 1 ? target.apart.upper - target.apart.odd : target.apart.odd;
     }
     stream += tail;
-    target.first += target.group;
+    group += target.apart.group;
   }
 }
 
@@ -228,29 +228,18 @@ inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps
   const Block block{pairs, clip(left, columns, window.input_width), columns};
   pad_columns(block, kGroup * ((window.kernel_height + 1) / 2), params.input_zero_point);
   const Place place{taps, block, (left + block.inside.begin) * window.input_channels};
-  if (is_3x3(window)) {
-    if (params.form == Form::kRelu) {
-      if (window.stride_width == 1) {
-        convolve_3x3<Relu, 1>(params, place, pixels, target);
-      } else {
-        convolve_3x3<Relu, 2>(params, place, pixels, target);
-      }
-    } else if (window.stride_width == 1) {
-      convolve_3x3<Linear<1>, 1>(params, place, pixels, target);
-    } else {
-      convolve_3x3<Linear<1>, 2>(params, place, pixels, target);
+  if constexpr (sizeof(Value) == 1) {
+    if (!is_3x3(window)) {
+      convolve(params, place, pixels, target);
+      return;
     }
-  } else if (params.form == Form::kRelu) {
-    convolve<Relu>(params, place, pixels, target);
-  } else {
-    convolve<Linear<1>>(params, place, pixels, target);
   }
+  convolve_3x3(params, place, pixels, target);
 }
 
-// One pixel in the form plain: store(filter, value) for each filter.
-template <typename Store>
-inline void convolve_plain(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x,
-                           const Store& store) {
+// The pixel in column x, in the form plain: as bytes to `bytes`, or as halves to where `halves` says.
+__attribute__((noinline)) void convolve_plain(const DepthwiseConv2dParams& params, const Rows& input, int32_t y,
+                                              int32_t x, int8_t* bytes, const Target<int16_t>& halves) {
   const Window& window = params.window;
   const int32_t channels = window.input_channels;
   const int32_t filters = window.output_channels;
@@ -277,7 +266,15 @@ inline void convolve_plain(const DepthwiseConv2dParams& params, const Rows& inpu
         weight += filters;
       }
     }
-    store(filter, clamp(scale_plain(factors, acc, params.output_zero_point), params.output_min, params.output_max));
+    const int32_t value = scale_plain(factors, acc, params.output_zero_point);
+    const int32_t bounded = clamp(value, params.output_min, params.output_max);
+    if (bytes != nullptr) {
+      *bytes++ = static_cast<int8_t>(bounded);
+    } else {
+      const depthwise_3x3::Apart& apart = halves.apart;
+      halves.first[filter / kGroup * apart.group + filter % 2 * apart.odd + filter % kGroup / 2 * apart.upper] =
+          static_cast<int16_t>(bounded);
+    }
     if (--copies == 0) {
       copies = multiplier;
       ++channel;
@@ -290,43 +287,53 @@ inline bool narrow(const DepthwiseConv2dParams& params) {
   return params.output_min > INT8_MIN || params.output_max < INT8_MAX;
 }
 
+// `pixels` pixels of row y from column x on, as bytes.
+inline void convolve_pixels(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x,
+                            int32_t pixels, int8_t* output, uint32_t* scratch) {
+  const int32_t channels = params.window.output_channels;
+  if (params.form == Form::kPlain) {
+    for (int32_t i = 0; i < pixels; ++i) convolve_plain(params, input, y, x + i, output + i * channels, {});
+    return;
+  }
+  const Taps taps = taps_of(params.window, input, y);
+  int8_t* first = output;
+  for (int32_t left = pixels; left > 0; left -= params.block) {
+    const int32_t count = left < params.block ? left : params.block;
+    convolve_block(params, taps, x, count, scratch, Target<int8_t>{first, {1, 2, kGroup, channels}});
+    x += count;
+    first += count * channels;
+  }
+  if (narrow(params)) clamp_row(output, pixels * channels, params.output_min, params.output_max);
+}
+
 }  // namespace
 
 void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int8_t* output,
                        uint32_t* scratch) {
-  const int32_t channels = params.window.output_channels;
-  const int32_t width = params.window.output_width;
-  if (params.form == Form::kPlain) {
-    for (int32_t x = 0; x < width; ++x) {
-      convolve_plain(params, input, y, x, [&output](int32_t, int32_t value) { *output++ = static_cast<int8_t>(value); });
-    }
-    return;
-  }
-  const Taps taps = taps_of(params.window, input, y);
-  for (int32_t x = 0; x < width; x += params.block) {
-    const int32_t pixels = width - x < params.block ? width - x : params.block;
-    convolve_block(params, taps, x, pixels, scratch, Target<int8_t>{output + x * channels, 1, 2, kGroup, channels});
-  }
-  if (narrow(params)) clamp_row(output, width * channels, params.output_min, params.output_max);
+  convolve_pixels(params, input, y, 0, params.window.output_width, output, scratch);
 }
 
 void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x, int32_t pixels,
                      uint32_t* scratch) {
+  const int32_t channels = params.window.output_channels;
+  const int32_t fours = (channels + kGroup - 1) / kGroup;
+  uint32_t* const pairs = scratch + 2 * fours * pixels;
   int16_t* const first = reinterpret_cast<int16_t*>(scratch);
+  const depthwise_3x3::Apart apart{2 * pixels, 1, kGroup * pixels, 2};
   if (params.form == Form::kPlain) {
-    for (int32_t pixel = 0; pixel < pixels; ++pixel) {
-      convolve_plain(params, input, y, x + pixel, [first, pixel, pixels](int32_t filter, int32_t value) {
-        const int32_t pair = 2 * (filter / kGroup) + filter % 2;
-        first[2 * (pair * pixels + pixel) + filter % kGroup / 2] = static_cast<int16_t>(value);
-      });
-    }
+    for (int32_t i = 0; i < pixels; ++i) convolve_plain(params, input, y, x + i, nullptr, {first + 2 * i, apart});
     return;
   }
-  const int32_t values = params.window.output_channels * pixels;
-  convolve_block(params, taps_of(params.window, input, y), x, pixels, scratch + values / 2,
-                 Target<int16_t>{first, 2 * pixels, 1, kGroup * pixels, 2});
+  if (!is_3x3(params.window)) {
+    int8_t* const bytes = reinterpret_cast<int8_t*>(pairs);
+    convolve_pixels(params, input, y, x, pixels, bytes, pairs + fours * pixels);
+    spread_block(bytes, channels, fours, pixels, scratch);
+    return;
+  }
+  convolve_block(params, taps_of(params.window, input, y), x, pixels, pairs,
+                 Target<int16_t>{first, apart});
   if (!narrow(params)) return;
-  for (int32_t i = 0; i < values; ++i) {
+  for (int32_t i = 0; i < channels * pixels; ++i) {
     first[i] = static_cast<int16_t>(clamp(first[i], params.output_min, params.output_max));
   }
 }

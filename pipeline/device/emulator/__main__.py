@@ -4,7 +4,8 @@ stdout carries one JSON object a line: first ``{"ready": true, "port": …}``, t
 cannot go on, ``{"fault": {…}}``, after which the process ends with exit code 6. stdin takes one word a line:
 ``stats`` and ``stop``. The process ends when stdin is closed, so it never outlives whoever started it.
 
-This program runs with Unicorn, which is under the GNU General Public License, version 2; see NOTICE.
+The board file chooses the engine: our model of the board on Unicorn, or a machine of QEMU's, which is a process of
+its own below this one. Unicorn is under the GNU General Public License, version 2; see NOTICE.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from pydantic import ValidationError
 
 from pipeline import boards
 from pipeline.device.emulator import image
+from pipeline.device.emulator.machine import Fault, Machine
 from pipeline.device.emulator.terminal import Terminal
 from pipeline.errors import DanasError, DeviceError, EnvironmentProblem, UsageError, printable
 
@@ -56,16 +59,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> int:
     board = _board(options)
-    try:
-        from pipeline.device.emulator import engine  # the extra may not be installed
-    except ImportError as error:
-        if error.name is None or error.name.split(".")[0] != "unicorn":
-            raise
-        raise missing_extra() from error
+    make = _maker(board, options)
     program = image.read(options.elf, board)
     terminal = Terminal(options.link)
     try:
-        machine = engine.Machine(board, program, terminal, pure_python=options.pure_python)
+        machine = make(program, terminal)
         signal.signal(signal.SIGTERM, lambda *_: machine.stop())
         signal.signal(signal.SIGINT, lambda *_: machine.stop())
         outcome = _Outcome()
@@ -80,6 +78,29 @@ def _run(options: argparse.Namespace) -> int:
         return outcome.report(machine)
     finally:
         terminal.close()
+
+
+def _maker(board: boards.Board, options: argparse.Namespace) -> Callable[[image.Image, Terminal], Machine]:
+    """What makes the board's machine. Each engine is loaded only where it is wanted."""
+    if board.emulator is None:
+        raise UsageError(
+            "no-emulator",
+            f"{board.name} cannot be emulated",
+            why="Its board file has no [emulator] table.",
+            next="Attach the board, or choose one that `danas-deploy boards list` shows as emulated.",
+        )
+    if isinstance(board.emulator, boards.QemuEmulator):
+        from pipeline.device.emulator.machine_qemu import QemuMachine
+
+        chosen = board.emulator
+        return lambda program, terminal: QemuMachine(chosen, options.elf, program, terminal)
+    try:
+        from pipeline.device.emulator.machine_unicorn import UnicornMachine  # the extra may not be installed
+    except ImportError as error:
+        if error.name is None or error.name.split(".")[0] != "unicorn":
+            raise
+        raise missing_extra() from error
+    return lambda program, terminal: UnicornMachine(board, program, terminal, pure_python=options.pure_python)
 
 
 def _board(options: argparse.Namespace) -> boards.Board:
@@ -107,16 +128,16 @@ class _Outcome:
     """What came of the thread that runs the board."""
 
     def __init__(self) -> None:
-        self._fault: Any = None
+        self._fault: Fault | None = None
         self._error: BaseException | None = None
 
-    def run(self, machine: Any) -> None:
+    def run(self, machine: Machine) -> None:
         try:
             self._fault = machine.run()
         except BaseException as error:  # handed to the main thread
             self._error = error
 
-    def report(self, machine: Any) -> int:
+    def report(self, machine: Machine) -> int:
         if self._error is not None:
             raise self._error
         if self._fault is None:
@@ -125,7 +146,7 @@ class _Outcome:
         return DeviceError.exit_code
 
 
-def _control(machine: Any) -> None:
+def _control(machine: Machine) -> None:
     # Unbuffered: a thread that waits in a buffered reader would hold its lock at the end of the process.
     for line in open(0, "rb", buffering=0, closefd=False):  # noqa: SIM115 - stdin is nobody's to close
         word = line.strip().decode("ascii", "replace")

@@ -14,8 +14,6 @@
 #define LINE_FEED 0x0Au
 #define SELF_BRANCH 0xE7FEu
 
-enum { USART_ISR = 0x1C, USART_RDR = 0x24, USART_TDR = 0x28, USART_RXNE = 1 << 5 };
-
 typedef struct hook_state {
   uint64_t instructions;
   uint64_t idle_cycles;
@@ -30,7 +28,8 @@ typedef struct hook_state {
   uint32_t tx_count;
   uint32_t tx_total, tx_seen;  // bytes sent since reset (wraps), and as many at the last look at the status
   uint32_t paint_begin, paint_end;
-  uint32_t uart_base, cycle_counter;
+  uint32_t uart_status_at, uart_received, uart_receive_at, uart_send_at;  // addresses; the bit of a waiting byte
+  uint32_t cycle_counter;
   uint32_t flash_base, flash_bytes, ram_base, ram_bytes;
   const uint8_t* flash;
   const uint8_t* ram;
@@ -98,15 +97,15 @@ uint64_t danas_hook_read(void* engine, uint64_t offset, unsigned size, void* use
   const hook_window* const window = user;
   hook_state* const s = window->state;
   const uint32_t address = (uint32_t)(window->base + offset);
-  if (address == s->uart_base + USART_ISR && size == 4 && s->uart_status) {
+  if (address == s->uart_status_at && size == 4 && s->uart_status) {
     if (s->rx_head != s->rx_tail) return s->uart_status;
     if (s->tx_seen != s->tx_total) {
       // The program asks whether it may send on; it does not wait for the host.
       s->tx_seen = s->tx_total;
-      return s->uart_status & ~(uint32_t)USART_RXNE;
+      return s->uart_status & ~s->uart_received;
     }
   }
-  if (address == s->uart_base + USART_RDR && s->rx_head != s->rx_tail) return s->rx[s->rx_head++];
+  if (address == s->uart_receive_at && s->rx_head != s->rx_tail) return s->rx[s->rx_head++];
   if (address == s->cycle_counter && size == 4 && s->counter_runs) {
     return (uint32_t)(s->instructions + s->idle_cycles - s->cycle_origin);
   }
@@ -118,7 +117,7 @@ void danas_hook_write(void* engine, uint64_t offset, unsigned size, uint64_t val
   hook_state* const s = window->state;
   const uint32_t address = (uint32_t)(window->base + offset);
   const uint8_t byte = (uint8_t)value;
-  if (address == s->uart_base + USART_TDR && s->uart_transmits && byte != LINE_FEED && s->tx_count + 1 < TX_FLUSH) {
+  if (address == s->uart_send_at && s->uart_transmits && byte != LINE_FEED && s->tx_count + 1 < TX_FLUSH) {
     s->tx[s->tx_count++] = byte;
     ++s->tx_total;
     return;

@@ -21,9 +21,10 @@ import unicorn
 from unicorn import unicorn_const
 
 from pipeline.boards import Board
+from pipeline.device.emulator.core import DWT_CYCCNT
 from pipeline.device.emulator.counting import RX_CAPACITY, TX_CAPACITY
+from pipeline.device.emulator.families.family import UartLayout
 from pipeline.device.emulator.image import Image
-from pipeline.device.emulator.peripherals import DWT_CYCCNT
 
 _SOURCE = Path(__file__).with_name("hook.c")
 _FLAGS = ("-O2", "-std=c11", "-shared", "-fPIC", "-Wall", "-Wextra")
@@ -55,7 +56,10 @@ class _HookState(ctypes.Structure):
         ("tx_seen", ctypes.c_uint32),
         ("paint_begin", ctypes.c_uint32),
         ("paint_end", ctypes.c_uint32),
-        ("uart_base", ctypes.c_uint32),
+        ("uart_status_at", ctypes.c_uint32),
+        ("uart_received", ctypes.c_uint32),
+        ("uart_receive_at", ctypes.c_uint32),
+        ("uart_send_at", ctypes.c_uint32),
         ("cycle_counter", ctypes.c_uint32),
         ("flash_base", ctypes.c_uint32),
         ("flash_bytes", ctypes.c_uint32),
@@ -167,6 +171,7 @@ class NativePath:
 
     Args:
         board: The board type.
+        uart: Where the registers of its UART are.
         image: What symbols say about the stack.
         flash, ram: Host addresses of the memory that the engine was given.
 
@@ -174,7 +179,7 @@ class NativePath:
         NativeUnavailableError: There is no C compiler, it failed, or the engine's library is not as expected.
     """
 
-    def __init__(self, board: Board, image: Image, *, flash: int, ram: int) -> None:
+    def __init__(self, board: Board, uart: UartLayout, image: Image, *, flash: int, ram: int) -> None:
         self._library = ctypes.CDLL(str(_compiled()))
         self._library.danas_hook_state_bytes.restype = ctypes.c_size_t
         if self._library.danas_hook_state_bytes() != ctypes.sizeof(_HookState):
@@ -190,7 +195,10 @@ class NativePath:
             watch=1,
             paint_begin=image.paint.begin if image.paint else 0,
             paint_end=image.paint.end if image.paint else 0,
-            uart_base=board.serial.base,
+            uart_status_at=board.serial.base + uart.status,
+            uart_received=uart.received,
+            uart_receive_at=board.serial.base + uart.receive,
+            uart_send_at=board.serial.base + uart.send,
             cycle_counter=DWT_CYCCNT,
             flash_base=board.flash[0].base,
             flash_bytes=board.flash[0].bytes,

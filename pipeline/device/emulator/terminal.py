@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import socket
 import tty
 from contextlib import suppress
 from pathlib import Path
@@ -72,10 +73,14 @@ class Terminal:
         except OSError:  # EAGAIN: nothing there; EIO: the host hung up
             return b""
 
-    def wait(self, seconds: float) -> None:
-        """Wait until the host has sent something, :meth:`wake` is called or ``seconds`` have passed."""
+    def wait(self, seconds: float, *, also: socket.socket | None = None) -> None:
+        """Wait until the host has sent something, :meth:`wake` is called or ``seconds`` have passed.
+
+        Bytes on the socket ``also`` end it, too.
+        """
         writers = [self._master] if self._pending else []
-        ready, _, _ = select.select([self._master, self._wake_read], writers, [], seconds)
+        readers = [self._master, self._wake_read, *([] if also is None else [also.fileno()])]
+        ready, _, _ = select.select(readers, writers, [], seconds)
         if self._wake_read in ready:
             with suppress(OSError):
                 os.read(self._wake_read, 64)

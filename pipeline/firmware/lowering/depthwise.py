@@ -19,7 +19,7 @@ from pipeline.graph.model import WindowOptions
 #: Channels that come in one word of an image.
 _GROUP = 4
 #: Rows of a kernel that depthwise_conv_2d.cpp has room for.
-_LARGEST_KERNEL = 16
+_LARGEST_KERNEL = 8
 
 
 def depthwise_convolution(site: Site) -> Call:
@@ -62,6 +62,7 @@ def depthwise_convolution(site: Site) -> Call:
         Field("output_max", bounds[1]),
         Field("form", form.enumerator),
         Field("block", depthwise_pixels(kernel, options.stride[1])),
+        parts=("block",),
         form=Form.BLOCKS,
     )
 

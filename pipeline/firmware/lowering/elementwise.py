@@ -67,9 +67,11 @@ def _sum(site: Site, sign: int) -> Call:
     pairs = [fixed_point.quantize_multiplier(factor) for factor in factors]
     if any(factor >= 1.0 or shift > 0 for factor, (_, shift) in zip(factors, pairs, strict=True)):
         raise site.unsupported("an output scale a million times smaller than an operand's", "Check the calibration.")
-    low, high = site.output_range(site.options(ActivationOptions).activation)
+    activation = site.options(ActivationOptions).activation
+    bounds = fixed_point.activation_range(activation, scale(output), zero_point(output))
+    low, high = Field("output_min", bounds[0]), Field("output_max", bounds[1])
     table = _table(pairs, (zero_point(a), zero_point(b), zero_point(output)), sign)
-    bounded = np.clip(table, int(low.value), int(high.value))
+    bounded = np.clip(table, *bounds)
     found = sums.short_sum(bounded, scale(a) / scale(output), sign * scale(b) / scale(output))
     if found is None:
         return site.call(
@@ -111,9 +113,7 @@ def _sum(site: Site, sign: int) -> Call:
 def _table(pairs: list[tuple[int, int]], zero_points: tuple[int, int, int], sign: int) -> NDArray[np.int64]:
     """The reference's sum for each pair of inputs, [a + 128, b + 128], before the bounds."""
     values = np.arange(-128, 128, dtype=np.int64)
-    a, b = (
-        _rescaled((values - zero) << 20, *pair) for zero, pair in zip(zero_points[:2], pairs[:2], strict=True)
-    )
+    a, b = (_rescaled((values - zero) << 20, *pair) for zero, pair in zip(zero_points[:2], pairs[:2], strict=True))
     return _rescaled(a[:, None] + sign * b[None, :], *pairs[2]) + zero_points[2]
 
 

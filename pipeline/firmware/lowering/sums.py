@@ -15,6 +15,7 @@ what it returns has been tried on all pairs.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,15 +63,15 @@ def short_sum(table: NDArray[np.int64], slope_a: float, slope_b: float) -> Short
     ]
     point = (slope_a, slope_b)
     for _ in range(_CUTS):
-        factors = [round(slope * (_UNIT << EXTRA)) for slope in point]
-        if max(map(abs, factors)) >= 2**31:
+        factor_a, factor_b = (round(slope * (_UNIT << EXTRA)) for slope in point)
+        if max(abs(factor_a), abs(factor_b)) >= 2**31:
             return None
-        total = products(factors[0])[:, None] + products(factors[1])[None, :]
+        total = products(factor_a)[:, None] + products(factor_b)[None, :]
         least, most = lower - total, upper - total
         at_least, at_most = int(np.argmax(least)), int(np.argmin(most))
         low, high = int(least.flat[at_least]), int(most.flat[at_most])
         if low <= high:
-            found = ShortSum(*factors, (low + high) // 2)
+            found = ShortSum(factor_a, factor_b, (low + high) // 2)
             reached = max(abs(int(total.min()) + found.rounding), abs(int(total.max()) + found.rounding))
             return found if max(reached, abs(found.rounding)) < 2**31 else None
         # The room is high - low at these factors, and changes by the difference of the two pairs.
@@ -90,7 +91,8 @@ def products(factor: int) -> NDArray[np.int64]:
 def evaluate(found: ShortSum) -> NDArray[np.int64]:
     """The result for each pair, as the kernel computes it."""
     total = products(found.factor_a)[:, None] + products(found.factor_b)[None, :] + found.rounding
-    return np.clip(total >> FRACTION, -128, 127)
+    saturated: NDArray[np.int64] = np.clip(total >> FRACTION, -128, 127)
+    return saturated
 
 
 def _cut(region: list[_Point], point: _Point, change: _Point, room: float) -> list[_Point]:
@@ -111,7 +113,7 @@ def _centre(region: list[_Point]) -> _Point:
     """The centre of gravity: a cut through it leaves at most 63 % of the area."""
     x0, y0 = region[0]
     area = x = y = 0.0
-    for (ax, ay), (bx, by) in zip(region[1:], region[2:], strict=False):
+    for (ax, ay), (bx, by) in itertools.pairwise(region[1:]):
         doubled = (ax - x0) * (by - y0) - (bx - x0) * (ay - y0)
         area += doubled
         x += doubled * (ax + bx - 2.0 * x0)

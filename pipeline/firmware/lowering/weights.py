@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from pipeline.firmware.lowering.site import Site, quantization, scale, zero_point
 from pipeline.graph.model import DType, Tensor
 
+#: A sum times its factor, before it is clamped; the left shift that comes first at most doubles it.
+_LARGEST_RESCALED = 2.0**30
+
 
 @dataclass(frozen=True)
 class Weighted:
@@ -29,13 +32,16 @@ def weighted(site: Site, source: Tensor, weights: Tensor, channels: int, *, axis
     """Weights (dimension ``axis`` is that of the output channels), bias and factors, if no sum can leave 32 bits."""
     data = _data(site, weights)
     bias = _bias(site, channels)
-    _check_sums(site, np.moveaxis(data, axis, 0).reshape(channels, -1), bias, zero_point(source))
+    bound = _largest_sums(site, np.moveaxis(data, axis, 0).reshape(channels, -1), bias, zero_point(source))
     quantized = quantization(weights)
     if any(quantized.zero_points):
         raise site.refused(weights, "its zero point is not 0")
     if len(quantized.scales) != 1 and (len(quantized.scales) != channels or quantized.axis != axis):
         raise site.refused(weights, "its scales do not belong to the output channels")
     factors = [scale(source) * value / scale(site.output) for value in quantized.scales]
+    # Nor may one that is rescaled, shifted to the left on the way: a real model's stay near 8 bits.
+    if float((bound * np.array(factors)).max()) >= _LARGEST_RESCALED:
+        raise site.overflow()
     return Weighted(data, bias, factors)
 
 
@@ -58,9 +64,12 @@ def _bias(site: Site, channels: int) -> NDArray[np.int32]:
     return _data(site, tensor).reshape(-1)
 
 
-def _check_sums(site: Site, by_channel: NDArray[np.int8], bias: NDArray[np.int32], input_zero_point: int) -> None:
-    """No partial sum of weight · (input − zero point), with the bias, may leave 32 bits."""
+def _largest_sums(
+    site: Site, by_channel: NDArray[np.int8], bias: NDArray[np.int32], input_zero_point: int
+) -> NDArray[np.int64]:
+    """Bounds of each channel's partial sums of weight · (input − zero point), with the bias; 32 bits must hold them."""
     largest = max(127 - input_zero_point, input_zero_point + 128)
     bound = np.abs(by_channel.astype(np.int64)).sum(axis=1) * largest + np.abs(bias.astype(np.int64))
     if bound.size and int(bound.max()) >= 2**31:
         raise site.overflow()
+    return np.asarray(bound, np.int64)

@@ -11,17 +11,19 @@ import mmap
 import random
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import unicorn
 from unicorn import arm_const, unicorn_const
 
-from pipeline.boards import Board, Emulator, MmioWindow, RegionKind
+from pipeline.boards import Board, RegionKind
+from pipeline.device.emulator import core, families
 from pipeline.device.emulator.counting import BlockCounter, PythonState, State
+from pipeline.device.emulator.families.family import Window
 from pipeline.device.emulator.image import Image
+from pipeline.device.emulator.machine import Fault
 from pipeline.device.emulator.native import NativePath, NativeUnavailableError
-from pipeline.device.emulator.peripherals import Peripherals
+from pipeline.device.emulator.registers import Registers
 from pipeline.device.emulator.terminal import Terminal
 from pipeline.errors import UsageError
 
@@ -47,23 +49,11 @@ _EXCEPTIONS = {
 _NOWHERE = 0xFFFFFFFF  # "until" of the engine: it never gets there
 
 
-@dataclass(frozen=True)
-class Fault:
-    """Why the program cannot go on."""
-
-    kind: str
-    address: int
-    pc: int
-    lr: int
-    sp: int
-    function: str
-
-
-class Machine:
+class UnicornMachine:
     """A board type with a program in its flash.
 
     Args:
-        board: The board type; it must have an ``[emulator]`` table.
+        board: The board type, of a family that is described in ``families``.
         image: The program.
         terminal: The host's side of the UART.
         pure_python: Do without the compiled fast path.
@@ -73,19 +63,13 @@ class Machine:
     """
 
     def __init__(self, board: Board, image: Image, terminal: Terminal, *, pure_python: bool = False) -> None:
-        if board.emulator is None:
-            raise UsageError(
-                "no-emulator",
-                f"{board.name} cannot be emulated",
-                why="Its board file has no [emulator] table.",
-                next="Attach the board, or choose one that `danas-deploy boards list` shows as emulated.",
-            )
+        self._family = families.of(board)
         self._board = board
         self._image = image
         self._uc: Any = unicorn.Uc(
             unicorn_const.UC_ARCH_ARM, unicorn_const.UC_MODE_THUMB | unicorn_const.UC_MODE_MCLASS
         )
-        self._uc.ctl_set_cpu_model(_CPU[board.emulator.cpu])
+        self._uc.ctl_set_cpu_model(_CPU[board.core.cpu])
         self._memory = _Memory(board, image)
         self._pending: tuple[str, int] | None = None
         self._failure: BaseException | None = None
@@ -99,7 +83,7 @@ class Machine:
         self.path = "python" if self._native_path is None else "native"
         try:
             self._memory.map_into(self._uc)
-            self._attach(board.emulator)
+            self._attach()
         except unicorn.UcError as error:
             raise UsageError(
                 "board-file",
@@ -108,19 +92,20 @@ class Machine:
                 next="Mend the board file.",
             ) from error
 
-    def _attach(self, emulator: Emulator) -> None:
+    def _attach(self) -> None:
+        windows = (*self._family.windows, Window(core.BASE, core.BYTES, "private peripheral bus"))
         self._state: State
         if self._native_path is None:
             state = PythonState(watch_end=self._image.stack.end)
             self._state = state
-            self._peripherals = Peripherals(self._board, emulator, state, self._terminal)
-            self._attach_python(state, emulator.mmio)
+            self._registers = Registers(self._board, self._family, state, self._terminal)
+            self._attach_python(state, windows)
         else:
             self._state = self._native_path.state
-            self._peripherals = Peripherals(self._board, emulator, self._native_path.state, self._terminal)
+            self._registers = Registers(self._board, self._family, self._native_path.state, self._terminal)
             self._native_path.attach(
                 self._uc,
-                [(window.base, window.bytes) for window in emulator.mmio],
+                [(window.base, window.bytes) for window in windows],
                 read=self._guarded_read,
                 write=self._guarded_write,
             )
@@ -131,14 +116,16 @@ class Machine:
             self.path_reason = "asked for"
             return None
         try:
-            return NativePath(self._board, self._image, flash=self._memory.flash, ram=self._memory.ram)
+            return NativePath(
+                self._board, self._family.uart, self._image, flash=self._memory.flash, ram=self._memory.ram
+            )
         except (NativeUnavailableError, OSError) as error:
             self.path_reason = str(error)
             return None
 
     # What the engine calls.
 
-    def _attach_python(self, state: PythonState, windows: tuple[MmioWindow, ...]) -> None:
+    def _attach_python(self, state: PythonState, windows: tuple[Window, ...]) -> None:
         flash = self._board.flash[0]
         counter = BlockCounter(
             state,
@@ -176,14 +163,14 @@ class Machine:
     def _guarded_read(self, address: int, size: int) -> int:
         # An exception must not unwind through the engine's frames.
         try:
-            return self._peripherals.read(address, size)
+            return self._registers.read(address, size)
         except Exception as error:
             self._fail(error)
             return 0
 
     def _guarded_write(self, address: int, size: int, value: int) -> None:
         try:
-            self._peripherals.write(address, size, value)
+            self._registers.write(address, size, value)
         except Exception as error:
             self._fail(error)
 
@@ -239,7 +226,7 @@ class Machine:
         finally:
             self._busy_seconds = time.monotonic() - self._busy_since
             self._busy_since = None
-        self._peripherals.flush()
+        self._registers.flush()
         if self._failure is not None:
             raise self._failure
         if self._pending is not None:
@@ -270,8 +257,8 @@ class Machine:
         return self._python_halted or (self._native_path is not None and self._native_path.state.halted)
 
     def _faulted(self, kind: str, address: int) -> Fault:
-        pc = self._register(arm_const.UC_ARM_REG_PC)
-        lr = self._register(arm_const.UC_ARM_REG_LR)
+        pc = self._cpu_register(arm_const.UC_ARM_REG_PC)
+        lr = self._cpu_register(arm_const.UC_ARM_REG_LR)
         # A jump to nowhere is found at its target: the caller tells more.
         where = lr if kind == "fetch-outside-memory" else pc
         return Fault(
@@ -279,11 +266,11 @@ class Machine:
             address=address,
             pc=pc,
             lr=lr,
-            sp=self._register(arm_const.UC_ARM_REG_SP),
+            sp=self._cpu_register(arm_const.UC_ARM_REG_SP),
             function=self._image.function_at(where),
         )
 
-    def _register(self, number: int) -> int:
+    def _cpu_register(self, number: int) -> int:
         return int(self._uc.reg_read(number)) & 0xFFFFFFFF
 
     def statistics(self) -> dict[str, int | float | str | bool | None]:
@@ -293,7 +280,7 @@ class Machine:
         touched = lowest < stack.end
         since = self._busy_since
         wall = time.monotonic() - since if since is not None else self._busy_seconds
-        busy = max(wall - self._peripherals.idle_seconds, 1e-9)
+        busy = max(wall - self._registers.idle_seconds, 1e-9)
         instructions = self._state.instructions
         return {
             "path": self.path,
