@@ -2,7 +2,7 @@
 """RAM, flash and instructions of the benchmark's networks on the emulated board, against their bars.
 
     python benchmarks/runtime.py
-    python benchmarks/runtime.py --only ds_cnn_49x10 --check 100
+    python benchmarks/runtime.py --only ds_cnn_49x10 --prefer speed --check 100
     python benchmarks/runtime.py --board nucleo_l4r5zi --json
 
 RAM is the arena (activations and scratch) and the runtime's own variables. The variables of command loop and port, and
@@ -33,6 +33,7 @@ from sheets import Cell, Sheet, Verdict, markdown, terminal
 from pipeline import boards
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
+from pipeline.estimate.model import Prefer
 from pipeline.graph.inputs import random_inputs
 from pipeline.graph.reference import Reference
 from pipeline.job import deploying
@@ -199,8 +200,8 @@ def document(found: Sequence[Figures], refused: dict[str, str], board: Board) ->
 
 
 def variants(arguments: argparse.Namespace) -> list[Variant]:
-    """The ways in which each network is made into a program."""
-    return [Variant("aot", Recipe(), arguments.bars)]
+    """The ways in which each network is made into a program: each preference is held to the bars of its name."""
+    return [Variant(f"aot, {one}", Recipe(prefer=one), Bars(one)) for one in arguments.prefer or list(Prefer)]
 
 
 def main() -> int:
@@ -212,7 +213,13 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=names, default=[], help="this network (may be repeated)")
     parser.add_argument("--check", type=int, default=1, metavar="N", help="random inputs that are run and compared")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bars", type=Bars, choices=list(Bars), default=Bars.SPEED, help="hold the figures to these")
+    parser.add_argument(
+        "--prefer",
+        type=Prefer,
+        action="append",
+        choices=list(Prefer),
+        help="make this firmware (default: each in turn)",
+    )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true")
     output.add_argument("--markdown", action="store_true", help="as docs/benchmarks.md has them")
@@ -222,8 +229,8 @@ def main() -> int:
     refused: dict[str, str] = {}
     paths = models.make(arguments.models, arguments.only)
     with tempfile.TemporaryDirectory() as folder:
-        for variant in variants(arguments):
-            for name, model in paths.items():
+        for name, model in paths.items():
+            for variant in variants(arguments):
                 print(f"{name}, {variant.label}, on {board.name}", file=sys.stderr, flush=True)
                 count, place = max(arguments.check, 1), Path(folder)
                 try:

@@ -55,7 +55,7 @@ def terminal(sheet: Sheet) -> str:
 def markdown(sheet: Sheet) -> str:
     """For a document, ending in a line feed."""
     lines = [
-        f"{sheet.title}:",
+        f"### {sheet.title}",
         "",
         "| " + " | ".join(sheet.columns) + " |",
         "|" + "|".join("---" if sheet.is_text(number) else "---:" for number in range(len(sheet.columns))) + "|",
