@@ -24,8 +24,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from elftools.elf.elffile import ELFFile
+from probes import PROBES
 
 from pipeline import boards, resources
 from pipeline.boards import Board
@@ -34,7 +34,7 @@ from pipeline.device.link import SerialLink
 from pipeline.device.protocol import Session
 from pipeline.device.replies import Memory
 from pipeline.estimate.estimator import estimate
-from pipeline.estimate.kernels import constant_bytes, kernel_name, name_bytes
+from pipeline.estimate.kernels import constant_bytes, kernel_name, stage_state, structure_bytes, words
 from pipeline.estimate.planner import plan
 from pipeline.estimate.table import TABLES, Kernel, Port, Program, Table, load
 from pipeline.firmware.build import build
@@ -43,30 +43,14 @@ from pipeline.firmware.render import render
 from pipeline.genotype import ALPHAS, MAX_DEPTHS, RESOLUTIONS, Colour, DataConfig, Genotype
 from pipeline.graph.filling import filled
 from pipeline.graph.inputs import random_inputs
-from pipeline.graph.model import (
-    Activation,
-    ActivationOptions,
-    ConcatenationOptions,
-    DType,
-    Graph,
-    MeanOptions,
-    NoOptions,
-    OpCode,
-    PadOptions,
-    SoftmaxOptions,
-    SplitOptions,
-    TransposeOptions,
-    WindowOptions,
-)
-from pipeline.graph.operators import MAX_CONCATENATED, MAX_SPLIT
-from pipeline.graph.reader import parse
+from pipeline.graph.model import Graph
 from pipeline.graph.skeleton import from_genotype
-from pipeline.graph.writer import ModelWriter
 
+#: Calls in a kernel's two probes: what the longer adds over the shorter is the price of its further calls. Of fewer
+#: than these the compiler makes a program of another form.
+FEW, MANY = 4, 10
 #: The boards that processors are measured on, by processor: emulated, with exact counts.
 BOARDS = {"cortex-m4": "nucleo_l4r5zi", "cortex-m7": "nucleo_f746zg"}
-#: Calls in the longer of a kernel's two probes: what they add over one call is the price of a call.
-CALLS = 4
 SPEED_GENOTYPES = 1000
 #: Tensors up to this size also go through the protocol's text commands, which are made for small ones.
 SMALL_BYTES = 512
@@ -78,226 +62,17 @@ HELD_OUT = "96-rgb-d32100-a03"
 _FUNCTION = "STT_FUNC"
 
 
-# --- probe models ----------------------------------------------------------------------------------------------------
-
-
-class _Chain:
-    """A model that is one operator after the other."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: DType = DType.INT8) -> None:
-        self._rng = np.random.default_rng(0)
-        self.writer = ModelWriter()
-        self.given = self.writer.tensor(shape, dtype, scale=None if dtype is DType.FLOAT32 else 0.05)
-        self.last, self.shape, self.calls = self.given, shape, 0
-
-    def _output(self, shape: tuple[int, ...], dtype: DType, scale: float, zero_point: int) -> int:
-        self.shape = shape
-        self.calls += 1
-        scales = None if dtype is DType.FLOAT32 else scale
-        return self.writer.tensor(shape, dtype, scale=scales, zero_point=zero_point)
-
-    def add(
-        self,
-        code: OpCode,
-        shape: tuple[int, ...],
-        options: object,
-        *,
-        weights: tuple[int, ...] | None = None,
-        axis: int = 0,
-        again: bool = False,
-        operand: tuple[int, ...] | None = None,
-        operands: int = 1,
-        numbers: tuple[int, ...] = (),
-        dtype: DType = DType.INT8,
-        scale: float = 0.05,
-        zero_point: int = 0,
-    ) -> _Chain:
-        inputs: list[int | None] = [self.last, self.last] if again else [self.last]
-        for constant in [operand] * operands if operand is not None else []:
-            data = self._rng.integers(-128, 128, constant)
-            inputs.append(self.writer.tensor(constant, DType.INT8, scale=0.05, data=data))
-        if numbers:
-            inputs.append(self.writer.tensor((len(numbers),), DType.INT32, data=numbers))
-        if weights is not None:
-            channels = weights[axis]
-            data = self._rng.integers(-127, 128, weights)
-            scales = self._rng.uniform(0.001, 0.01, channels)
-            inputs.append(self.writer.tensor(weights, DType.INT8, scale=scales, axis=axis, data=data))
-            biases = self._rng.integers(-999, 999, channels)
-            inputs.append(self.writer.tensor((channels,), DType.INT32, scale=0.001, data=biases))
-        made = self._output(shape, dtype, scale, zero_point)
-        self.writer.operator(code, inputs, [made], options)
-        self.last = made
-        return self
-
-    def graph(self) -> Graph:
-        return parse(self.writer.finish([self.given], [self.last]))
-
-
-def _convolutions(calls: int) -> Graph:
-    chain = _Chain((1, 24, 24, 3))
-    stem = WindowOptions(stride=(2, 2), activation=Activation.RELU6)
-    chain.add(OpCode.CONV_2D, (1, 12, 12, 32), stem, weights=(32, 3, 3, 3))
-    for kernel in (1, 3, 1)[: calls - 1]:
-        chain.add(OpCode.CONV_2D, (1, 12, 12, 32), WindowOptions(), weights=(32, kernel, kernel, 32))
-    return chain.graph()
-
-
-def _depthwise(calls: int) -> Graph:
-    chain = _Chain((1, 24, 24, 16))
-    for index in range(calls):
-        stride = 2 if index == 1 else 1
-        size = 24 if index == 0 else 12
-        options = WindowOptions(stride=(stride, stride), activation=Activation.RELU6)
-        chain.add(OpCode.DEPTHWISE_CONV_2D, (1, size, size, 16), options, weights=(1, 3, 3, 16), axis=3)
-    return chain.graph()
-
-
-def _dense(calls: int) -> Graph:
-    chain = _Chain((1, 64))
-    for _ in range(calls):
-        chain.add(OpCode.FULLY_CONNECTED, (1, 64), ActivationOptions(), weights=(64, 64))
-    return chain.graph()
-
-
-def _adds(calls: int) -> Graph:
-    chain = _Chain((1, 24, 24, 16))
-    for _ in range(calls):
-        chain.add(OpCode.ADD, (1, 24, 24, 16), ActivationOptions(), again=True)
-    return chain.graph()
-
-
-def _broadcasts(code: OpCode) -> Callable[[int], Graph]:
-    def make(calls: int) -> Graph:
-        chain = _Chain((1, 24, 24, 16))
-        for _ in range(calls):
-            chain.add(code, (1, 24, 24, 16), ActivationOptions(), operand=(16,))
-        return chain.graph()
-
-    return make
-
-
-def _pools(code: OpCode) -> Callable[[int], Graph]:
-    def make(calls: int) -> Graph:
-        chain = _Chain((1, 24, 24, 16))
-        for _ in range(calls):
-            chain.add(code, (1, 24, 24, 16), WindowOptions(filter=(3, 3)))
-        return chain.graph()
-
-    return make
-
-
-def _activations(code: OpCode) -> Callable[[int], Graph]:
-    def make(calls: int) -> Graph:
-        chain = _Chain((1, 24, 24, 16))
-        for _ in range(calls):
-            chain.add(code, (1, 24, 24, 16), NoOptions())
-        return chain.graph()
-
-    return make
-
-
-def _concatenations(calls: int) -> Graph:
-    """Each of as many inputs as there may be: its call and its stack are the largest."""
-    chain = _Chain((1, 24, 24, 1))
-    for _ in range(calls):
-        shape = (1, 24, 24, chain.shape[3] + MAX_CONCATENATED - 1)
-        options = ConcatenationOptions(3)
-        chain.add(OpCode.CONCATENATION, shape, options, operand=(1, 24, 24, 1), operands=MAX_CONCATENATED - 1)
-    return chain.graph()
-
-
-def _splits(calls: int) -> Graph:
-    """Into as many outputs as there may be, the first of which is split again."""
-    writer, size = ModelWriter(), 3 * MAX_SPLIT**calls
-    given = last = writer.tensor((1, size), DType.INT8, scale=0.05)
-    for _ in range(calls):
-        size //= MAX_SPLIT
-        axis = writer.tensor((), DType.INT32, data=1)
-        parts = [writer.tensor((1, size), DType.INT8, scale=0.05) for _ in range(MAX_SPLIT)]
-        writer.operator(OpCode.SPLIT, [axis, last], parts, SplitOptions(1))
-        last = parts[0]
-    return parse(writer.finish([given], [last]))
-
-
-def _transposes(calls: int) -> Graph:
-    chain = _Chain((1, 24, 24, 16))
-    for _ in range(calls):
-        _, height, width, depth = chain.shape
-        chain.add(OpCode.TRANSPOSE, (1, depth, height, width), TransposeOptions((0, 3, 1, 2)), numbers=(0, 3, 1, 2))
-    return chain.graph()
-
-
-def _means(calls: int) -> Graph:
-    chain = _Chain((1, 24, 24, 16))
-    for _ in range(calls):
-        chain.add(OpCode.MEAN, (1, 1, 1, 16), MeanOptions((1, 2), keep_dims=True))
-    return chain.graph()
-
-
-def _pads(calls: int) -> Graph:
-    chain = _Chain((1, 24, 24, 16))
-    for index in range(calls):
-        size = 25 + index
-        chain.add(OpCode.PAD, (1, size, size, 16), PadOptions(((0, 0), (0, 1), (0, 1), (0, 0))))
-    return chain.graph()
-
-
-def _softmaxes(calls: int) -> Graph:
-    chain = _Chain((1, 10))
-    for _ in range(calls):
-        chain.add(OpCode.SOFTMAX, (1, 10), SoftmaxOptions(), scale=1 / 256, zero_point=-128)
-    return chain.graph()
-
-
-def _edge(code: OpCode, before: DType, after: DType) -> Callable[[int], Graph]:
-    def make(_: int) -> Graph:
-        return _Chain((1, 24, 24, 3), before).add(code, (1, 24, 24, 3), NoOptions(), dtype=after).graph()
-
-    return make
-
-
-def _base() -> Graph:
-    """A program without any kernel: RESHAPE costs nothing."""
-    return _Chain((1, 10, 10, 3)).add(OpCode.RESHAPE, (1, 300), NoOptions()).graph()
-
-
-PROBES: dict[str, Callable[[int], Graph]] = {
-    "ADD": _adds,
-    "ADD_BROADCAST": _broadcasts(OpCode.ADD),
-    "SUB": _broadcasts(OpCode.SUB),
-    "AVERAGE_POOL_2D": _pools(OpCode.AVERAGE_POOL_2D),
-    "CONCATENATION": _concatenations,
-    "CONV_2D": _convolutions,
-    "DEPTHWISE_CONV_2D": _depthwise,
-    "DEQUANTIZE": _edge(OpCode.DEQUANTIZE, DType.INT8, DType.FLOAT32),
-    "FULLY_CONNECTED": _dense,
-    "LOOKUP": _activations(OpCode.HARD_SWISH),
-    "MAX_POOL_2D": _pools(OpCode.MAX_POOL_2D),
-    "MEAN": _means,
-    "MUL": _broadcasts(OpCode.MUL),
-    "PAD": _pads,
-    "QUANTIZE": _edge(OpCode.QUANTIZE, DType.FLOAT32, DType.INT8),
-    "QUANTIZE_INTEGERS": _edge(OpCode.QUANTIZE, DType.UINT8, DType.INT8),
-    "RELU": _activations(OpCode.RELU),
-    "SOFTMAX": _softmaxes,
-    "SPLIT": _splits,
-    "STRIDED_COPY": _transposes,
-}
-
-
 # --- what a program is made of ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Bytes of a program by what they belong to; ``routines`` are those of the compiler's and C libraries."""
+    """Bytes of a program by what they belong to; ``functions`` are kernels' and libraries', by name."""
 
     report: ElfReport
     port: int
     runtime: int
-    kernels: int
-    routines: dict[str, int]
+    functions: dict[str, int]
     parameters: int
 
     @property
@@ -317,23 +92,21 @@ def dissect(report: ElfReport) -> Anatomy:
             address, name = symbol["st_value"] & ~1, symbol.name
             if symbol["st_info"]["type"] == _FUNCTION and start <= address < end:
                 names[address] = min(names.get(address, name), name)
-            elif "kOperator" in name and symbol["st_size"]:
+            elif "kStage" in name and "kStages" not in name and symbol["st_size"]:
                 parameters += -(-symbol["st_size"] // 4) * 4
     addresses = sorted(names)
-    sizes = dict.fromkeys(("port", "runtime", "kernels"), 0)
+    sizes = dict.fromkeys(("port", "runtime"), 0)
     sizes["port"] = addresses[0] - start
-    routines: dict[str, int] = {}
+    functions: dict[str, int] = {}
     for address, following in zip(addresses, [*addresses[1:], end], strict=True):
         name, size = names[address], following - address
         if name.startswith("_ZN5danas7runtime"):
             sizes["runtime"] += size
-        elif name.startswith("_ZN5danas3aot"):
-            sizes["kernels"] += size
-        elif name.startswith(("_ZN5danas", "danas_", "Reset_Handler", "main")):
-            sizes["port"] += size
+        elif name.startswith("_ZN5danas3aot") or not name.startswith(("_ZN5danas", "danas_", "Reset_Handler", "main")):
+            functions[name] = size
         else:
-            routines[name] = size
-    return Anatomy(report, routines=routines, parameters=parameters, **sizes)
+            sizes["port"] += size
+    return Anatomy(report, functions=functions, parameters=parameters, **sizes)
 
 
 # --- building and running --------------------------------------------------------------------------------------------
@@ -383,74 +156,75 @@ class Workshop:
 
 def calibrate(workshop: Workshop, say: Callable[[str], None]) -> Table:
     """Build and run every probe."""
-    base_graph = _base()
-    base = dissect(workshop.build(base_graph))
-    base_memory = workshop.run(base_graph, base.report)
-    base_constants = base.rodata - name_bytes(base_graph)
-    say(f"base: {base.report.flash_bytes} B flash, {base_memory.stack_used} B stack")
-    routines = dict(base.routines)
+    functions: dict[str, int] = {}
     kernels: dict[str, Kernel] = {}
     runtime, static = 0, 0
-    single: dict[str, Anatomy] = {}
+    found: dict[str, Anatomy] = {}
     for name, probe in PROBES.items():
-        graph, longer = probe(1), probe(CALLS)
-        one = single[name] = dissect(workshop.build(graph))
-        routines |= one.routines
-        calls = len(longer.operators)
-        if calls > 1:
-            many = dissect(workshop.build(longer))
-            call = -(-(many.runtime - one.runtime) // (calls - 1))
-            runtime = max(runtime, one.runtime - call)
-        else:
-            many, call = one, 0
-        static = max(static, many.report.static_bytes - 4 * calls - -(-longer.output.nbytes // 4) * 4)
+        few, many = dissect(workshop.build(probe(FEW))), dissect(workshop.build(probe(MANY)))
+        graph, longer = probe(FEW), probe(MANY)
+        short, long = plan(graph), plan(longer)
+        found[name] = few
+        for function, size in (*few.functions.items(), *many.functions.items()):
+            functions[function] = max(size, functions.get(function, 0))
+        more = len(long.stages) - len(short.stages)
+        call = -(-(many.runtime - few.runtime) // more) if more else 0
+        if more:
+            runtime = max(runtime, few.runtime - call * len(short.stages))
+        static = max(static, many.report.static_bytes - stage_state(len(long.stages)) - words(longer.output.nbytes))
         stack = workshop.run(longer, many.report).stack_used
-        model = sum(constant_bytes(graph, operator) for operator in graph.operators)
-        own = one.rodata - base_constants - name_bytes(graph) - model - one.parameters
+        model = sum(constant_bytes(graph, operator) for stage in short.stages for operator in stage.operators)
         kernels[name] = Kernel(
-            code=one.kernels,
-            constants=max(0, own),
+            constants=max(0, few.rodata - structure_bytes(graph, short) - model - few.parameters),
             call=call,
-            parameters=one.parameters,
+            parameters=few.parameters // len(short.stages),
             stack=stack,
-            routines=tuple(sorted(set(one.routines) - set(base.routines))),
+            functions=tuple(sorted({*few.functions, *many.functions})),
         )
         say(f"{name}: {kernels[name]}")
-    # What every kernel brings is the program's: without any call the compiler folds the runtime's tables away.
+    # What every program has is the program's.
     common = min(kernel.constants for kernel in kernels.values())
+    shared = set.intersection(*(set(kernel.functions) for kernel in kernels.values()))
+    # A model has one input and one output: their kernels have no second call.
+    typical = max(kernel.call for kernel in kernels.values() if kernel.functions)
     for name, kernel in kernels.items():
-        call = kernel.call or max(0, single[name].runtime - runtime)
-        kernels[name] = kernel.model_copy(update={"call": call, "constants": kernel.constants - common})
-    deeper = SPARE_STACK + max(_deeper(workshop, kernels, genotype) for genotype in LONG)
+        kernels[name] = kernel.model_copy(
+            update={
+                "call": kernel.call or typical,
+                "constants": kernel.constants - common,
+                "functions": tuple(sorted(set(kernel.functions) - shared)),
+            }
+        )
+    first = next(iter(found.values()))
     return Table(
-        schema_version=1,
+        schema_version=2,
         cpu=workshop.board.core.cpu,
         compiler=_compiler(),
         flags=_flags(workshop.board),
         program=Program(
-            port_code=base.port + base.report.sections[".vectors"],
+            port_code=max(one.port + one.report.sections[".vectors"] for one in found.values()),
             runtime_code=runtime,
-            constants=base_constants + common,
-            initialised=base.report.data_bytes,
+            constants=common,
+            initialised=first.report.data_bytes,
             static=static,
-            static_per_operator=4,
-            stack=base_memory.stack_used,
-            calling_stack=deeper,
-            routines=tuple(sorted(base.routines)),
+            stack=min(kernel.stack for kernel in kernels.values()),
+            calling_stack=SPARE_STACK + max(_deeper(workshop, kernels, genotype) for genotype in LONG),
+            functions=tuple(sorted(shared)),
         ),
-        ports=_ports(workshop, base.report),
+        ports=_ports(workshop),
         kernels=kernels,
-        routines=dict(sorted(routines.items())),
+        functions=dict(sorted(functions.items())),
     )
 
 
-def _ports(workshop: Workshop, base: ElfReport) -> dict[str, Port]:
-    """Of every port that a board with this processor has, against the measured board's."""
+def _ports(workshop: Workshop) -> dict[str, Port]:
+    """Of every port that a board with this processor has, against the measured board's: one program on each."""
+    base = workshop.build(PROBES["softmax"](FEW))
     ports = {workshop.board.port: Port(flash=0, static=0)}
     for other in map(boards.load, boards.names()):
         if other.core.cpu != workshop.board.core.cpu or other.port in ports:
             continue
-        found = Workshop(other, workshop.folder.with_name(other.name)).build(_base())
+        found = Workshop(other, workshop.folder.with_name(other.name)).build(PROBES["softmax"](FEW))
         ports[other.port] = Port(
             flash=found.flash_bytes - base.flash_bytes, static=found.static_bytes - base.static_bytes
         )
@@ -461,7 +235,7 @@ def _deeper(workshop: Workshop, kernels: dict[str, Kernel], genotype: str) -> in
     """Bytes of stack of a long model beyond those of its deepest kernel's probe."""
     graph = filled(from_genotype(Genotype.parse(genotype), 2), seed=0)
     used = workshop.run(graph, workshop.build(graph)).stack_used
-    return max(0, used - max(kernels[kernel_name(graph, operator)].stack for operator in graph.operators))
+    return max(0, used - max(kernels[kernel_name(graph, stage)].stack for stage in plan(graph).stages))
 
 
 def _compiler() -> str:
@@ -503,7 +277,8 @@ def toml(table: Table) -> str:
         lines += section(f"ports.{name}", dict(port))
     for name, kernel in table.kernels.items():
         lines += section(f"kernels.{name}", dict(kernel))
-    lines += section("routines", dict(table.routines.items()))
+    # The compiler's names may have dots.
+    lines += section("functions", {text(name): size for name, size in table.functions.items()})
     return "\n".join(lines) + "\n"
 
 

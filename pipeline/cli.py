@@ -22,11 +22,13 @@ from pipeline.commands.options import (
     FlashOption,
     GroupOption,
     ImagesOption,
+    InputModeOption,
     InputsOption,
     JsonOption,
     MacsOption,
     ModelArgument,
     PortOption,
+    PreferOption,
     PresetOption,
     QuietOption,
     RamOption,
@@ -99,6 +101,8 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         environment: EnvironmentOption = None,
         runtime: RuntimeOption = "aot",
         tflm_tree: TreeOption = None,
+        prefer: PreferOption = "balanced",
+        input_mode: InputModeOption = "resident",
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -116,6 +120,8 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             environment=environment,
             runtime=runtime,
             tflm_tree=tree_of(runtime, tflm_tree),
+            prefer=prefer,
+            input_mode=input_mode,
             data=_absolute(data),
             group_by=group_by,
             preset=preset,
@@ -158,6 +164,8 @@ def deploy(
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
+    prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
     run: RunOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -165,7 +173,21 @@ def deploy(
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
     target, tree = target_of(emulate, port, serial_number), tree_of(runtime, tflm_tree)
-    settings = _deploy_settings(model, board, ram, flash, target, runtime, tree, inputs, seed, images, environment)
+    settings = _deploy_settings(
+        model,
+        board,
+        ram,
+        flash,
+        target,
+        inputs,
+        seed,
+        images,
+        environment,
+        prefer,
+        input_mode,
+        runtime,
+        tree,
+    )
     job = _new_job(settings, run, quiet)
     _finish(job, as_json)
 
@@ -213,6 +235,8 @@ def _model_or_run_command(name: str, text: str) -> None:
         environment: EnvironmentOption = None,
         runtime: RuntimeOption = "aot",
         tflm_tree: TreeOption = None,
+        prefer: PreferOption = "balanced",
+        input_mode: InputModeOption = "resident",
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -230,8 +254,18 @@ def _model_or_run_command(name: str, text: str) -> None:
                 next="Add --board NAME; see `danas-deploy boards list`.",
             )
         else:
-            target, tree = target_of(False, None, None), tree_of(runtime, tflm_tree)
-            settings = _deploy_settings(source, board, ram, flash, target, runtime, tree, environment=environment)
+            settings = _deploy_settings(
+                source,
+                board,
+                ram,
+                flash,
+                target_of(False, None, None),
+                environment=environment,
+                prefer=prefer,
+                input_mode=input_mode,
+                runtime=runtime,
+                tree=tree_of(runtime, tflm_tree),
+            )
             job = _new_job(settings, run, quiet, needs_board=False)
         _stage(job, name, as_json)
 
@@ -336,12 +370,14 @@ def _deploy_settings(
     ram: str | None,
     flash: str | None,
     target: Target,
-    runtime: str,
-    tree: str | None,
     inputs: Path | None = None,
     seed: int = 0,
     images: int | None = None,
     environment: str | None = None,
+    prefer: str = "balanced",
+    input_mode: str = "resident",
+    runtime: str = "aot",
+    tree: str | None = None,
 ) -> Settings:
     from pipeline.settings import Kind, Settings, parse_size
 
@@ -355,6 +391,8 @@ def _deploy_settings(
         environment=environment,
         runtime=runtime,
         tflm_tree=tree,
+        prefer=prefer,
+        input_mode=input_mode,
         model=str(model.resolve()),
         inputs=str(inputs.resolve()) if inputs else None,
         ram=parse_size(ram) if ram else None,

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
-from pipeline.estimate.model import Limits
+from pipeline.estimate.model import InputMode, Limits, Prefer
 
 _SIZE = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(b|k|kb|kib|m|mb|mib)?$", re.IGNORECASE)
 _DURATION = re.compile(r"^(?:(\d{1,9})h)?(?:(\d{1,9})m(?:in)?)?(?:(\d{1,9})s?)?$", re.IGNORECASE)
@@ -67,6 +67,8 @@ class Settings(BaseModel):
     environment: Text | None = None  # PlatformIO environment; None: the board's local one
     runtime: Literal["aot", "tflm"] = "aot"
     tflm_tree: Text | None = None  # source tree of TensorFlow Lite Micro, absolute; for the runtime tflm
+    prefer: Prefer = Prefer.BALANCED
+    input_mode: InputMode = InputMode.RESIDENT
 
     # search
     data: Text = "sample"

@@ -18,10 +18,12 @@ from pipeline.commands.options import (
     JsonOption,
     ModelArgument,
     PortOption,
+    PreferOption,
     QuietOption,
     SeedOption,
     SerialOption,
     print_json,
+    recipe_of,
     target_of,
 )
 
@@ -56,6 +58,7 @@ def runtimes(
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
+    prefer: PreferOption = "balanced",
     folder: FolderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -76,8 +79,8 @@ def runtimes(
 
     shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number)
     named = [settings.tflm_tree(tree) for tree in tflm_tree] if tflm_tree else [settings.tflm_tree(None)]
-    recipes = [deploying.Recipe(environment=environment)]
-    recipes += [deploying.Recipe(environment=environment, runtime="tflm", tflm_tree=tree) for tree in named if tree]
+    recipes = [recipe_of(environment=environment, prefer=prefer)]
+    recipes += [recipe_of(environment=environment, runtime="tflm", tflm_tree=tree) for tree in named if tree]
     for recipe in recipes:
         recipe.engine()  # a tree that is none is refused before anything is built
     notes = () if len(recipes) > 1 else (f"No TFLM source tree is named. {HOW_TO_GET_ONE}",)

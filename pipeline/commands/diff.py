@@ -14,16 +14,19 @@ from pipeline.commands.options import (
     EmulateOption,
     EnvironmentOption,
     FolderOption,
+    InputModeOption,
     InputsOption,
     JsonOption,
     ModelArgument,
     PortOption,
+    PreferOption,
     QuietOption,
     RuntimeOption,
     SeedOption,
     SerialOption,
     TreeOption,
     print_json,
+    recipe_of,
     target_of,
     tree_of,
 )
@@ -45,6 +48,8 @@ def diff(
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
+    prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
     folder: FolderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -59,8 +64,13 @@ def diff(
     from pipeline.report.diff import diff_text
 
     kind, target = boards.load(board), target_of(emulate, port, serial_number)
-    tree = tree_of(runtime, tflm_tree)
-    recipe = deploying.Recipe(environment=environment, runtime=runtime, tflm_tree=tree)
+    recipe = recipe_of(
+        environment=environment,
+        prefer=prefer,
+        input_mode=input_mode,
+        runtime=runtime,
+        tflm_tree=tree_of(runtime, tflm_tree),
+    )
     with (
         deploying.workplace(kind, target, recipe, folder) as place,
         display(quiet=quiet).step("Compare") as step,

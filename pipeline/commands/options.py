@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from pipeline.job.deploying import Recipe
     from pipeline.settings import Target
 
 T = TypeVar("T")
@@ -71,6 +72,13 @@ TreeOption = Annotated[
         show_default=False,
     ),
 ]
+PreferOption = Annotated[
+    str, typer.Option("--prefer", help="Make the firmware for `balanced`, `ram`, `flash` or `speed`.")
+]
+InputModeOption = Annotated[
+    str,
+    typer.Option("--input", help="`resident`: in whole before an inference; `streamed`: row by row while it runs."),
+]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An int8 .tflite.")]
 InputsOption = Annotated[
     Path | None,
@@ -80,6 +88,17 @@ FolderOption = Annotated[
     Path | None,
     typer.Option("--into", metavar="DIR", help="Keep sources and build there.", show_default="a temporary folder"),
 ]
+
+
+def recipe_of(**values: Any) -> Recipe:
+    """How a model is made into a program, by the options.
+
+    Raises:
+        UsageError: ``bad-option``.
+    """
+    from pipeline.job.deploying import Recipe
+
+    return checked(Recipe, **values)
 
 
 def target_of(emulate: bool, port: str | None, serial_number: str | None) -> Target:
@@ -113,7 +132,7 @@ def tree_of(runtime: str, tree: str | None) -> str | None:
 
 
 def checked(made: Callable[..., T], /, **values: Any) -> T:
-    """Settings or a Target of the options' values.
+    """Settings, a Target or a Recipe of the options' values.
 
     Raises:
         UsageError: ``bad-option``.

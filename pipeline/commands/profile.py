@@ -14,16 +14,19 @@ from pipeline.commands.options import (
     EmulateOption,
     EnvironmentOption,
     FolderOption,
+    InputModeOption,
     InputsOption,
     JsonOption,
     ModelArgument,
     PortOption,
+    PreferOption,
     QuietOption,
     RuntimeOption,
     SeedOption,
     SerialOption,
     TreeOption,
     print_json,
+    recipe_of,
     target_of,
     tree_of,
 )
@@ -43,6 +46,8 @@ def profile(
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
+    prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
     folder: FolderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -57,8 +62,13 @@ def profile(
     from pipeline.report.profile import profile_text
 
     shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number)
-    tree = tree_of(runtime, tflm_tree)
-    recipe = deploying.Recipe(environment=environment, runtime=runtime, tflm_tree=tree)
+    recipe = recipe_of(
+        environment=environment,
+        prefer=prefer,
+        input_mode=input_mode,
+        runtime=runtime,
+        tflm_tree=tree_of(runtime, tflm_tree),
+    )
     with deploying.workplace(kind, target, recipe, folder) as place:
         content = content_of(model)
         with shown.step("Build") as step:

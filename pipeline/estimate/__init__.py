@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pipeline.estimate.estimator import estimate
-    from pipeline.estimate.model import Estimate, Item, Limits, MemoryPlan, Placement
+    from pipeline.estimate.estimator import estimate, plan_for
+    from pipeline.estimate.model import Estimate, Item, Limits, MemoryPlan, Placement, Prefer
     from pipeline.estimate.planner import plan
 
-__all__ = ["Estimate", "Item", "Limits", "MemoryPlan", "Placement", "estimate", "plan"]
+__all__ = ["Estimate", "Item", "Limits", "MemoryPlan", "Placement", "Prefer", "estimate", "plan", "plan_for"]
 
-_MODULES = {"estimate": "estimator", "plan": "planner"}
+_MODULES = {"estimate": "estimator", "plan": "planner", "plan_for": "estimator"}
 
 
 def __getattr__(name: str) -> object:

@@ -1,15 +1,42 @@
-"""The Estimate of a Graph on a board."""
+"""The Estimate of a Graph on a board, and the memory plan that a board's RAM leaves room for."""
 
 from __future__ import annotations
 
 from pipeline.boards import Board
 from pipeline.estimate.flash import flash_items
 from pipeline.estimate.macs import macs
-from pipeline.estimate.model import Estimate, MemoryPlan
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.estimate.planner import plan as make_plan
-from pipeline.estimate.ram import ram_items
+from pipeline.estimate.ram import other_items, ram_items
+from pipeline.estimate.stages import stages
 from pipeline.estimate.table import load_for
 from pipeline.graph.model import Graph
+
+
+def plan_for(
+    graph: Graph,
+    board: Board,
+    *,
+    prefer: Prefer = Prefer.BALANCED,
+    ram_bytes: int | None = None,
+    input_mode: InputMode = InputMode.RESIDENT,
+) -> MemoryPlan:
+    """The memory plan of a Graph on a board: what a firmware for it runs, and what is estimated before.
+
+    Args:
+        graph: Read from a .tflite, or a skeleton.
+        board: The board type.
+        prefer: What the firmware is made for.
+        ram_bytes: RAM that the program may have; None: the board's.
+        input_mode: How the firmware takes its input.
+
+    Raises:
+        UsageError: ``no-calibration`` where the table is missing; ``input-not-streamable``.
+    """
+    streams = input_mode is InputMode.STREAMED
+    others = other_items(graph, stages(graph), load_for(board), streams=streams)
+    room = (board.ram_bytes if ram_bytes is None else ram_bytes) - sum(item.bytes for item in others)
+    return make_plan(graph, prefer=prefer, limit=max(0, room), streamed_input=streams)
 
 
 def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None) -> Estimate:
@@ -18,15 +45,16 @@ def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None) -> E
     Args:
         graph: Read from a .tflite, or a skeleton: both give the same figures, but for what weights alone decide.
         board: The board type; its processor chooses the calibration table, and its port a part of it.
-        plan: The memory plan that will run, where there is one already.
+        plan: The memory plan that will run; None: :func:`plan_for`'s.
 
     Raises:
         UsageError: ``no-calibration`` where the table, or the port or a kernel in it, is missing.
     """
     table = load_for(board)
+    plan = plan_for(graph, board) if plan is None else plan
     return Estimate(
-        ram=ram_items(graph, make_plan(graph) if plan is None else plan, table),
-        flash=flash_items(graph, table),
+        ram=ram_items(graph, plan, table),
+        flash=flash_items(graph, plan, table),
         stack_reserve=board.stack.reserve_bytes,
         macs=macs(graph),
     )

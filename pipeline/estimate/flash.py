@@ -3,47 +3,50 @@
 from __future__ import annotations
 
 from pipeline.errors import UsageError
-from pipeline.estimate.kernels import constant_bytes, kernel_name, name_bytes
-from pipeline.estimate.model import Item
-from pipeline.estimate.table import Table
-from pipeline.graph.model import ALIASES, Graph
+from pipeline.estimate.kernels import constant_bytes, kernel_name, structure_bytes
+from pipeline.estimate.model import Item, MemoryPlan
+from pipeline.estimate.table import Kernel, Table
+from pipeline.graph.model import Graph
+
+#: What the linker's name of a function of ours begins with; the length and the name of the function follow.
+_OURS = "_ZN5danas3aot"
 
 
-def flash_items(graph: Graph, table: Table) -> tuple[Item, ...]:
+def flash_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
     """The items constants, one a kernel, runtime, port, and libraries, in bytes.
 
     Raises:
         UsageError: ``no-calibration`` for a kernel that the table does not have.
     """
-    constants = name_bytes(graph)
+    constants = structure_bytes(graph, plan)
     calls = 0
-    names: list[str] = []
-    for operator in graph.operators:
-        if operator.code in ALIASES:
-            continue  # The plan lets it share its input's bytes: no call.
-        name = kernel_name(graph, operator)
+    used: dict[str, Kernel] = {}
+    for stage in plan.stages:
+        name = kernel_name(graph, stage)
         kernel = table.kernels.get(name)
         if kernel is None:
+            operator = stage.operators[0]
             raise UsageError(
                 "no-calibration",
                 f"the calibration table for {table.cpu} has no kernel {name}",
                 why=f"Operator {operator.index} is a {operator.code} version {operator.version}.",
                 next="Write the table again: python benchmarks/calibrate.py",
             )
-        constants += constant_bytes(graph, operator) + kernel.parameters
+        constants += sum(constant_bytes(graph, operator) for operator in stage.operators) + kernel.parameters
         calls += kernel.call
-        if name not in names:
-            names.append(name)
-    kernels = [table.kernels[name] for name in names]
-    routines = set(table.program.routines).union(*(kernel.routines for kernel in kernels))
+        used[name] = kernel
     program = table.program
+    functions = set(program.functions).union(*(kernel.functions for kernel in used.values()))
+    # A function that several kernels share is counted with the first that has it.
+    kernels = []
+    for name, kernel in sorted(used.items()):
+        own = {function for function in kernel.functions if function in functions and function.startswith(_OURS)}
+        kernels.append(Item(name=f"kernel {name}", bytes=kernel.constants + sum(map(table.functions.__getitem__, own))))
+        functions -= own
     return (
         Item(name="constants", bytes=constants),
-        *(
-            Item(name=f"kernel {name}", bytes=kernel.code + kernel.constants)
-            for name, kernel in sorted(zip(names, kernels, strict=True))
-        ),
+        *kernels,
         Item(name="runtime", bytes=program.runtime_code + calls),
         Item(name="port", bytes=program.port_code + program.constants + program.initialised),
-        Item(name="libraries", bytes=sum(table.routines[routine] for routine in routines)),
+        Item(name="libraries", bytes=sum(map(table.functions.__getitem__, functions))),
     )

@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from pipeline.estimate.stages import Stage
 
 #: Every activation starts at a multiple of this, as does the arena.
 ALIGNMENT = 16
 
 
+class Prefer(StrEnum):
+    """What a firmware is made for, where RAM, flash and instructions pull apart."""
+
+    BALANCED = "balanced"
+    RAM = "ram"
+    FLASH = "flash"
+    SPEED = "speed"
+
+
+class InputMode(StrEnum):
+    """How a firmware takes its input: in whole before an inference, or row by row as it is needed."""
+
+    RESIDENT = "resident"
+    STREAMED = "streamed"
+
+
+#: Name of the stage that takes the rows of a streamed input; no operator is called so.
+INPUT = "INPUT"
+
+
 @dataclass(frozen=True)
 class Placement:
-    """Where an activation lives: bytes [offset, offset + size) of the arena, operators [first, last].
+    """Where an activation lives: bytes [offset, offset + size) of the arena, segments [first, last].
 
-    A graph input lives from operator 0; a graph output until the last operator. ``alias_of`` is the tensor whose
-    bytes it shares (RESHAPE), else None.
+    ``alias_of`` is the tensor whose bytes it shares (RESHAPE, or what is written over its input), else None. ``ring``
+    is the number of rows that have a place, None where all have one.
     """
 
     tensor: int
@@ -24,15 +49,47 @@ class Placement:
     first: int
     last: int
     alias_of: int | None = None
+    ring: int | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Stages that run together, row by row; ``flat``: the only one takes its image for one long row.
+
+    ``scratch`` and ``sums`` are offsets in the arena of ``scratch_bytes`` that the stages share and ``sums_bytes``
+    that are kept from step to step. ``peak`` is what is alive while it runs.
+    """
+
+    stages: tuple[Stage, ...]
+    flat: bool
+    scratch: int
+    scratch_bytes: int
+    sums: int
+    sums_bytes: int
+    peak: int = 0
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The arena: the one fact that renderer and estimator share, so that the plan estimated is the plan that runs."""
+    """The arena: the one fact that renderer and estimator share, so that the plan estimated is the plan that runs.
+
+    ``least`` is the smallest peak that any cut into segments has.
+    """
 
     arena_bytes: int
     placements: tuple[Placement, ...]
+    segments: tuple[Segment, ...]
     peak_operator: int
+    least: int
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """All stages, in order."""
+        return tuple(stage for segment in self.segments for stage in segment.stages)
+
+    def streams(self, tensor: int) -> bool:
+        """Whether a tensor, the model's input, is never there in whole: its rows come as they are needed."""
+        return any(placement.tensor == tensor and placement.ring is not None for placement in self.placements)
 
     def offset(self, tensor: int) -> int:
         """Offset of a tensor in the arena.

@@ -1,36 +1,40 @@
-"""The memory plan: where in the arena each activation lives, and when.
+"""The memory plan: which stages stream together, and where in the arena each activation lives.
 
-An activation lives from the operator that writes it to the last one that reads it; two that live at the same time
-never share a byte. RESHAPE and SQUEEZE move nothing: their output is their input's bytes. The model's input is there
-from operator 0 and may be overwritten after its last reader; the output stays to the end.
+Stages come from the operators (stages.py), Stores from what they read and write (storage.py), cuts from both
+(segments.py), offsets from the cuts (placing.py). Everything follows from shapes, nothing from weights, so that a
+genotype's plan is its .tflite's.
 
-The placement is greedy, by size: the largest activation first, each at the lowest offset that is free during its
-whole life. That is TensorFlow Lite Micro's planner, whose ties (by falling index) are kept: equal arenas on 24 of 24
-public models. It is no optimum, so it is run in a second order too (by falling last use) and the lower peak is taken.
+Not every set of cuts can be laid out in as many bytes as are alive at its peak. So the cuts with the fewest
+instructions are tried first; where they don't fit, cuts and offsets are searched together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from pipeline.errors import UsageError
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement
-from pipeline.graph.model import ALIASES, Graph
+from pipeline.estimate.instructions import instructions
+from pipeline.estimate.kernels import stage_needs
+from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
+from pipeline.estimate.placing import Layout, Step, lay_out
+from pipeline.estimate.roots import roots
+from pipeline.estimate.runs import IMPOSSIBLE, Cut, Runs, Way
+from pipeline.estimate.segments import Cutter
+from pipeline.estimate.stages import Stage, stages
+from pipeline.estimate.storage import Store, stores
+from pipeline.estimate.streaming import demand_streamable, not_streamable
+from pipeline.graph.model import Graph
 
-
-@dataclass(slots=True)
-class _Life:
-    """A root activation: its bytes, and the operators during which they are kept."""
-
-    tensor: int
-    size: int
-    first: int
-    last: int
-
-    @property
-    def padded(self) -> int:
-        return align(self.size)
+#: ``balanced`` may take this many times the least arena.
+BALANCED = 1.15
+#: Smaller blocks are of use to a stage whose scratch is more than this share of the least peak ...
+_SCRATCH_SHARE = 0.1
+#: ... and to a model whose least peak falls below this share of what it was.
+_WORTH = 0.97
+#: The smallest arena is looked for to within this part of the least peak.
+_CLOSE = 500
+#: How many layouts are carried on: at first, and where the first one does not fit.
+_QUICK, _CAREFUL, _THOROUGH = 3, 4, 24
 
 
 def align(size: int) -> int:
@@ -38,93 +42,252 @@ def align(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
-def plan(graph: Graph) -> MemoryPlan:
-    """Place every activation of a Graph.
+def plan(
+    graph: Graph, *, prefer: Prefer = Prefer.BALANCED, limit: int | None = None, streamed_input: bool = False
+) -> MemoryPlan:
+    """Cut a Graph into segments and place its activations.
+
+    Args:
+        graph: Read from a .tflite, or a skeleton.
+        prefer: ``ram`` and ``flash`` take the smallest arena that is found, ``speed`` the fewest instructions within
+            ``limit``, ``balanced`` the fewest within 1.15 times the smallest arena.
+        limit: Bytes that the arena may have; None: any number. It only binds ``speed`` and ``balanced``, and them only
+            where there is such an arena.
+        streamed_input: The input is not kept in whole: its rows come as they are needed.
 
     Raises:
-        UsageError: ``unsupported-tensor`` for an activation that is read before it is written.
+        UsageError: ``unsupported-tensor`` for an activation that is read before it is written;
+            ``input-not-streamable`` for a model that needs its input in whole.
     """
-    lives, roots = _lifetimes(graph)
-    bound, peak_operator = peak(lives.values(), len(graph.operators))
-
-    def arena(offsets: dict[int, int]) -> int:
-        return max(offsets[life.tensor] + life.padded for life in lives.values())
-
-    best = _place(sorted(lives.values(), key=lambda life: (-life.size, -life.tensor)))
-    if arena(best) > bound:
-        other = _place(sorted(lives.values(), key=lambda life: (-life.last, -life.size, -life.tensor)))
-        best = min(best, other, key=arena)
-    placements = tuple(
-        Placement(
-            tensor,
-            best[root],
-            graph.tensors[tensor].nbytes,
-            lives[root].first,
-            lives[root].last,
-            alias_of=None if tensor == root else root,
-        )
-        for tensor, root in sorted(roots.items())
-    )
-    return MemoryPlan(arena(best), placements, peak_operator)
+    made = stages(graph)
+    if streamed_input:
+        demand_streamable(graph, made, stores(graph, made, roots(graph)))
+    if not made:
+        return spread(graph)  # Nothing runs.
+    planner = Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED)
+    if planner.least >= IMPOSSIBLE:
+        raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
+    return planner.plan(prefer, limit)
 
 
-def _lifetimes(graph: Graph) -> tuple[dict[int, _Life], dict[int, int]]:
-    """Root activations by index, and for each activation the root whose bytes it shares."""
-    last = max(len(graph.operators) - 1, 0)
-    lives = {index: _Life(index, graph.tensors[index].nbytes, 0, 0) for index in graph.inputs}
-    roots = {index: index for index in graph.inputs}
-    for position, operator in enumerate(graph.operators):
-        for index in operator.inputs:
-            if index is None or graph.tensors[index].constant:
-                continue
-            if index not in roots:
-                raise UsageError(
-                    "unsupported-tensor",
-                    f"tensor {index} of operator {position}, {operator.code}: read before it is written",
-                    next="Convert the model again.",
-                )
-            lives[roots[index]].last = position
-        for index in operator.outputs:
-            source = operator.inputs[0]
-            if operator.code in ALIASES and source is not None:
-                roots[index] = roots[source]
-                lives[roots[source]].last = position
+def spread(graph: Graph) -> MemoryPlan:
+    """A plan in which no two activations share a byte and no stages are fused: all of them are left at the end."""
+    made = stages(graph, fuse=False)
+    placements: list[Placement] = []
+    segments = []
+    offset = 0
+    for name, root in sorted(roots(graph).items(), key=lambda item: item[::-1]):
+        if name == root:
+            offset += align(placements[-1].size) if placements else 0
+        size = graph.tensors[name].nbytes
+        placements.append(Placement(name, offset, size, 0, len(made), alias_of=None if name == root else root))
+    offset += align(placements[-1].size) if placements else 0
+    for stage in made:
+        needs = stage_needs(graph, stage)
+        segments.append(Segment((stage,), False, offset, needs.scratch, offset + align(needs.scratch), needs.sums))
+        offset += align(needs.scratch) + align(needs.sums)
+    return MemoryPlan(offset, tuple(placements), tuple(segments), 0, offset)
+
+
+class Planner:
+    """Makes plans of one Graph; ``bounded``: cuts that no plan but the fastest would take are left out."""
+
+    def __init__(self, graph: Graph, made: Sequence[Stage], streamed_input: bool, *, bounded: bool) -> None:
+        self.graph = graph
+        self.stages = made
+        self.roots = roots(graph)
+        self.stores = stores(graph, self.stages, self.roots)
+        self.keys = {id(store): number for number, store in enumerate(self.stores)}
+        self.scratch_key, self.sums_key = len(self.stores), len(self.stores) + 1
+        needs = [stage_needs(graph, stage) for stage in self.stages]
+        self.sums = [need.sums for need in needs]
+        ways = [self.way(stage, need.scratch) for stage, need in zip(self.stages, needs, strict=True)]
+        self.runs = Runs(self.stages, self.stores, self.sums, ways, align=align, streamed_input=streamed_input)
+        useful = (lambda peak: int(peak * BALANCED)) if bounded else (lambda _: 1 << 60)
+        self.cutter = Cutter(self.runs, align=align, useful=useful)
+        self.least, cuts = self.cutter.least_peak()
+        self.taken: list[_Taken] = []
+        self.shrink(ways, cuts)
+
+    def way(self, stage: Stage, scratch: int) -> Way:
+        rows = instructions(self.graph, stage, flat=False)
+        flat = instructions(self.graph, stage, flat=True) if stage.pointwise else rows
+        return Way(stage.block, scratch, rows, flat)
+
+    def shrink(self, ways: Sequence[Way], cuts: Sequence[Cut]) -> None:
+        """Allow smaller blocks, where that makes the least peak, which is that of ``cuts``, noticeably smaller."""
+        most = int(self.least * _SCRATCH_SHARE)
+        highest = max(cuts, key=self.cutter.lowest)
+        if highest.scratch <= most:
+            return
+        smaller = []
+        for stage, usual in zip(self.stages, ways, strict=True):
+            found = [usual]
+            while found[-1].block > 1 and found[-1].scratch > most:
+                other = replace(stage, block=found[-1].block // 2)
+                found.append(self.way(other, stage_needs(self.graph, other).scratch))
+            smaller.append(found)
+        self.cutter.allow(smaller)
+        least, _ = self.cutter.least_peak()
+        if least <= self.least * _WORTH:
+            self.least = least
+        else:
+            self.cutter.allow([[usual] for usual in ways])
+
+    def plan(self, prefer: Prefer, limit: int | None) -> MemoryPlan:
+        if prefer in (Prefer.RAM, Prefer.FLASH):
+            return self.finished(self.smallest())
+        allowed = int(self.least * BALANCED) if prefer is Prefer.BALANCED else 1 << 40
+        if limit is not None:
+            allowed = min(allowed, limit)
+        layout = self.within(max(allowed, self.least))
+        if layout is None:
+            layout = self.smallest()
+            if prefer is Prefer.BALANCED and limit is None:
+                layout = self.within(int(layout.arena * BALANCED)) or layout
+        return self.finished(layout)
+
+    def within(self, limit: int) -> Layout | None:
+        """The layout with the fewest instructions that is found within a limit."""
+        chosen = self.cutter.fewest_instructions(limit)
+        found = [self.cutter.within(cut, limit) for cut in chosen]
+        peak = max(way[1] for way in found if way is not None)
+        steps = self.by_first([self.step(cut, limit, sparing=True) for cut in chosen])
+        layout = self.lay_out(steps, peak, _QUICK)
+        if layout is not None:
+            return layout
+        steps = self.by_first([self.step(cut, limit) for cut in chosen])
+        for percents in ((100, 104, 108), (125, 150, 200, 400)):
+            mosts = sorted({min(align(peak * percent // 100), limit) for percent in percents})
+            for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
+                layout = self.lay_out(steps, most, width)
+                if layout is not None:
+                    return layout
+        return self.together(limit, _CAREFUL)
+
+    def together(self, limit: int, width: int) -> Layout | None:
+        """Cuts and offsets searched together."""
+        steps = [[self.step(cut, limit) for cut in cuts] for cuts in self.cutter.cuts(limit)]
+        return self.lay_out(steps, limit, width)
+
+    def smallest(self) -> Layout:
+        """The smallest arena that is found."""
+        low = high = self.least
+        layout = self.within(high) or self.together(high, _THOROUGH)
+        step = max(ALIGNMENT, align(self.least // 100))
+        while layout is None:
+            low, high, step = high, high + step, 2 * step
+            layout = self.within(high)
+        # Nothing was found within ``low``; halve what lies between, in whole alignments.
+        while layout.arena > self.least and layout.arena - low > max(ALIGNMENT, self.least // _CLOSE):
+            middle = (low + layout.arena) // (2 * ALIGNMENT) * ALIGNMENT
+            found = self.together(middle, _CAREFUL)
+            if found is None:
+                low = middle
             else:
-                roots[index] = index
-                lives[index] = _Life(index, graph.tensors[index].nbytes, position, position)
-    for index in graph.outputs:
-        lives[roots[index]].last = last
-    return lives, roots
+                layout = found
+        return layout
+
+    def by_first(self, steps: Sequence[Step]) -> list[list[Step]]:
+        found: list[list[Step]] = [[] for _ in self.stages]
+        for step in steps:
+            found[step.first].append(step)
+        return found
+
+    def lay_out(self, steps: list[list[Step]], limit: int, width: int) -> Layout | None:
+        everything = sum(align(store.nbytes) for store in self.stores)
+        everything += max(step.size for first in steps for step in first)
+        limit = min(limit - limit % ALIGNMENT, everything)
+        given = [(self.keys[id(store)], align(store.nbytes)) for store in self.stores if store.first < 0]
+        stream = self.keys[id(self.runs.stream)] if self.runs.stream is not None else -1
+        found = []
+        for rings in (True, False):
+            first = [step for step in steps[0] if any(key == stream for key, _ in step.local) is rings]
+            there = [item for item in given if not (rings and item[0] == stream)]
+            if first:
+                found.append(lay_out([first, *steps[1:]], there, limit, width=width))
+        layouts = [layout for layout in found if layout is not None]
+        return min(layouts, key=lambda layout: sum(laid.step.cost for laid in layout.laid), default=None)
+
+    def step(self, cut: Cut, limit: int, *, sparing: bool = False) -> Step:
+        """A cut as a Step; ``sparing``: with an overlap only where it is needed."""
+        found = self.cutter.within(cut, limit)
+        if found is None:
+            raise ValueError(f"stages {cut.first} to {cut.end} need more than {limit} bytes")
+        cost, peak, needed = found
+        overlap = self.runs.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
+        kept: list[Store] = []
+        local: list[tuple[int, int]] = []
+        dying = {self.keys[id(store)] for store in self.runs.standing(cut) if store.last < cut.end}
+        for made in self.runs.made[cut.first : cut.end]:
+            kept += [store for store in made if store.last >= cut.end]
+        for store in self.runs.rings(cut):
+            local.append((self.keys[id(store)], align(store.ring_bytes)))
+        for store in self.runs.made[cut.end - 1]:
+            if store.last < cut.end:
+                local.append((self.keys[id(store)], align(store.nbytes)))
+        taken = _Taken(cut, self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0))))
+        self.taken.append(taken)
+        for key, size in ((self.scratch_key, taken.scratch), (self.sums_key, sum(self.sums[cut.first : cut.end]))):
+            if size:
+                local.append((key, align(size)))
+        first = overlap.output if overlap is not None else None
+        kept.sort(key=lambda store: (store is not first, -store.nbytes))
+        local.sort(key=lambda item: -item[1])
+        return Step(
+            cut.first,
+            cut.end,
+            cost,
+            tuple((self.keys[id(store)], align(store.nbytes)) for store in kept),
+            tuple(local),
+            frozenset(dying),
+            (self.keys[id(overlap.input)], overlap.distance) if overlap is not None else None,
+            len(self.taken) - 1,
+        )
+
+    def finished(self, layout: Layout) -> MemoryPlan:
+        """The plan of a layout."""
+        segment_of = {-1: 0, len(self.stages): len(layout.laid) - 1}
+        offsets = dict(layout.given)
+        rings: set[int] = set()
+        segments = []
+        for number, laid in enumerate(layout.laid):
+            taken = self.taken[laid.step.number]
+            cut = taken.cut
+            segment_of.update(dict.fromkeys(range(cut.first, cut.end), number))
+            offsets.update(laid.offsets)
+            rings.update(id(store) for store in self.runs.rings(cut))
+            ran = tuple(
+                stage if stage.block == way.block else replace(stage, block=way.block)
+                for stage, way in zip(self.stages[cut.first : cut.end], taken.ways, strict=True)
+            )
+            scratch, sums = laid.offsets.get(self.scratch_key, 0), laid.offsets.get(self.sums_key, 0)
+            sums_bytes = sum(self.sums[cut.first : cut.end])
+            segments.append(Segment(ran, cut.flat, scratch, taken.scratch, sums, sums_bytes, laid.alive))
+        named: dict[int, list[int]] = {}
+        for name, root in self.roots.items():
+            named.setdefault(root, []).append(name)
+        placements = []
+        for number, store in enumerate(self.stores):
+            ring = store.ring if id(store) in rings else None
+            size = store.nbytes if ring is None else store.ring_bytes
+            first, last = segment_of[store.first], segment_of[store.last]
+            for name in (name for tensor in store.tensors for name in named[tensor]):
+                alias = None if name == store.tensors[0] else store.tensors[0]
+                placements.append(Placement(name, offsets[number], size, first, last, alias, ring))
+        placements.sort(key=lambda placement: placement.tensor)
+        highest = max(segments, key=lambda segment: segment.peak)
+        operator = highest.stages[0].operators[0].index
+        return MemoryPlan(layout.arena, tuple(placements), tuple(segments), operator, self.least)
 
 
-def peak(lives: Iterable[_Life], operators: int) -> tuple[int, int]:
-    """(bytes, operator) where the activations that live at the same time are largest: no plan can need less."""
-    change = [0] * (operators + 1)
-    for life in lives:
-        change[life.first] += life.padded
-        change[life.last + 1] -= life.padded
-    best, best_operator, now = 0, 0, 0
-    for operator, step in enumerate(change[:-1]):
-        now += step
-        if now > best:
-            best, best_operator = now, operator
-    return best, best_operator
+@dataclass(frozen=True)
+class _Taken:
+    """A cut and how its stages run."""
 
+    cut: Cut
+    ways: list[Way]
 
-def _place(ordered: list[_Life]) -> dict[int, int]:
-    """First fit in the given order."""
-    offsets: dict[int, int] = {}
-    placed: list[tuple[int, int, int, int]] = []  # (offset, end, first, last), by offset
-    for life in ordered:
-        size, first, last = life.padded, life.first, life.last
-        offset = 0
-        for start, end, begins, ends in placed:
-            if ends < first or begins > last:
-                continue
-            if start - offset >= size:
-                break
-            offset = max(offset, end)
-        offsets[life.tensor] = offset
-        placed.append((offset, offset + size, first, last))
-        placed.sort()
-    return offsets
+    @property
+    def scratch(self) -> int:
+        return max(way.scratch for way in self.ways)

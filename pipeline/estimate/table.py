@@ -36,10 +36,9 @@ class Program(_Frozen):
         constants: Bytes of texts and tables of port and command loop.
         initialised: Bytes of initial values of .data, which are kept in flash.
         static: Bytes of .data and .bss outside the arena, without the model's share.
-        static_per_operator: Bytes of .bss an operator.
         stack: Bytes of stack that the program uses apart from inference.
         calling_stack: Bytes of stack that calling kernels takes in a long model, beyond the kernels' probes.
-        routines: Library routines that it contains.
+        functions: Library functions that it contains.
     """
 
     port_code: _Bytes
@@ -47,30 +46,27 @@ class Program(_Frozen):
     constants: _Bytes
     initialised: _Bytes
     static: _Bytes
-    static_per_operator: _Bytes
     stack: _Bytes
     calling_stack: _Bytes
-    routines: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
 
 
 class Kernel(_Frozen):
-    """What one kind of operator adds.
+    """What one kind of call adds.
 
     Attributes:
-        code: Bytes of the kernel's functions, once in a program.
-        constants: Bytes of the kernel's own tables, once in a program.
-        call: Bytes of code of one call.
+        constants: Bytes of its own tables, once in a program.
+        call: Bytes of code of one call, and of what the executor keeps in flash for a stage.
         parameters: Bytes of the parameters of one call.
         stack: Bytes of stack of a program during its inference, all callers included.
-        routines: Library routines that it contains.
+        functions: Functions that it contains beside the program's, ours and library's; several kernels may share some.
     """
 
-    code: _Bytes
     constants: _Bytes
     call: _Bytes
     parameters: _Bytes
     stack: _Bytes
-    routines: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
 
 
 class Port(_Frozen):
@@ -90,16 +86,17 @@ class Table(_Frozen):
 
     Attributes:
         ports: By the ``port`` of a board file, the calibrated board's among them.
+        functions: Bytes of code by the linker's name.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     cpu: str
     compiler: str
     flags: str
     program: Program
     ports: dict[str, Port]
     kernels: dict[str, Kernel]
-    routines: dict[str, _Bytes]
+    functions: dict[str, _Bytes]
 
 
 def load_for(board: Board) -> Table:
@@ -139,9 +136,9 @@ def read(path: Path) -> Table:
         raise _wrong(path, field, str(first["msg"])) from error
     users: dict[str, Program | Kernel] = {"program": table.program, **table.kernels}
     for name, user in users.items():
-        missing = sorted(set(user.routines) - set(table.routines))
+        missing = sorted(set(user.functions) - set(table.functions))
         if missing:
-            raise _wrong(path, f"{name}.routines", f"{missing[0]} is not in the table routines")
+            raise _wrong(path, f"{name}.functions", f"{missing[0]} is not in the table functions")
     return table
 
 

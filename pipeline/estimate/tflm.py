@@ -25,7 +25,8 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.boards import Board
 from pipeline.errors import UsageError
 from pipeline.estimate.macs import macs
-from pipeline.estimate.model import ALIGNMENT, Estimate, Item, MemoryPlan, Placement
+from pipeline.estimate.model import ALIGNMENT, Estimate, Item, MemoryPlan, Placement, Segment
+from pipeline.estimate.stages import Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions
 
 Kernels = Literal["reference", "cmsis_nn"]
@@ -153,7 +154,23 @@ def arena(graph: Graph, kernels: Kernels) -> Arena:
 def plan(graph: Graph, kernels: Kernels) -> MemoryPlan:
     """The same as a MemoryPlan: what the interpreter will do at start-up, in an arena with room for its own data."""
     found = arena(graph, kernels)
-    return MemoryPlan(found.bytes, found.placements, found.peak_operator)
+    segments = tuple(
+        Segment(
+            stages=(_stage(operator),),
+            flat=False,
+            scratch=0,
+            scratch_bytes=0,
+            sums=0,
+            sums_bytes=0,
+        )
+        for operator in graph.operators
+    )
+    return MemoryPlan(found.bytes, found.placements, segments, found.peak_operator, found.bytes)
+
+
+def _stage(operator: Operator) -> Stage:
+    """Each operator runs alone, from whole tensors to whole tensors, RESHAPE too."""
+    return Stage(operator.index, (operator,), StageKind.WHOLE, (), operator.outputs, 1)
 
 
 def _aligned(size: int) -> int:

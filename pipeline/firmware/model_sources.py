@@ -11,23 +11,23 @@ Every object starts at a multiple of 4 and counts rounded up to that. For a 32-b
 ==================== ===== ====================================================================================
 operator             param constant arrays
 ==================== ===== ====================================================================================
-CONV_2D              48    weights (1 B an element), bias (4 B a channel; zeros where the model has none),
-                           multipliers (4 B a channel), shifts (1 B a channel)
-DEPTHWISE_CONV_2D    48    the same
-FULLY_CONNECTED      28    weights, bias; multipliers and shifts (5 B an output, or 8 B in all where the weights have
-                           one scale)
-ADD                  24    a constant operand (1 B an element); 40 B of parameters where an operand is repeated
-SUB                  40    a constant operand (1 B an element)
-MUL                  32    the same
+CONV_2D              40    a stream of weights (1 B an element, each kernel row filled up to 4) and records (8 B a
+                           channel); channels count in twos. 12 B a channel, in ones, where the factors, the sums or
+                           the weights leave what the short forms can do
+DEPTHWISE_CONV_2D    36    one stream: weights (1 B an element; a 2x2 kernel's and the like fill words), 8 B a channel;
+                           12 B where the depth multiplier is not 1 or the channels are no multiple of four
+FULLY_CONNECTED      40    as CONV_2D, whose kernel it takes
+ADD, SUB             20    a constant operand (1 B an element); 36 B of parameters where an operand is repeated, 44
+                           where only the reference's own arithmetic will do
+MUL                  32    a constant operand (1 B an element)
 AVERAGE_POOL_2D      28    none
 MAX_POOL_2D          28    none
-MEAN                 20    none
+MEAN                 24    none
 PAD, PADV2           26    none
 CONCATENATION        8     widths (4 B an input), constant operands (1 B an element)
 SPLIT                8     none
 STRIDED_SLICE        28    none
 TRANSPOSE            28    none
-RESHAPE, SQUEEZE     4, 0  none; no parameters and no call where the plan shares the bytes
 RELU, RELU6          16    none
 LOGISTIC, HARD_SWISH 8     a value for each int8 (256 B)
 SOFTMAX              16    none
@@ -36,33 +36,46 @@ DEQUANTIZE           12    none
 ==================== ===== ====================================================================================
 
 Arrays of equal type and bytes are kept once, so the sum over the operators is an upper bound that is nearly always
-met (short arrays of shifts are the ones that coincide). Weights with one scale get their multipliers and shifts for
-each channel all the same. Besides: 4 B an operator for the table of names, each name once (length + 1, rounded up),
-and in RAM 4 B an operator (``cycles_of``, in .bss); the arena is in the section ``.arena``.
+met. RESHAPE and SQUEEZE cost nothing. What says how the stages go together (names, steps, segments, rows) is counted in
+pipeline/estimate/kernels.py; in RAM a stage takes 6 B (``cycles_of``, ``done``); the arena is in the section
+``.arena``.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import resources
-from pipeline.errors import UsageError, printable
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan
+from pipeline.errors import UsageError
+from pipeline.estimate.model import INPUT, MemoryPlan, Segment
+from pipeline.estimate.stages import Stage, StageKind, image_rows
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
-from pipeline.firmware.lowering import Call, Constant, ConstantPool, Float32, Lowering, Value
-from pipeline.graph.model import ALIASES, DType, Graph, Operator, Tensor
+from pipeline.firmware.layout import Layout, value_text
+from pipeline.firmware.lowering import Call, Form, Lowering
+from pipeline.graph.model import Graph
 
 #: Headers of firmware_templates/runtime/aot that kernels share.
-SHARED_HEADERS = ("broadcast.h", "fixed_point.h", "window.h")
+SHARED_HEADERS = (
+    "block_armv7em.h",
+    "block_portable.h",
+    "broadcast.h",
+    "depthwise_3x3.h",
+    "fixed_point.h",
+    "pipeline.h",
+    "requantize.h",
+    "row_sums.h",
+    "rows.h",
+    "simd.h",
+    "window.h",
+)
 
-_ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t"}
-_EDGE_TYPES = {DType.INT8: "kInt8", DType.UINT8: "kUint8", DType.FLOAT32: "kFloat32"}
+_ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t", "uint32": "uint32_t"}
 
 
 @dataclass(frozen=True)
@@ -88,25 +101,38 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
         UsageError: A kernel does not cover an operator; see :meth:`pipeline.firmware.lowering.Lowering.call`.
         ValueError: The plan does not fit the Graph (a bug), or the Graph is a skeleton.
     """
-    if not graph.operators:
+    if not plan.stages:
         raise UsageError("no-operators", "the model has no operators", next="Give a model that computes something.")
     lowering = Lowering(graph)
-    places = _places(graph, plan)
-    calls = {operator.index: _call_of(operator, lowering, places) for operator in graph.operators}
-    kernels = tuple(sorted({call.kernel for call in calls.values() if call is not None}))
+    layout = Layout(graph, plan, lowering.pool)
+    calls = [lowering.call(stage, flat=segment.flat) for segment in plan.segments for stage in segment.stages]
+    kernels = tuple(sorted({kernel for call in calls for kernel in call.kernels}))
+    segments = [segment for segment in plan.segments for _ in segment.stages]
+    stages = [
+        _stage_context(stage, segment, call, layout)
+        for stage, segment, call in zip(plan.stages, segments, calls, strict=True)
+    ]
+    ends = list(itertools.accumulate(len(segment.stages) for segment in plan.segments))
+    if layout.streamed is not None:
+        layout.rows_of(layout.streamed)
+        stages.insert(0, _input_context(graph))
+        ends = [end + 1 for end in ends]
+    text = " ".join(stage["arguments"] for stage in stages if stage["function"])
     context = {
         "headers": [f"{kernel}.h" for kernel in kernels],
         "arena_bytes": plan.arena_bytes,
-        "operators": [
-            _operator_context(graph, operator, calls[operator.index], lowering.pool, places)
-            for operator in graph.operators
-        ],
-        "uses_calls": any(call is not None for call in calls.values()),
-        "uses_float": any(
-            DType.FLOAT32 in (call.input_type, call.output_type) for call in calls.values() if call is not None
-        ),
-        "input": _edge_context(graph.input, places),
-        "output": _edge_context(graph.output, places),
+        "stages": stages,
+        "rows": [rows for _, rows in sorted(layout.rows.items())],
+        "ends": CText(", ".join(str(filters.c_int(end)) for end in ends)),
+        "uses_at": " at(" in f" {text}" or "{at(" in text,
+        "uses_float": "floats_at(" in text,
+        "uses_scratch": "scratch_at(" in text,
+        "uses_sums": "sums_at(" in text,
+        "streamed": None
+        if layout.streamed is None
+        else {**layout.rows[layout.streamed], "rows": image_rows(graph.input)},
+        "input": layout.edge(graph.input),
+        "output": layout.edge(graph.output),
         # Last: the calls' arguments may add constants.
         "constants": [_constant_context(array) for array in lowering.pool.arrays],
     }
@@ -118,91 +144,80 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
     return ModelSources(files=files, kernels=kernels)
 
 
-def _places(graph: Graph, plan: MemoryPlan) -> dict[int, int]:
-    """Offset of each planned tensor, after a check that the plan is whole and stays inside the arena."""
-    places = {}
-    for placement in plan.placements:
-        tensor = graph.tensors[placement.tensor]
-        if placement.offset % ALIGNMENT or placement.size < tensor.nbytes:
-            raise ValueError(f"the plan misplaces tensor {tensor.index}")
-        if not 0 <= placement.offset <= plan.arena_bytes - placement.size:
-            raise ValueError(f"the plan puts tensor {tensor.index} outside the arena")
-        places[tensor.index] = placement.offset
-    for operator in graph.operators:
-        for index in (*operator.inputs, *operator.outputs):
-            if index is not None and index not in places and not graph.tensors[index].constant:
-                raise ValueError(f"the plan leaves out tensor {index}")
-    for tensor in (graph.input, graph.output):
-        if tensor.index not in places or tensor.dtype not in _EDGE_TYPES:
-            raise UsageError(
-                "unsupported-tensor",
-                f"tensor {tensor.index} '{printable(tensor.name)}' cannot be the model's input or output",
-                why="It is a constant, or neither int8, uint8 nor float32.",
-                next="Export the model again.",
-            )
-    return places
-
-
-def _call_of(operator: Operator, lowering: Lowering, places: dict[int, int]) -> Call | None:
-    """The operator's call; None for a RESHAPE or SQUEEZE whose output lies where its input lies."""
-    call = lowering.call(operator)
-    source = call.inputs[0]
-    shared = operator.code in ALIASES and places.get(source) == places[call.output]
-    return None if shared else call
-
-
-def _operator_context(
-    graph: Graph, operator: Operator, call: Call | None, pool: ConstantPool, places: dict[int, int]
-) -> dict[str, Any]:
-    made: dict[str, Any] = {
-        "index": operator.index,
-        "code": operator.code.value,
-        "comment": graph.tensors[operator.outputs[0]].name,
-        "call": None,
-    }
-    if call is not None:
-        arguments = [
-            _argument(graph.tensors[index], call.input_type, pool, places, const=True) for index in call.inputs
-        ]
-        if call.gathered:
-            arguments = [CText("{" + ", ".join(arguments) + "}")]
-        outputs = [
-            _argument(graph.tensors[index], call.output_type, pool, places, const=False)
-            for index in call.scattered or (call.output,)
-        ]
-        arguments += [CText("{" + ", ".join(outputs) + "}")] if call.scattered else outputs
-        made["call"] = {
-            "function": CText(call.function),
-            "params": CText(call.params),
-            "fields": [{"name": field.name, "text": _value_text(field.value)} for field in call.fields],
-            "arguments": CText(", ".join(arguments)),
+def _stage_context(stage: Stage, segment: Segment, call: Call, layout: Layout) -> dict[str, Any]:
+    """What the template prints of a stage."""
+    names = [CText(f"kStage{filters.c_int(stage.index)}{suffix}") for suffix in ("", "Pointwise")]
+    params = [
+        {
+            "name": name,
+            "type": CText(part.type),
+            "fields": [{"name": field.name, "text": value_text(field.value)} for field in part.fields],
         }
-    return made
+        for name, part in zip(names, call.params, strict=False)
+    ]
+    arguments = [*(str(part["name"]) for part in params), *_arguments(stage, segment, call, layout)]
+    return {
+        "code": stage.name,
+        "comment": layout.tensors[call.output].name,
+        "params": params,
+        "function": CText(call.function),
+        "arguments": CText(", ".join(arguments)),
+        "schedule": _schedule(stage, segment, layout.streamed),
+    }
 
 
-def _argument(tensor: Tensor, dtype: DType, pool: ConstantPool, places: dict[int, int], *, const: bool) -> CText:
-    """Where a kernel finds a tensor: in the arena, or among the constants."""
-    if tensor.index in places:
-        function = "floats_at" if dtype is DType.FLOAT32 else "at"
-        return CText(f"{function}({filters.c_int(places[tensor.index])})")
-    if not const or tensor.data is None or tensor.dtype is not DType.INT8:
-        raise UsageError(
-            "unsupported-tensor",
-            f"tensor {tensor.index} '{printable(tensor.name)}' is a constant where the aot runtime takes an activation",
-            why=f"It has the type {tensor.dtype}.",
-            next="Export the model again with constants folded.",
-        )
-    return _value_text(pool.add(np.asarray(tensor.data, np.int8)))
+def _arguments(stage: Stage, segment: Segment, call: Call, layout: Layout) -> list[CText]:
+    """What a kernel takes after its parameters."""
+    source, output = call.inputs[0], call.output
+    if call.form in (Form.WINDOW, Form.BLOCKS):
+        scratch = CText(f"scratch_at({filters.c_int(segment.scratch)})")
+        rows = [layout.rows_of(source), CText("y"), layout.row_of(output)]
+        return [*rows, scratch] if call.form is Form.BLOCKS else rows
+    if call.form is Form.SUMS:
+        sums = CText(f"sums_at({filters.c_int(segment.sums)})")
+        return [layout.row_of(source), CText("y"), sums, layout.whole(output, call.output_type)]
+    if call.form is Form.ELEMENTS and stage.kind is StageKind.ROWS and not segment.flat:
+        return [*map(layout.row_of, call.inputs), layout.row_of(output)]
+    inputs = [layout.operand(index, call.input_type) for index in call.inputs]
+    outputs = [layout.whole(index, call.output_type) for index in call.scattered or (output,)]
+    return [*(_list(inputs) if call.gathered else inputs), *(_list(outputs) if call.scattered else outputs)]
 
 
-def _value_text(value: Value) -> CText:
-    if isinstance(value, Constant):
-        return CText(f"model::kConstant{filters.c_int(value.number)}")
-    if isinstance(value, Float32):
-        return filters.c_float(value.value)
-    if isinstance(value, tuple):
-        return CText("{" + ", ".join(_value_text(field.value) for field in value) + "}")
-    return filters.c_int(value)
+def _list(arguments: list[CText]) -> list[CText]:
+    return [CText("{" + ", ".join(arguments) + "}")]
+
+
+def _input_context(graph: Graph) -> dict[str, Any]:
+    """The stage that takes the rows of a streamed input; it calls no kernel."""
+    return {
+        "code": INPUT,
+        "comment": graph.input.name,
+        "params": [],
+        "function": "",
+        "arguments": "",
+        "schedule": _schedule_text(image_rows(graph.input), []),
+    }
+
+
+def _schedule(stage: Stage, segment: Segment, streamed: int | None) -> CText:
+    """The steps of a stage, and of each input that its segment makes how many stages back, stride and first need.
+
+    The source of a streamed input's rows stands before the first stage.
+    """
+    feeds = []
+    for feed in stage.feeds:
+        maker = next((other.index for other in segment.stages if feed.tensor in other.outputs), None)
+        if feed.tensor == streamed:
+            maker = -1
+        if maker is not None and stage.kind is not StageKind.WHOLE:
+            back = filters.c_int(stage.index - maker)
+            feeds.append(f"{{{back}, {filters.c_int(feed.stride)}, {filters.c_int(feed.kernel - feed.pad)}}}")
+    return _schedule_text(1 if segment.flat else stage.steps, feeds)
+
+
+def _schedule_text(steps: int, feeds: list[str]) -> CText:
+    feeds = feeds + ["{aot::kNoFeed, 0, 0}"] * (2 - len(feeds))
+    return CText(f"{{{filters.c_int(steps)}, {{{', '.join(feeds)}}}}}")
 
 
 def _constant_context(array: NDArray[Any]) -> dict[str, Any]:
@@ -210,15 +225,4 @@ def _constant_context(array: NDArray[Any]) -> dict[str, Any]:
         "type": CText(_ARRAY_TYPES[array.dtype.name]),
         "size": array.size,
         "elements": filters.c_int_array(array),
-    }
-
-
-def _edge_context(tensor: Tensor, places: dict[int, int]) -> dict[str, Any]:
-    quantization = None if tensor.dtype is DType.FLOAT32 else tensor.quantization
-    return {
-        "offset": places[tensor.index],
-        "bytes": tensor.nbytes,
-        "type": CText(_EDGE_TYPES[tensor.dtype]),
-        "scale": quantization.scale if quantization else 0.0,
-        "zero_point": quantization.zero_point if quantization else 0,
     }

@@ -147,7 +147,11 @@ class Tensor:
 
 @dataclass(frozen=True)
 class WindowOptions:
-    """Options of convolutions and pools. ``depth_multiplier`` is for DEPTHWISE_CONV_2D, ``filter`` for pools."""
+    """Options of convolutions and pools. ``depth_multiplier`` is for DEPTHWISE_CONV_2D, ``filter`` for pools.
+
+    ``pads`` are (top, bottom, left, right) where a PAD before the operator has been folded into it; ``padding`` is
+    VALID then.
+    """
 
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
@@ -155,6 +159,7 @@ class WindowOptions:
     activation: Activation = Activation.NONE
     filter: tuple[int, int] = (1, 1)
     depth_multiplier: int = 1
+    pads: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)

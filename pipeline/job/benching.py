@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ def compete(
                 made = deploying.make(content, board, into=into, recipe=recipe, on_line=step.update)
                 figures = _measured(made, board, target, inputs=inputs, expected=expected, step=step)
             except ArenaTooSmallError as error:
-                recipe = replace(recipe, least_arena=error.needed)
+                recipe = recipe.model_copy(update={"least_arena": error.needed})
                 continue
             return Competitor(name=engine.description, build_id=made.firmware.build_id, figures=figures)
     except DoesNotFitError as error:

@@ -106,7 +106,13 @@ class Context:
     @cached_property
     def plan(self) -> MemoryPlan:
         """The memory plan that the firmware will run."""
-        made = self.runtime.plan(self.graph)
+        made = self.runtime.plan(
+            self.graph,
+            self.board,
+            prefer=self.settings.prefer,
+            ram_bytes=self.limits.ram_bytes,
+            input_mode=self.settings.input_mode,
+        )
         return made if self.least_arena is None else replace(made, arena_bytes=max(made.arena_bytes, self.least_arena))
 
     @cached_property

@@ -15,10 +15,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from pipeline import preflight
 from pipeline.boards import Board
+from pipeline.estimate.model import InputMode, Prefer
 from pipeline.settings import Target
 
 if TYPE_CHECKING:
@@ -30,20 +33,25 @@ if TYPE_CHECKING:
     from pipeline.graph.model import Graph
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(BaseModel):
     """How a model is made into a program, beside the board.
 
     Attributes:
         environment: PlatformIO environment; None: the board's local one.
+        prefer: What the firmware is made for.
+        input_mode: How the firmware takes its input.
         runtime: Name of the inference engine.
         tflm_tree: Source tree of TensorFlow Lite Micro, for ``tflm``.
         least_arena: Bytes that the arena has at least, whatever the plan needs; see
             :class:`~pipeline.errors.ArenaTooSmallError`.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     environment: str | None = None
-    runtime: str = "aot"
+    prefer: Prefer = Prefer.BALANCED
+    input_mode: InputMode = InputMode.RESIDENT
+    runtime: Literal["aot", "tflm"] = "aot"
     tflm_tree: str | None = None
     least_arena: int = 0
 
@@ -51,7 +59,7 @@ class Recipe:
         """The inference engine.
 
         Raises:
-            UsageError: ``unknown-runtime``, ``tflm-tree-missing``, ``tflm-tree-incomplete``.
+            UsageError: ``tflm-tree-missing``, ``tflm-tree-incomplete``.
         """
         from pipeline.firmware.runtimes import open_runtime
 
@@ -135,7 +143,7 @@ def make(
     content = self_contained(content)
     graph = parse(content)
     engine = recipe.engine()
-    memory = engine.plan(graph)
+    memory = engine.plan(graph, board, prefer=recipe.prefer, input_mode=recipe.input_mode)
     memory = replace(memory, arena_bytes=max(memory.arena_bytes, recipe.least_arena))
     rendered = render.render(graph, memory, board, into=into, runtime=engine, environment=recipe.environment)
     firmware = build.build(rendered.folder, board, environment=recipe.environment, on_line=on_line)

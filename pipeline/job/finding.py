@@ -28,16 +28,8 @@ FINALISTS = 3
 
 _SEARCH_SETTINGS = (
     "runtime",
-    "data",
-    "group_by",
-    "preset",
-    "evaluations",
-    "time_s",
-    "sampler",
-    "ram",
-    "flash",
-    "macs",
-    "seed",
+    *("data", "group_by", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed"),
+    *("prefer", "input_mode"),  # They decide the plan, and so what is feasible.
 )
 
 
@@ -93,8 +85,13 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
 
 def runtime_estimate(context: Context) -> Callable[[Graph, Board], Estimate]:
     """What a network will need with the run's inference engine."""
-    runtime = context.runtime
-    return lambda graph, board: runtime.estimate(graph, board, runtime.plan(graph))
+    runtime, settings, room = context.runtime, context.settings, context.limits.ram_bytes
+
+    def figures(graph: Graph, board: Board) -> Estimate:
+        plan = runtime.plan(graph, board, prefer=settings.prefer, ram_bytes=room, input_mode=settings.input_mode)
+        return runtime.estimate(graph, board, plan)
+
+    return figures
 
 
 def config(context: Context) -> SearchConfig:

@@ -38,8 +38,11 @@ from pipeline.graph.model import (
 )
 
 
-def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
-    """CONV_2D or DEPTHWISE_CONV_2D: any stride, kernel, padding, zero points, scales over decades."""
+def convolution(rng: np.random.Generator, *, depthwise: bool = False, grouped: bool = False) -> Graph:
+    """CONV_2D or DEPTHWISE_CONV_2D: any stride, kernel, padding, zero points, scales over decades.
+
+    ``grouped`` gives those that the kernel for four channels at a time takes.
+    """
     builder = random_builder(rng)
     kernel = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
     if rng.random() < 0.4:
@@ -50,6 +53,10 @@ def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
     height, width = (int(rng.integers(low, low + 8)) for low in (kernel if padding is Padding.VALID else (1, 1)))
     depth = int(rng.integers(1, 10))
     multiplier = int(rng.choice([1, 1, 1, 2, 3]))
+    if grouped:
+        kernel, width = (kernel, width) if rng.random() < 0.6 else ((int(rng.integers(1, 8)),) * 2, width)
+        height, width = max(height, kernel[0]), max(width, kernel[1]) + int(rng.choice([0, 0, 10, 30]))
+        depth, multiplier = 4 * int(rng.integers(1, 4)), 1
     channels = depth * multiplier if depthwise else int(rng.integers(1, 12))
     x = builder.activation((1, height, width, depth), 10.0 ** rng.uniform(-3, 1), random_zero_point(rng))
     taps = kernel[0] * kernel[1] * (1 if depthwise else depth)
@@ -75,6 +82,29 @@ def convolution(rng: np.random.Generator, *, depthwise: bool = False) -> Graph:
 
 def depthwise(rng: np.random.Generator) -> Graph:
     return convolution(rng, depthwise=True)
+
+
+def grouped_depthwise(rng: np.random.Generator) -> Graph:
+    return convolution(rng, depthwise=True, grouped=True)
+
+
+def separable(rng: np.random.Generator) -> Graph:
+    """A depthwise convolution whose output only a 1×1 convolution reads."""
+    first = convolution(rng, depthwise=True, grouped=bool(rng.random() < 0.6))
+    builder = GraphBuilder(tensors=list(first.tensors), operators=list(first.operators))
+    middle = first.output
+    *shape, depth = middle.shape
+    channels = int(rng.integers(1, 12))
+    factor = 10.0 ** rng.uniform(-4, 0)
+    data, scales, bias = random_weights(rng, (channels, 1, 1, depth), channels, factor, bias_share=1.0)
+    inner = builder.scale(middle.index)
+    inputs: list[int | None] = [middle.index, builder.constant(data, scales)]
+    if bias is not None:
+        inputs.append(builder.constant(bias, [inner * scale for scale in scales]))
+    spread = inner * 74 * 74 * depth**0.5 * factor
+    y = builder.activation((*shape, channels), random_output_scale(rng, spread), random_zero_point(rng))
+    builder.operator(OpCode.CONV_2D, inputs, y, WindowOptions(activation=random_activation(rng)))
+    return builder.finish(first.input.index, y)
 
 
 def fully_connected(rng: np.random.Generator) -> Graph:
@@ -233,7 +263,14 @@ def squeeze(rng: np.random.Generator) -> Graph:
     x = builder.activation(shape, 0.5, 3)
     y = builder.activation([size for axis, size in enumerate(shape) if axis not in axes], 0.5, 3)
     builder.operator(OpCode.SQUEEZE, [x], y, SqueezeOptions(axes))
-    return builder.finish(x, y)
+    return builder.finish(x, _used(builder, y))
+
+
+def _used(builder: GraphBuilder, x: int) -> int:
+    """A RELU of what another name was given to: alone, that computes nothing."""
+    y = builder.activation(builder.shape(x), 0.25, -10)
+    builder.operator(OpCode.RELU, [x], y, NoOptions())
+    return y
 
 
 #: Shapes of an operand that repeats beside (1, h, w, c), and how often it is drawn: scalars, channels, rows, pixels.
@@ -383,7 +420,7 @@ def reshape(rng: np.random.Generator) -> Graph:
     shape = (1, height * width * depth)
     y = builder.activation(shape, 0.5, 3)
     builder.operator(OpCode.RESHAPE, [x, builder.constant(np.array(shape, np.int32))], y, NoOptions())
-    return builder.finish(x, y)
+    return builder.finish(x, _used(builder, y))
 
 
 def relu(rng: np.random.Generator, code: OpCode = OpCode.RELU) -> Graph:
@@ -465,6 +502,8 @@ def dequantize(rng: np.random.Generator) -> Graph:
 KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "conv_2d": (convolution, 48),
     "depthwise_conv_2d": (depthwise, 36),
+    "grouped_depthwise": (grouped_depthwise, 60),
+    "separable": (separable, 40),
     "fully_connected": (fully_connected, 28),
     "add": (add, 24),
     "add_broadcast": (add_broadcast, 24),
@@ -474,13 +513,13 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "max_pool_2d": (max_pool, 8),
     "mean": (mean, 14),
     "pad": (pad, 6),
+    "reshape": (reshape, 2),
+    "squeeze": (squeeze, 4),
     "pad_v2": (pad_v2, 10),
     "concatenation": (concatenation, 20),
     "split": (split, 16),
     "strided_slice": (strided_slice, 40),
     "transpose": (transpose, 30),
-    "reshape": (reshape, 2),
-    "squeeze": (squeeze, 4),
     "relu": (relu, 14),
     "relu6": (relu6, 12),
     "logistic": (logistic, 24),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.estimate.planner import plan
+from pipeline.estimate.planner import plan, spread
 from pipeline.firmware.lowering import Lowering
 from pipeline.genotype import ALPHAS, MAX_DEPTHS, DataConfig, Genotype
 from pipeline.graph.filling import filled, filled_bytes
@@ -34,8 +34,9 @@ def refused(genotypes: Iterable[Genotype]) -> list[str]:
         graph = filled(from_genotype(genotype, CLASSES), seed=0)
         lowering = Lowering(graph)
         try:
-            for operator in graph.operators:
-                lowering.call(operator)
+            for segment in plan(graph).segments:
+                for stage in segment.stages:
+                    lowering.call(stage, flat=segment.flat)
         except UsageError as error:
             lines.append(f"{genotype.id}: {error.what}")
     return lines
@@ -87,16 +88,16 @@ def test_a_residual_on_a_map_of_one_pixel_gives_the_reference_output(tmp_path: P
     model.write_bytes(filled_bytes(from_genotype(SQUEEZED, CLASSES), seed=3))
     graph = parse(model.read_bytes())
     reference = Reference(model)
-    places = aot_host.spread_plan(graph)
+    places = spread(graph)
     program = aot_host.HostProgram([(graph, plan(graph)), (graph, places)], tmp_path)
     rng = np.random.default_rng(3)
     for _ in range(3):
         image = rng.integers(-128, 128, graph.input.shape).astype(np.int8)
         wanted = reference.intermediates(image[0])
-        planned, spread = program.run([(0, image), (1, image)])
+        planned, whole = program.run([(0, image), (1, image)])
         np.testing.assert_array_equal(planned.output, wanted[graph.output.index])
         for operator in graph.operators:
             tensor = graph.tensors[operator.outputs[0]]
             offset = places.offset(tensor.index)
-            got = spread.arena[offset : offset + tensor.nbytes].view(np.int8).reshape(tensor.shape)
+            got = whole.arena[offset : offset + tensor.nbytes].view(np.int8).reshape(tensor.shape)
             np.testing.assert_array_equal(got, wanted[tensor.index], err_msg=f"{operator.code} {operator.index}")

@@ -20,7 +20,7 @@ import tflm_oracle
 
 from pipeline import boards
 from pipeline.estimate.estimator import estimate
-from pipeline.estimate.planner import plan
+from pipeline.estimate.planner import plan, spread
 from pipeline.graph.model import OpCode
 from pipeline.graph.reader import parse
 from pipeline.graph.reference import Reference
@@ -147,20 +147,20 @@ def test_exports_are_accepted_and_every_tensor_is_exact(tmp_path: Path) -> None:
         inputs.append(aot_models.random_input(np.random.default_rng(1), graph.input))
         references.append(Reference(path))
     program = aot_host.HostProgram(
-        [(graph, planned) for graph in graphs for planned in (aot_host.spread_plan(graph), plan(graph))], tmp_path
+        [(graph, planned) for graph in graphs for planned in (spread(graph), plan(graph))], tmp_path
     )
     for number, (name, graph, values) in enumerate(zip(NETWORKS, graphs, inputs, strict=True)):
         wanted = references[number].intermediates(values[0])
-        spread, packed = program.run([(2 * number, values), (2 * number + 1, values)])
+        whole, packed = program.run([(2 * number, values), (2 * number + 1, values)])
         asked = tflm_oracle.HAVE_TFLM and not tflm_oracle.without_tflm(graph)
         tflm = tflm_oracle.Tflm(graph, keep=True) if asked else None
         if tflm is not None:
             tflm.run(values)
-        places, lively = aot_host.spread_plan(graph), 0
+        places, lively = spread(graph), 0
         for operator in graph.operators:
             for tensor in (graph.tensors[index] for index in operator.outputs):
                 offset, where = places.offset(tensor.index), f"{name}, operator {operator.index}, {operator.code}"
-                got = spread.arena[offset : offset + tensor.nbytes].view(np.int8).reshape(tensor.shape)
+                got = whole.arena[offset : offset + tensor.nbytes].view(np.int8).reshape(tensor.shape)
                 np.testing.assert_array_equal(got, wanted[tensor.index], err_msg=where)
                 if tflm is not None:
                     np.testing.assert_array_equal(got, tflm.tensor(tensor.index), err_msg=f"TFLM: {where}")

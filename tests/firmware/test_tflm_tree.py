@@ -110,7 +110,7 @@ def test_the_hash_is_of_names_and_contents(tmp_path: Path) -> None:
 
 def test_nothing_of_the_tree_is_copied_and_the_build_id_names_it(tmp_path: Path) -> None:
     runtime = open_runtime("tflm", tflm_tree=skeleton_tree(tmp_path / "tree"))
-    plan = runtime.plan(GRAPH)
+    plan = runtime.plan(GRAPH, BOARD)
     first = render.render(GRAPH, plan, BOARD, into=tmp_path / "run", runtime=runtime)
     library = tmp_path / "run" / "lib" / "runtime"
     assert {path.name for path in library.iterdir()} == {
@@ -136,7 +136,7 @@ def test_nothing_of_the_tree_is_copied_and_the_build_id_names_it(tmp_path: Path)
 
 def test_the_model_is_in_the_program_as_it_is(tmp_path: Path) -> None:
     runtime = open_runtime("tflm", tflm_tree=skeleton_tree(tmp_path))
-    text = runtime.files(GRAPH, runtime.plan(GRAPH)).model["model.cpp"]
+    text = runtime.files(GRAPH, runtime.plan(GRAPH, BOARD)).model["model.cpp"]
     body = text.split("] = {\n")[1].split("};")[0]
     words = [int(word) for word in body.replace("\n", " ").split(",")]
     assert b"".join(word.to_bytes(4, "little") for word in words).rstrip(b"\0") == GRAPH.content.rstrip(b"\0")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +18,10 @@ from pipeline.device.protocol import Expected, Session
 from pipeline.errors import DeviceError, UsageError
 from pipeline.estimate.macs import macs
 from pipeline.estimate.planner import plan
+from pipeline.estimate.stages import image_rows
 from pipeline.figures import Source
 from pipeline.graph.inputs import random_inputs
+from pipeline.graph.model import OpCode
 from pipeline.graph.reader import parse
 from pipeline.job import deploying, profiling
 from pipeline.job.deploying import Made, Recipe
@@ -39,14 +42,15 @@ def made() -> Made:
 
 def _session(made: Made, lines: list[str]) -> Session:
     reply = "".join(f"{line}\r\n" for line in [*lines, "m-ready"]).encode()
-    identity = fake_identity(input_bytes=made.graph.input.nbytes, model=made.graph.sha256)
+    rows = image_rows(made.graph.input) if made.plan.streams(made.graph.input.index) else 0
+    identity = fake_identity(input_bytes=made.graph.input.nbytes, model=made.graph.sha256, input_rows=rows)
     clock = ManualClock()
     device = FakeDevice(identity, clock=clock, misbehaviour=Misbehaviour(replace={"ops": reply}))
     return Session(MemoryLink(device, clock=clock), clock=clock)
 
 
 def _reported(made: Made, cycles: int = 1000) -> list[str]:
-    return [f"m-op-[{one.index} {one.code} {cycles + one.index}]" for one in made.graph.operators]
+    return [f"m-op-[{one.index} {one.name} {cycles + one.index}]" for one in made.plan.stages]
 
 
 def _profile(made: Made, lines: list[str], *, emulated: bool = True, inputs: int = 1) -> Profile:
@@ -57,8 +61,9 @@ def _profile(made: Made, lines: list[str], *, emulated: bool = True, inputs: int
 
 
 def test_each_operator_is_in_one_stage_and_in_order(made: Made) -> None:
-    indices = [index for stage in profiling.stages(made) for index in stage.operators]
-    assert indices == list(range(len(made.graph.operators)))
+    """But for RESHAPE, which costs nothing."""
+    indices = [operator.index for stage in made.plan.stages for operator in stage.operators]
+    assert indices == [operator.index for operator in made.graph.operators if operator.code is not OpCode.RESHAPE]
 
 
 def test_a_profile_says_what_each_stage_costs(made: Made) -> None:
@@ -68,11 +73,27 @@ def test_a_profile_says_what_each_stage_costs(made: Made) -> None:
     assert (first.count.value, first.macs.value) == (1000, 5 * 4 * 8 * 27)
     assert first.per_mac == pytest.approx(1000 / (5 * 4 * 8 * 27))
     assert first.share == pytest.approx(1000 / 123_456)
-    assert first.constants.value == 8 * 27 + 8 * 4 + 8 * 4 + 8
+    assert first.constants.value == 8 * 3 * 12 + 8 * 8
     assert found.macs.value == macs(made.graph)
     assert found.total.value == 123_456
-    assert next(line for line in found.lines if line.name == "RESHAPE").per_mac is None
+    assert next(line for line in found.lines if line.name == "SOFTMAX").per_mac is None
     assert Profile.model_validate_json(found.model_dump_json()) == found
+
+
+def test_waiting_for_a_streamed_input_is_an_entry_of_its_own(made: Made) -> None:
+    streamed = replace(made, plan=plan(made.graph, streamed_input=True))
+    stages = [line.split(" ")[1] for line in _reported(made)]
+    lines = [f"m-op-[{index} {code} {1000 + index}]" for index, code in enumerate(["INPUT", *stages])]
+    found = _profile(streamed, lines)
+    waiting, first = found.lines[:2]
+    assert (waiting.name, waiting.operators, waiting.count.value, waiting.share) == ("INPUT", (), 1000, None)
+    assert waiting.output == made.graph.input.shape[1:]
+    assert (first.name, first.operators, first.count.value) == ("CONV_2D", (0,), 1001)
+    assert found.total.value == 123_456
+    assert "INPUT" in profile_text(found)
+    assert Profile.model_validate_json(found.model_dump_json()) == found
+    with pytest.raises(DeviceError, match="CONV_2D as stage 0, the plan has INPUT"):
+        _profile(streamed, _reported(made))
 
 
 def test_an_emulated_board_has_instructions_and_no_time(made: Made) -> None:
@@ -88,7 +109,7 @@ def test_an_emulated_board_has_instructions_and_no_time(made: Made) -> None:
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (lambda lines: lines[:-1], "stage 9"),
+        (lambda lines: lines[:-1], "stage 8"),
         (lambda lines: [*lines, f"m-op-[{len(lines)} CONV_2D 5]"], "the plan has nothing"),
         (lambda lines: [line.replace(" ADD ", " SUB ") for line in lines], "SUB as stage 2, the plan has ADD"),
         (lambda lines: [], "nothing as stage 0, the plan has CONV_2D"),
@@ -103,7 +124,7 @@ def test_a_report_of_other_stages_is_refused(made: Made, spoil: Any, named: str)
 def test_the_table_has_a_line_a_stage_and_the_sum(made: Made) -> None:
     text = profile_text(_profile(made, _reported(made)))
     rows = [line for line in text.splitlines() if line.startswith("│")]
-    assert len(rows) == len(made.graph.operators) + 1
+    assert len(rows) == len(made.plan.stages) + 1
     assert "123,456" in rows[-1]
     assert "100.0%" in rows[-1]
 
@@ -126,11 +147,11 @@ def test_the_command_profiles_on_the_emulated_board(tmp_path: Path, capsys: pyte
     arguments = ["profile", str(model), "--board", "nucleo_f746zg", "--emulate", "--into", str(tmp_path / "work"), "-q"]
     assert run([*arguments, "--json"]) == 0
     found = Profile.model_validate(json.loads(capsys.readouterr().out)["profile"])
-    graph = parse(model.read_bytes())
-    assert [line.name for line in found.lines] == [operator.code for operator in graph.operators]
+    stages = plan(parse(model.read_bytes())).stages
+    assert [line.name for line in found.lines] == [stage.name for stage in stages]
     counts = [float(line.count.value or 0) for line in found.lines]
     # Between the stages lies a call and the reading of a counter.
-    assert sum(counts) <= float(found.total.value or 0) <= sum(counts) + 100 * len(counts)
-    assert all(count > 0 for count, line in zip(counts, found.lines, strict=True) if line.name != "RESHAPE")
+    assert sum(counts) <= float(found.total.value or 0) <= sum(counts) + 100 * sum(stage.steps for stage in stages)
+    assert min(counts) > 0
     assert run(arguments) == 0
     assert "DEPTHWISE_CONV_2D" in capsys.readouterr().out

@@ -1,95 +1,85 @@
 // SPDX-License-Identifier: MIT
 #include "conv_2d.h"
 
-#include "fixed_point.h"
-
 namespace danas::aot {
 namespace {
 
-constexpr int32_t kBlock = 4;  // output channels that share one read of the activations
+// Four bytes of which some may lie outside a row of `size` bytes.
+inline uint32_t edge_word(const int8_t* source, int32_t size, int32_t begin, int8_t outside) {
+  int8_t bytes[4];
+  for (int32_t i = 0; i < 4; ++i) bytes[i] = begin + i >= 0 && begin + i < size ? source[begin + i] : outside;
+  return load_word(bytes);
+}
 
-// acc[i] += sum of w[i * stride + k] * (x[k] - zero_point), for the four channels of a block.
-inline void accumulate_block(const int8_t* x, const int8_t* w, int32_t count, int32_t stride, int32_t zero_point,
-                             int32_t (&acc)[kBlock]) {
-  const int8_t* w0 = w;
-  const int8_t* w1 = w0 + stride;
-  const int8_t* w2 = w1 + stride;
-  const int8_t* w3 = w2 + stride;
-  int32_t a0 = acc[0];
-  int32_t a1 = acc[1];
-  int32_t a2 = acc[2];
-  int32_t a3 = acc[3];
-  for (const int8_t* end = x + count; x != end; ++x) {
-    const int32_t value = *x - zero_point;
-    a0 += *w0++ * value;
-    a1 += *w1++ * value;
-    a2 += *w2++ * value;
-    a3 += *w3++ * value;
+// One pixel of a block where its bytes, from `begin` on, may lie outside a row of `size` bytes.
+void spread_edge(const int8_t* source, int32_t size, int32_t begin, int32_t words, int8_t outside, int32_t pixels,
+                 uint32_t* scratch) {
+  const uint32_t outside_pair = static_cast<uint16_t>(outside) * 0x10001U;
+  const int32_t step = 2 * pixels;
+  for (const int32_t end = begin + 4 * words; begin != end; scratch += step) {
+    if (begin <= -4 || begin >= size) {
+      scratch[0] = scratch[pixels] = outside_pair;
+      begin += 4;
+      continue;
+    }
+    if (begin >= 0 && begin + 4 <= size) {
+      const int32_t last = end < size - 3 ? end : size - 3;
+      do {
+        const uint32_t word = load_word(source + begin);
+        begin += 4;
+        scratch[0] = sxtb16(word);
+        scratch[pixels] = sxtb16_ror8(word);
+        scratch += step;
+      } while (begin < last);
+      scratch -= step;
+      continue;
+    }
+    const uint32_t word = edge_word(source, size, begin, outside);
+    scratch[0] = sxtb16(word);
+    scratch[pixels] = sxtb16_ror8(word);
+    begin += 4;
   }
-  acc[0] = a0;
-  acc[1] = a1;
-  acc[2] = a2;
-  acc[3] = a3;
-}
-
-inline int32_t accumulate(const int8_t* x, const int8_t* w, int32_t count, int32_t zero_point, int32_t acc) {
-  for (const int8_t* end = x + count; x != end; ++x) acc += *w++ * (*x - zero_point);
-  return acc;
-}
-
-inline int8_t finish(const Conv2dParams& params, int32_t channel, int32_t acc) {
-  const int32_t scaled = rescale(acc, params.multipliers[channel], params.shifts[channel]);
-  return static_cast<int8_t>(clamp(scaled + params.output_zero_point, params.output_min, params.output_max));
 }
 
 }  // namespace
 
-void conv_2d(const Conv2dParams& params, const int8_t* input, int8_t* output) {
+void conv_2d(const Conv2dParams& params, const Rows& input, int32_t y, int8_t* output, uint32_t* scratch) {
   const Window& window = params.window;
   const int32_t channels = window.input_channels;
-  const int32_t input_row = window.input_width * channels;
-  const int32_t kernel_row = window.kernel_width * channels;
-  const int32_t filter = window.kernel_height * kernel_row;  // weights of one output channel
-  const int32_t zero_point = params.input_zero_point;
+  const int32_t size = window.input_width * channels;
+  const int32_t step = window.stride_width * channels;
+  const int32_t words = (window.kernel_width * channels + 3) >> 2;
+  const int32_t top = y * window.stride_height - window.pad_top;
+  const Span inside = clip(top, window.kernel_height, window.input_height);
+  const int8_t* const ring_end = input.base + input.kept * input.bytes;
+  const int8_t* const first = row(input, top + inside.begin);
 
-  for (int32_t y = 0; y < window.output_height; ++y) {
-    const int32_t top = y * window.stride_height - window.pad_top;
-    const Span rows = clip(top, window.kernel_height, window.input_height);
-    for (int32_t x = 0; x < window.output_width; ++x) {
-      const int32_t left = x * window.stride_width - window.pad_left;
-      const Span columns = clip(left, window.kernel_width, window.input_width);
-      // A row of the window is one run of bytes, in the image and in the weights alike.
-      const int32_t run = (columns.end - columns.begin) * channels;
-      const int8_t* patch = input + (top + rows.begin) * input_row + (left + columns.begin) * channels;
-      const int8_t* weights = params.weights + rows.begin * kernel_row + columns.begin * channels;
-
-      int32_t channel = 0;
-      for (; channel + kBlock <= window.output_channels; channel += kBlock) {
-        const int32_t* bias = params.bias + channel;
-        int32_t acc[kBlock] = {bias[0], bias[1], bias[2], bias[3]};
-        const int8_t* image = patch;
-        const int8_t* taps = weights;
-        for (int32_t row = rows.begin; row < rows.end; ++row) {
-          accumulate_block(image, taps, run, filter, zero_point, acc);
-          image += input_row;
-          taps += kernel_row;
+  int32_t left = -window.pad_left * channels;
+  for (int32_t x = 0; x < window.output_width;) {
+    const int32_t pixels = block_pixels(window.output_width - x, params.block);
+    const bool whole = left >= 0 && left + (pixels - 1) * step + 4 * words <= size;
+    uint32_t* place = scratch;
+    const int8_t* source = first;
+    for (int32_t kernel_row = 0; kernel_row < window.kernel_height; ++kernel_row) {
+      const bool image = kernel_row >= inside.begin && kernel_row < inside.end;
+      if (image && whole) {
+        place = spread_block(source + left, step, words, pixels, place);
+      } else {
+        // Above and below the image, every byte lies outside a row of none.
+        for (int32_t i = 0; i < pixels; ++i) {
+          spread_edge(source, image ? size : 0, left + i * step, words, params.input_zero_point, pixels, place + i);
         }
-        for (int32_t i = 0; i < kBlock; ++i) *output++ = finish(params, channel + i, acc[i]);
-        weights += kBlock * filter;
+        place += 2 * words * pixels;
       }
-      for (; channel < window.output_channels; ++channel) {
-        int32_t acc = params.bias[channel];
-        const int8_t* image = patch;
-        const int8_t* taps = weights;
-        for (int32_t row = rows.begin; row < rows.end; ++row) {
-          acc = accumulate(image, taps, run, zero_point, acc);
-          image += input_row;
-          taps += kernel_row;
-        }
-        *output++ = finish(params, channel, acc);
-        weights += filter;
+      if (image) {
+        source += input.bytes;
+        if (source == ring_end) source = input.base;
       }
     }
+    multiply_block(params.filters, scratch, pixels, output);
+    output += pixels * params.filters.outputs;
+    left += pixels * step;
+    x += pixels;
   }
 }
 

@@ -4,28 +4,26 @@
 
 #include <cstdint>
 
+#include "block.h"
+#include "rows.h"
 #include "window.h"
 
 namespace danas::aot {
 
 struct Conv2dParams {
-  const int8_t* weights;       // [output channel][kernel row][kernel column][input channel]
-  const int32_t* bias;         // [output channel]
-  const int32_t* multipliers;  // [output channel]
-  const int8_t* shifts;        // [output channel]
+  Filters filters;  // the elements of a window go [kernel row][kernel column][input channel], each row filled up to fours
   Window window;
-  int16_t input_zero_point;
-  int16_t output_zero_point;
-  int16_t output_min;
-  int16_t output_max;
+  int8_t input_zero_point;
+  uint8_t block;  // the most pixels of a block: 4, 2 or 1
 };
 
-// input [row][column][channel] to output of the same form. They must not overlap.
+// Row y of the output, [column][channel], from an input [row][column][channel].
 //
 //   output = clamp(zero point + rescale(bias + sum of weight * (input - input zero point)), min, max)
 //
-// Taps outside the image count as zero. No partial sum may leave 32 bits; the renderer checks that.
+// Taps outside the image count as the zero point, so that they add nothing. scratch holds a block (block.h). What a
+// block of pixels needs is read before any of its outputs is written, from left to right.
 // Source: TensorFlow Lite, kernels/internal/reference/integer_ops/conv.h, ConvPerChannel.
-void conv_2d(const Conv2dParams& params, const int8_t* input, int8_t* output);
+void conv_2d(const Conv2dParams& params, const Rows& input, int32_t y, int8_t* output, uint32_t* scratch);
 
 }  // namespace danas::aot

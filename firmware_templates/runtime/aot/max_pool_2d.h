@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "rows.h"
 #include "window.h"
 
 namespace danas::aot {
@@ -16,6 +17,6 @@ struct MaxPool2dParams {
 
 // The largest of the values inside the image. The buffers must not overlap.
 // Source: TensorFlow Lite, kernels/internal/reference/integer_ops/pooling.h, MaxPool.
-void max_pool_2d(const MaxPool2dParams& params, const int8_t* input, int8_t* output);
+void max_pool_2d(const MaxPool2dParams& params, const Rows& input, int32_t y, int8_t* output);
 
 }  // namespace danas::aot

@@ -14,6 +14,7 @@ struct MeanParams {
   uint32_t outer;    // elements of the dimensions before those that are averaged
   uint32_t reduced;  // elements that make one mean
   uint32_t inner;    // elements of the dimensions after
+  uint32_t rows;     // rows of an image that is averaged row by row
 };
 
 // input [outer][reduced][inner] to output [outer][inner]. The buffers must not overlap.
@@ -24,5 +25,9 @@ struct MeanParams {
 // that the quotient keeps its bits.
 // Source: TensorFlow Lite, kernels/internal/reference/reduce.h, QuantizedMeanOrSum.
 void mean(const MeanParams& params, const int8_t* input, int8_t* output);
+
+// The same for an image, row after row: row y of `rows` is added to the sums (row 0 begins them), and the last one
+// gives the output. `reduced` counts all rows' pixels; `outer` is 1.
+void mean_of_rows(const MeanParams& params, const int8_t* row, int32_t y, int32_t* sums, int8_t* output);
 
 }  // namespace danas::aot

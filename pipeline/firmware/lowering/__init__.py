@@ -1,4 +1,4 @@
-"""From the Graph's operators to kernel calls: each operator becomes one call with its parameters worked out.
+"""From the plan's stages to kernel calls: each stage becomes one call with its parameters worked out.
 
 Nothing here writes C++. A :class:`Call` holds numbers and references to constants; the templates in
 ``firmware_templates/model/`` print them through the ``c_*`` filters. What a kernel cannot do is refused here, before
@@ -9,22 +9,46 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pipeline.estimate.stages import Stage
 from pipeline.firmware.lowering.activations import hard_swish, logistic, relu
 from pipeline.firmware.lowering.dense import fully_connected, softmax
+from pipeline.firmware.lowering.depthwise import depthwise_convolution
 from pipeline.firmware.lowering.edges import dequantize, quantize
 from pipeline.firmware.lowering.elementwise import add, multiply, subtract
-from pipeline.firmware.lowering.maps import concatenation, mean, pad, reshape
+from pipeline.firmware.lowering.maps import concatenation, mean, pad
 from pipeline.firmware.lowering.moves import split, strided_slice, transpose
+from pipeline.firmware.lowering.pools import pool_2d
 from pipeline.firmware.lowering.site import Site
-from pipeline.firmware.lowering.values import Call, Constant, ConstantPool, Field, Float32, Value
-from pipeline.firmware.lowering.windows import convolution, pool_2d
-from pipeline.graph.model import Graph, OpCode, Operator
+from pipeline.firmware.lowering.values import (
+    Call,
+    Constant,
+    ConstantPool,
+    Enumerator,
+    Field,
+    Float32,
+    Form,
+    Params,
+    Value,
+)
+from pipeline.firmware.lowering.windows import convolution
+from pipeline.graph.model import Graph, OpCode
 
-__all__ = ["Call", "Constant", "ConstantPool", "Field", "Float32", "Lowering", "Value"]
+__all__ = [
+    "Call",
+    "Constant",
+    "ConstantPool",
+    "Enumerator",
+    "Field",
+    "Float32",
+    "Form",
+    "Lowering",
+    "Params",
+    "Value",
+]
 
 _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.CONV_2D: convolution,
-    OpCode.DEPTHWISE_CONV_2D: convolution,
+    OpCode.DEPTHWISE_CONV_2D: depthwise_convolution,
     OpCode.FULLY_CONNECTED: fully_connected,
     OpCode.ADD: add,
     OpCode.SUB: subtract,
@@ -38,8 +62,6 @@ _RULES: dict[OpCode, Callable[[Site], Call]] = {
     OpCode.SPLIT: split,
     OpCode.STRIDED_SLICE: strided_slice,
     OpCode.TRANSPOSE: transpose,
-    OpCode.RESHAPE: reshape,
-    OpCode.SQUEEZE: reshape,
     OpCode.RELU: relu,
     OpCode.RELU6: relu,
     OpCode.LOGISTIC: logistic,
@@ -51,14 +73,14 @@ _RULES: dict[OpCode, Callable[[Site], Call]] = {
 
 
 class Lowering:
-    """Turns the operators of one Graph into calls, and gathers their constants in ``pool``."""
+    """Turns the stages of one Graph into calls, and gathers their constants in ``pool``."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self.pool = ConstantPool()
 
-    def call(self, operator: Operator) -> Call:
-        """The kernel call of an operator.
+    def call(self, stage: Stage, *, flat: bool = False) -> Call:
+        """The kernel call of a stage; ``flat``: it takes its image for one long row.
 
         Raises:
             UsageError: The kernel does not cover these options (``unsupported-options``), these tensors
@@ -66,4 +88,21 @@ class Lowering:
                 leave 32 bits (``accumulator-overflow``).
             ValueError: The Graph is a skeleton, whose constants have no data.
         """
-        return _RULES[operator.code](Site(self._graph, operator, self.pool))
+        calls = [
+            _RULES[operator.code](Site(self._graph, operator, self.pool, stage, flat)) for operator in stage.operators
+        ]
+        return calls[0] if len(calls) == 1 else _separable(*calls)
+
+
+def _separable(depthwise: Call, pointwise: Call) -> Call:
+    """A depthwise convolution and the 1×1 convolution of what it makes, in one kernel."""
+    return Call(
+        kernels=("separable_conv_2d", *depthwise.kernels, *pointwise.kernels),
+        function="separable_conv_2d",
+        params=(*depthwise.params, *pointwise.params),
+        form=Form.BLOCKS,
+        inputs=depthwise.inputs,
+        input_type=depthwise.input_type,
+        output=pointwise.output,
+        output_type=pointwise.output_type,
+    )

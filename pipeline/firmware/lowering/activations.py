@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.firmware import lookup_tables
 from pipeline.firmware.lowering.site import Site, scale, zero_point
-from pipeline.firmware.lowering.values import Call, Field
+from pipeline.firmware.lowering.values import Call, Field, Form
 from pipeline.graph.logistic import logistic_table
 from pipeline.graph.model import Activation, OpCode, Tensor
 
@@ -20,12 +20,13 @@ def relu(site: Site) -> Call:
     return site.call(
         "relu",
         "ReluParams",
-        Field("elements", output.elements),
+        Field("elements", site.elements),
         Field("multiplier", multiplier),
         Field("shift", shift),
         Field("input_zero_point", zero_point(source)),
         Field("output_zero_point", zero_point(output)),
         *site.output_range(Activation.RELU if site.operator.code is OpCode.RELU else Activation.RELU6),
+        form=Form.ELEMENTS,
     )
 
 
@@ -56,6 +57,5 @@ def _tensors(site: Site) -> tuple[Tensor, Tensor]:
 
 
 def _lookup(site: Site, table: NDArray[np.int8]) -> Call:
-    return site.call(
-        "lookup", "LookupParams", Field("table", site.pool.add(table)), Field("elements", site.output.elements)
-    )
+    fields = (Field("table", site.pool.add(table)), Field("elements", site.elements))
+    return site.call("lookup", "LookupParams", *fields, form=Form.ELEMENTS)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.firmware import fixed_point
+from pipeline.firmware.lowering import packing
 from pipeline.firmware.lowering.site import Site, scale, zero_point
-from pipeline.firmware.lowering.values import Call, Field
+from pipeline.firmware.lowering.values import Call, Field, Form
 from pipeline.firmware.lowering.weights import weighted
+from pipeline.firmware.lowering.windows import filter_fields, window_struct
 from pipeline.graph.model import ActivationOptions, SoftmaxOptions
+from pipeline.graph.windows import Axis
 
 #: SOFTMAX sums Q12.19 numbers, each at most one, in 31 bits.
 LARGEST_SOFTMAX = 4_095
 
 
 def fully_connected(site: Site) -> Call:
-    """FULLY_CONNECTED, with one scale of the weights or one an output."""
+    """FULLY_CONNECTED, with one scale of the weights or one an output: a 1×1 convolution of a row of vectors."""
     options = site.options(ActivationOptions)
     weights = site.input(1)
     source, output = site.int8()
@@ -32,20 +35,17 @@ def fully_connected(site: Site) -> Call:
         product = np.float32(scale(source)) * np.float32(scale(weights))
         factors = [float(product) / scale(output)]
     pairs = [site.multiplier(factor) for factor in factors]
+    low, high = fixed_point.activation_range(options.activation, scale(output), zero_point(output))
+    elements = packing.window_elements(parts.weights.reshape(outputs, 1, inputs))
     return site.call(
-        "fully_connected",
-        "FullyConnectedParams",
-        Field("weights", site.pool.add(parts.weights)),
-        Field("bias", site.pool.add(parts.bias)),
-        Field("multipliers", site.pool.add(np.array([pair[0] for pair in pairs], np.int32))),
-        Field("shifts", site.pool.add(np.array([pair[1] for pair in pairs], np.int8))),
-        Field("rows", rows),
-        Field("inputs", inputs),
-        Field("outputs", outputs),
-        Field("factor_step", int(len(pairs) > 1)),
+        "conv_2d",
+        "Conv2dParams",
+        filter_fields(site, elements, parts.bias, pairs * (outputs // len(pairs)), (low, high)),
+        Field("window", window_struct(Axis(1, 1, 1, 0, 1), Axis(rows, 1, 1, 0, rows), (inputs, outputs))),
         Field("input_zero_point", zero_point(source)),
-        Field("output_zero_point", zero_point(output)),
-        *site.output_range(options.activation),
+        Field("block", site.stage.block),
+        parts=("block",),
+        form=Form.BLOCKS,
     )
 
 

@@ -6,9 +6,10 @@ from math import prod
 
 import numpy as np
 
+from pipeline.estimate.stages import StageKind
 from pipeline.firmware import fixed_point
 from pipeline.firmware.lowering.site import Site, scale, zero_point
-from pipeline.firmware.lowering.values import Call, Field, array
+from pipeline.firmware.lowering.values import Call, Field, Form, array
 from pipeline.graph.model import ConcatenationOptions, MeanOptions, PadOptions
 
 
@@ -39,6 +40,9 @@ def mean(site: Site) -> Call:
         Field("outer", outer),
         Field("reduced", count),
         Field("inner", inner),
+        Field("rows", site.stage.steps),
+        function="mean_of_rows" if site.stage.kind is StageKind.SUMS else None,
+        form=Form.SUMS if site.stage.kind is StageKind.SUMS else Form.WHOLE,
     )
 
 
@@ -84,11 +88,3 @@ def concatenation(site: Site) -> Call:
         inputs=inputs,
         gathered=True,
     )
-
-
-def reshape(site: Site) -> Call:
-    """RESHAPE and SQUEEZE: a copy, where the plan gives input and output different places."""
-    source, output = site.input(), site.output
-    if source.nbytes != output.nbytes or source.dtype is not output.dtype:
-        raise site.mismatch(output)
-    return site.call("reshape", "ReshapeParams", Field("bytes", output.nbytes))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pipeline.errors import UsageError, printable
+from pipeline.estimate.stages import Stage, StageKind
 from pipeline.firmware import fixed_point
-from pipeline.firmware.lowering.values import Call, ConstantPool, Field
+from pipeline.firmware.lowering.values import Call, ConstantPool, Field, Form, Params
 from pipeline.graph.model import Activation, DType, Graph, Operator, Quantization, Tensor
 
 T = TypeVar("T")
@@ -36,11 +37,16 @@ def zero_point(tensor: Tensor) -> int:
 
 @dataclass(frozen=True)
 class Site:
-    """An operator that is being lowered; its constants go to ``pool``."""
+    """An operator that is being lowered, as part of a stage; its constants go to ``pool``.
+
+    ``flat``: the stage takes the image for one long row.
+    """
 
     graph: Graph
     operator: Operator
     pool: ConstantPool
+    stage: Stage
+    flat: bool = False
 
     # What the operator has.
 
@@ -71,6 +77,12 @@ class Site:
     def outputs(self) -> tuple[Tensor, ...]:
         """Its outputs."""
         return tuple(self.graph.tensors[index] for index in self.operator.outputs)
+
+    @property
+    def elements(self) -> int:
+        """Elements of the output that one call makes: a row of it, or all."""
+        by_rows = self.stage.kind is StageKind.ROWS and not self.flat
+        return self.output.elements // (self.stage.steps if by_rows else 1)
 
     # Checks.
 
@@ -120,19 +132,24 @@ class Site:
         params: str,
         *fields: Field,
         function: str | None = None,
+        parts: tuple[str, ...] = (),
+        form: Form = Form.WHOLE,
         inputs: tuple[Tensor, ...] | None = None,
         input_type: DType = DType.INT8,
         output_type: DType = DType.INT8,
         gathered: bool = False,
         scattered: tuple[int, ...] = (),
     ) -> Call:
-        """The call of a kernel, on the first input unless ``inputs`` says otherwise; a function of its own name."""
+        """The call of a kernel, on the first input unless ``inputs`` says otherwise; a function of its own name.
+
+        ``parts``: kernels that it is made of.
+        """
         taken = (self.input(),) if inputs is None else inputs
         return Call(
-            kernel=kernel,
+            kernels=(kernel, *parts),
             function=function or kernel,
-            params=params,
-            fields=fields,
+            params=(Params(params, fields),),
+            form=form,
             inputs=tuple(tensor.index for tensor in taken),
             input_type=input_type,
             output=self.output.index,

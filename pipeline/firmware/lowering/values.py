@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,15 @@ class Float32:
     value: float
 
 
-#: A parameter: an integer, a float, a constant array, or a struct or array of parameters.
-Value = int | Float32 | Constant | tuple["Field", ...]
+@dataclass(frozen=True)
+class Enumerator:
+    """A parameter that is one of an enumeration of the runtime's: ``Form::kRelu``."""
+
+    name: str
+
+
+#: A parameter: an integer, a float, an enumerator, a constant array, or a struct or array of parameters.
+Value = int | Float32 | Enumerator | Constant | tuple["Field", ...]
 
 
 @dataclass(frozen=True)
@@ -42,14 +50,37 @@ def array(values: tuple[int, ...]) -> tuple[Field, ...]:
     return tuple(Field(str(position), value) for position, value in enumerate(values))
 
 
+class Form(StrEnum):
+    """What a kernel takes after its parameters.
+
+    ``whole``: its inputs and its output. ``elements``: as many elements of each as its parameters say. ``window``: the
+    rows of its input, the number of an output row, that row. ``blocks``: the same and scratch. ``sums``: an input row,
+    its number, the sums so far, the output.
+    """
+
+    WHOLE = "whole"
+    ELEMENTS = "elements"
+    WINDOW = "window"
+    BLOCKS = "blocks"
+    SUMS = "sums"
+
+
+@dataclass(frozen=True)
+class Params:
+    """A parameter struct of a kernel."""
+
+    type: str
+    fields: tuple[Field, ...]
+
+
 @dataclass(frozen=True)
 class Call:
     """One kernel call. ``inputs`` and ``output`` are tensor indices; ``type`` is the element type the kernel sees."""
 
-    kernel: str  # file stem in firmware_templates/runtime/aot
+    kernels: tuple[str, ...]  # file stems in firmware_templates/runtime/aot
     function: str
-    params: str  # C++ type of the parameters
-    fields: tuple[Field, ...]
+    params: tuple[Params, ...]
+    form: Form
     inputs: tuple[int, ...]
     input_type: DType
     output: int

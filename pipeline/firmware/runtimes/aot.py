@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pipeline.boards import Board
 from pipeline.estimate.estimator import estimate as estimated
-from pipeline.estimate.model import Estimate, MemoryPlan
-from pipeline.estimate.planner import plan as planned
+from pipeline.estimate.estimator import plan_for
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.firmware.runtimes.protocol import RuntimeFiles, Tolerances
 from pipeline.graph.model import Graph
@@ -18,9 +18,17 @@ class AotRuntime:
     description = "aot"
     tolerances = Tolerances()
 
-    def plan(self, graph: Graph) -> MemoryPlan:
+    def plan(
+        self,
+        graph: Graph,
+        board: Board,
+        *,
+        prefer: Prefer = Prefer.BALANCED,
+        ram_bytes: int | None = None,
+        input_mode: InputMode = InputMode.RESIDENT,
+    ) -> MemoryPlan:
         """See :class:`Runtime`."""
-        return planned(graph)
+        return plan_for(graph, board, prefer=prefer, ram_bytes=ram_bytes, input_mode=input_mode)
 
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
         """See :class:`Runtime`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.boards import Board
-from pipeline.estimate.model import Estimate, MemoryPlan
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.graph.model import Graph
 
 
@@ -55,11 +55,26 @@ class Runtime(Protocol):
     def tolerances(self) -> Tolerances:
         """How good its estimates are."""
 
-    def plan(self, graph: Graph) -> MemoryPlan:
-        """The arena.
+    def plan(
+        self,
+        graph: Graph,
+        board: Board,
+        *,
+        prefer: Prefer = Prefer.BALANCED,
+        ram_bytes: int | None = None,
+        input_mode: InputMode = InputMode.RESIDENT,
+    ) -> MemoryPlan:
+        """The arena, and what runs as one step; a Graph without data will do.
+
+        Args:
+            graph: The model.
+            board: The board type.
+            prefer: What the firmware is made for, of a runtime that has a choice.
+            ram_bytes: RAM that the program may have; None: the board's.
+            input_mode: How the firmware takes its input.
 
         Raises:
-            UsageError: The Graph cannot be planned.
+            UsageError: The Graph cannot be planned; ``input-not-streamable``.
         """
 
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:

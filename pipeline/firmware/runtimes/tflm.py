@@ -14,7 +14,8 @@ from pipeline import resources
 from pipeline.boards import Board
 from pipeline.errors import UsageError
 from pipeline.estimate import tflm as estimates
-from pipeline.estimate.model import Estimate, MemoryPlan
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
+from pipeline.estimate.streaming import not_streamable
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
 from pipeline.firmware.runtimes.protocol import RuntimeFiles, Tolerances
@@ -38,8 +39,21 @@ class TflmRuntime:
         """With the tree's kernels."""
         return f"tflm, {'CMSIS-NN' if self.tree.kernels == 'cmsis_nn' else 'reference'} kernels"
 
-    def plan(self, graph: Graph) -> MemoryPlan:
-        """The interpreter's own plan, as it will make it at start-up, and behind it what lives as long as it does."""
+    def plan(
+        self,
+        graph: Graph,
+        board: Board,
+        *,
+        prefer: Prefer = Prefer.BALANCED,
+        ram_bytes: int | None = None,
+        input_mode: InputMode = InputMode.RESIDENT,
+    ) -> MemoryPlan:
+        """The interpreter's own plan, as it will make it at start-up, and behind it what lives as long as it does.
+
+        It has no choice, and an input in whole.
+        """
+        if input_mode is InputMode.STREAMED:
+            raise not_streamable(graph, "The interpreter takes its input in whole.")
         return estimates.plan(graph, self.tree.kernels)
 
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:

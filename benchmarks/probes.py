@@ -1,0 +1,253 @@
+"""Small models that contain one kind of call, once or several times: calibrate.py measures what each adds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline.graph.model import (
+    Activation,
+    ActivationOptions,
+    ConcatenationOptions,
+    DType,
+    Graph,
+    MeanOptions,
+    NoOptions,
+    OpCode,
+    Padding,
+    PadOptions,
+    SoftmaxOptions,
+    SplitOptions,
+    TransposeOptions,
+    WindowOptions,
+)
+from pipeline.graph.operators import MAX_CONCATENATED
+from pipeline.graph.reader import parse
+from pipeline.graph.writer import ModelWriter
+
+
+class _Chain:
+    """A model that is one operator after the other."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: DType = DType.INT8) -> None:
+        self._rng = np.random.default_rng(0)
+        self.writer = ModelWriter()
+        self.given = self.writer.tensor(shape, dtype, scale=None if dtype is DType.FLOAT32 else 0.05)
+        self.last, self.shape, self.calls = self.given, shape, 0
+
+    def _output(self, shape: tuple[int, ...], dtype: DType, scale: float, zero_point: int) -> int:
+        self.shape = shape
+        self.calls += 1
+        scales = None if dtype is DType.FLOAT32 else scale
+        return self.writer.tensor(shape, dtype, scale=scales, zero_point=zero_point)
+
+    def add(
+        self,
+        code: OpCode,
+        shape: tuple[int, ...],
+        options: object,
+        *,
+        weights: tuple[int, ...] | None = None,
+        axis: int = 0,
+        again: bool = False,
+        operand: tuple[int, ...] | None = None,
+        operands: int = 1,
+        numbers: tuple[int, ...] = (),
+        dtype: DType = DType.INT8,
+        scale: float = 0.05,
+        zero_point: int = 0,
+    ) -> _Chain:
+        inputs: list[int | None] = [self.last, self.last] if again else [self.last]
+        for constant in [operand] * operands if operand is not None else []:
+            data = self._rng.integers(-128, 128, constant)
+            inputs.append(self.writer.tensor(constant, DType.INT8, scale=0.05, data=data))
+        if numbers:
+            inputs.append(self.writer.tensor((len(numbers),), DType.INT32, data=numbers))
+        if weights is not None:
+            channels = weights[axis]
+            data = self._rng.integers(-127, 128, weights)
+            scales = self._rng.uniform(0.001, 0.01, channels)
+            inputs.append(self.writer.tensor(weights, DType.INT8, scale=scales, axis=axis, data=data))
+            biases = self._rng.integers(-999, 999, channels)
+            inputs.append(self.writer.tensor((channels,), DType.INT32, scale=0.001, data=biases))
+        made = self._output(shape, dtype, scale, zero_point)
+        self.writer.operator(code, inputs, [made], options)
+        self.last = made
+        return self
+
+    def graph(self) -> Graph:
+        return parse(self.writer.finish([self.given], [self.last]))
+
+
+def _convolutions(calls: int) -> Graph:
+    chain = _Chain((1, 24, 24, 3))
+    stem = WindowOptions(stride=(2, 2), activation=Activation.RELU6)
+    chain.add(OpCode.CONV_2D, (1, 12, 12, 32), stem, weights=(32, 3, 3, 3))
+    for kernel in itertools.islice(itertools.cycle((1, 3, 1)), calls - 1):
+        chain.add(OpCode.CONV_2D, (1, 12, 12, 32), WindowOptions(), weights=(32, kernel, kernel, 32))
+    return chain.graph()
+
+
+def _depthwise(calls: int) -> Graph:
+    chain = _Chain((1, 24, 24, 16))
+    for index in range(calls):
+        stride = 2 if index == 1 else 1
+        size = 24 if index == 0 else 12
+        options = WindowOptions(stride=(stride, stride), activation=Activation.RELU6)
+        chain.add(OpCode.DEPTHWISE_CONV_2D, (1, size, size, 16), options, weights=(1, 3, 3, 16), axis=3)
+    return chain.graph()
+
+
+def _separables(calls: int) -> Graph:
+    chain = _Chain((1, 24, 24, 16))
+    for index in range(calls):
+        stride = 2 if index == 1 else 1
+        size = 24 if index == 0 else 12
+        options = WindowOptions(stride=(stride, stride), activation=Activation.RELU6)
+        chain.add(OpCode.DEPTHWISE_CONV_2D, (1, size, size, 16), options, weights=(1, 3, 3, 16), axis=3)
+        chain.add(OpCode.CONV_2D, (1, size, size, 16), WindowOptions(), weights=(16, 1, 1, 16))
+    return chain.graph()
+
+
+def _adds(calls: int) -> Graph:
+    chain = _Chain((1, 24, 24, 16))
+    for _ in range(calls):
+        chain.add(OpCode.ADD, (1, 24, 24, 16), ActivationOptions(), again=True)
+    return chain.graph()
+
+
+def _broadcasts(code: OpCode) -> Callable[[int], Graph]:
+    def make(calls: int) -> Graph:
+        chain = _Chain((1, 24, 24, 16))
+        for _ in range(calls):
+            chain.add(code, (1, 24, 24, 16), ActivationOptions(), operand=(16,))
+        return chain.graph()
+
+    return make
+
+
+def _pools(code: OpCode) -> Callable[[int], Graph]:
+    def make(calls: int) -> Graph:
+        chain = _Chain((1, 24, 24, 16))
+        for _ in range(calls):
+            chain.add(code, (1, 24, 24, 16), WindowOptions(filter=(3, 3)))
+        return chain.graph()
+
+    return make
+
+
+def _activations(code: OpCode) -> Callable[[int], Graph]:
+    def make(calls: int) -> Graph:
+        chain = _Chain((1, 24, 24, 16))
+        for index in range(calls):
+            # Another scale each time, since equal tables are kept once.
+            chain.add(code, (1, 24, 24, 16), NoOptions(), scale=0.05 + 0.002 * index)
+        return chain.graph()
+
+    return make
+
+
+def _concatenations(calls: int) -> Graph:
+    """Each of as many inputs as there may be: its call and its stack are the largest."""
+    chain = _Chain((1, 24, 24, 1))
+    for _ in range(calls):
+        shape = (1, 24, 24, chain.shape[3] + MAX_CONCATENATED - 1)
+        options = ConcatenationOptions(3)
+        chain.add(OpCode.CONCATENATION, shape, options, operand=(1, 24, 24, 1), operands=MAX_CONCATENATED - 1)
+    return chain.graph()
+
+
+def _splits(calls: int) -> Graph:
+    """Into as many outputs as there may be, the first of which is split again; from a tensor that is long enough."""
+    writer, parts = ModelWriter(), 2
+    size = 3 * parts**calls
+    given = last = writer.tensor((1, size), DType.INT8, scale=0.05)
+    for _ in range(calls):
+        size //= parts
+        axis = writer.tensor((), DType.INT32, data=1)
+        outputs = [writer.tensor((1, size), DType.INT8, scale=0.05) for _ in range(parts)]
+        writer.operator(OpCode.SPLIT, [axis, last], outputs, SplitOptions(1))
+        last = outputs[0]
+    return parse(writer.finish([given], [last]))
+
+
+def _transposes(calls: int) -> Graph:
+    chain = _Chain((1, 24, 24, 16))
+    for _ in range(calls):
+        _, height, width, depth = chain.shape
+        chain.add(OpCode.TRANSPOSE, (1, depth, height, width), TransposeOptions((0, 3, 1, 2)), numbers=(0, 3, 1, 2))
+    return chain.graph()
+
+
+def _means(calls: int) -> Graph:
+    """Over channels; over an image MEAN goes row by row."""
+    chain = _Chain((1, 24, 24, 16))
+    for _ in range(calls):
+        chain.add(OpCode.MEAN, (1, 24, 24, 1), MeanOptions((3,), keep_dims=True))
+    return chain.graph()
+
+
+def _sums(code: OpCode) -> Callable[[int], Graph]:
+    def make(calls: int) -> Graph:
+        chain = _Chain((1, 24, 24, 16))
+        for _ in range(calls):
+            size = chain.shape[1]
+            options = (
+                MeanOptions((1, 2), keep_dims=True)
+                if code is OpCode.MEAN
+                else WindowOptions(padding=Padding.VALID, filter=(size, size))
+            )
+            chain.add(code, (1, 1, 1, 16), options)
+        return chain.graph()
+
+    return make
+
+
+def _pads(calls: int) -> Graph:
+    chain = _Chain((1, 24, 24, 16))
+    for index in range(calls):
+        size = 25 + index
+        chain.add(OpCode.PAD, (1, size, size, 16), PadOptions(((0, 0), (0, 1), (0, 1), (0, 0))))
+    return chain.graph()
+
+
+def _softmaxes(calls: int) -> Graph:
+    chain = _Chain((1, 10))
+    for _ in range(calls):
+        chain.add(OpCode.SOFTMAX, (1, 10), SoftmaxOptions(), scale=1 / 256, zero_point=-128)
+    return chain.graph()
+
+
+def _edge(code: OpCode, before: DType, after: DType) -> Callable[[int], Graph]:
+    def make(_: int) -> Graph:
+        return _Chain((1, 24, 24, 3), before).add(code, (1, 24, 24, 3), NoOptions(), dtype=after).graph()
+
+    return make
+
+
+#: By the function that is called.
+PROBES: dict[str, Callable[[int], Graph]] = {
+    "add": _adds,
+    "add_broadcast": _broadcasts(OpCode.ADD),
+    "average_of_rows": _sums(OpCode.AVERAGE_POOL_2D),
+    "average_pool_2d": _pools(OpCode.AVERAGE_POOL_2D),
+    "concatenation": _concatenations,
+    "conv_2d": _convolutions,
+    "depthwise_conv_2d": _depthwise,
+    "dequantize": _edge(OpCode.DEQUANTIZE, DType.INT8, DType.FLOAT32),
+    "lookup": _activations(OpCode.HARD_SWISH),
+    "max_pool_2d": _pools(OpCode.MAX_POOL_2D),
+    "mean": _means,
+    "mean_of_rows": _sums(OpCode.MEAN),
+    "mul": _broadcasts(OpCode.MUL),
+    "pad": _pads,
+    "quantize": _edge(OpCode.QUANTIZE, DType.FLOAT32, DType.INT8),
+    "relu": _activations(OpCode.RELU),
+    "requantize": _edge(OpCode.QUANTIZE, DType.UINT8, DType.INT8),
+    "separable_conv_2d": _separables,
+    "softmax": _softmaxes,
+    "split": _splits,
+    "strided_copy": _transposes,
+}

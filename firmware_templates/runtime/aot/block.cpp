@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#include "block.h"
+
+#ifdef __ARM_FEATURE_DSP
+#include "block_armv7em.h"
+#else
+#include "block_portable.h"
+#endif
+
+namespace danas::aot {
+namespace {
+
+// The forms relu and linear. The last of an odd number of channels has a neighbour that is none: both go elsewhere first.
+template <int kPixels, Form kForm>
+__attribute__((noinline)) void multiply_pairs(const Filters& filters, const uint32_t* scratch, int8_t* output) {
+  const int32_t outputs = filters.outputs;
+  const uint32_t* stream = filters.stream;
+  int8_t last[2 * kPixels];
+  int8_t* place = output;
+  int32_t count = outputs & ~1;
+  int32_t stride = outputs;
+  for (;;) {
+    if (count == 0) {
+      place = last;
+      count = stride = 2;
+    }
+    stream = make_channels<kPixels, kForm>(filters, scratch, stream, place, count, stride);
+    if (place == last || outputs % 2 == 0) break;
+    count = 0;
+  }
+  if (place == last) {
+    for (int i = 0; i < kPixels; ++i) output[(i + 1) * outputs - 1] = last[2 * i];
+  }
+}
+
+template <int kPixels>
+void multiply(const Filters& filters, const uint32_t* scratch, int8_t* output) {
+  if (filters.form == Form::kRelu) {
+    multiply_pairs<kPixels, Form::kRelu>(filters, scratch, output);
+  } else {
+    multiply_pairs<kPixels, Form::kLinear>(filters, scratch, output);
+  }
+}
+
+// The form plain: a channel at a time, each word of weights being four elements.
+void multiply_plain(const Filters& filters, const uint32_t* scratch, int32_t pixels, int8_t* output) {
+  const uint32_t* stream = filters.stream;
+  for (int32_t channel = 0; channel < filters.outputs; ++channel) {
+    const uint32_t* const end = stream + 1 + filters.pairs / 2;
+    const PlainChannel record{static_cast<int32_t>(stream[0]), static_cast<int32_t>(end[0]),
+                              static_cast<int32_t>(end[1])};
+    for (int32_t pixel = 0; pixel < pixels; ++pixel) {
+      const uint32_t* pair = scratch + pixel;
+      int32_t sum = record.bias;
+      for (const uint32_t* word = stream + 1; word != end; ++word) {
+        sum = smlad(pair[0], sxtb16(*word), sum);
+        sum = smlad(pair[pixels], sxtb16_ror8(*word), sum);
+        pair += 2 * pixels;
+      }
+      output[pixel * filters.outputs + channel] =
+          static_cast<int8_t>(scale_plain(record, sum, filters.zero_point));
+    }
+    stream = end + 2;
+  }
+}
+
+template <int kPixels>
+inline uint32_t* spread(const int8_t* source, int32_t stride, int32_t words, uint32_t* scratch) {
+  for (const int8_t* const end = source + 4 * words; source != end; source += 4) {
+    const int8_t* place = source;
+    uint32_t word[kPixels];
+#pragma GCC unroll 4
+    for (int i = 0; i < kPixels; ++i) {
+      word[i] = load_word(place);
+      place += stride;
+    }
+    uint32_t pairs[2 * kPixels];
+#pragma GCC unroll 4
+    for (int i = 0; i < kPixels; ++i) {
+      pairs[i] = sxtb16(word[i]);
+      pairs[kPixels + i] = sxtb16_ror8(word[i]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 2 * kPixels; i += 2) store_words(scratch + i, pairs[i], pairs[i + 1]);
+    scratch += 2 * kPixels;
+  }
+  return scratch;
+}
+
+}  // namespace
+
+void multiply_block(const Filters& filters, const uint32_t* scratch, int32_t pixels, int8_t* output) {
+  if (filters.form == Form::kPlain) {
+    multiply_plain(filters, scratch, pixels, output);
+  } else if (pixels == 4) {
+    multiply<4>(filters, scratch, output);
+  } else if (pixels == 3) {
+    multiply<3>(filters, scratch, output);
+  } else if (pixels == 2) {
+    multiply<2>(filters, scratch, output);
+  } else {
+    multiply<1>(filters, scratch, output);
+  }
+  if (filters.output_min > INT8_MIN || filters.output_max < INT8_MAX) {
+    clamp_row(output, pixels * filters.outputs, filters.output_min, filters.output_max);
+  }
+}
+
+uint32_t* spread_block(const int8_t* source, int32_t stride, int32_t words, int32_t pixels, uint32_t* scratch) {
+  if (pixels == 4) return spread<4>(source, stride, words, scratch);
+  if (pixels == 3) return spread<3>(source, stride, words, scratch);
+  if (pixels == 2) return spread<2>(source, stride, words, scratch);
+  return spread<1>(source, stride, words, scratch);
+}
+
+}  // namespace danas::aot
