@@ -80,8 +80,12 @@ class Explained:
             found.append(f"one by one, its stages would have up to {self.alone:,} bytes alive")
         if self.fused is None or self.more is None:
             found.append("the next segment cannot run row by row with it")
-        elif self.fused > self.peak or self.more <= 0:
+        elif self.fused > self.peak:
             found.append(f"together with the next segment {self.fused:,} bytes would be alive")
+        elif self.more <= 0:
+            found.append(
+                f"together with the next segment {self.fused:,} bytes would be alive, in smaller blocks of pixels"
+            )
         else:
             found.append(f"together with the next segment it would take {self.more:,} instructions more")
         return tuple(found)
