@@ -111,13 +111,6 @@ def _separables(calls: int) -> Graph:
     return chain.graph()
 
 
-def _dense(calls: int) -> Graph:
-    chain = _Chain((1, 64))
-    for _ in range(calls):
-        chain.add(OpCode.FULLY_CONNECTED, (1, 64), ActivationOptions(), weights=(64, 64))
-    return chain.graph()
-
-
 def _adds(calls: int) -> Graph:
     chain = _Chain((1, 24, 24, 16))
     for _ in range(calls):
@@ -244,7 +237,6 @@ PROBES: dict[str, Callable[[int], Graph]] = {
     "conv_2d": _convolutions,
     "depthwise_conv_2d": _depthwise,
     "dequantize": _edge(OpCode.DEQUANTIZE, DType.INT8, DType.FLOAT32),
-    "fully_connected": _dense,
     "lookup": _activations(OpCode.HARD_SWISH),
     "max_pool_2d": _pools(OpCode.MAX_POOL_2D),
     "mean": _means,

@@ -5,8 +5,10 @@ Source: pipeline/firmware/model_sources.py, "Bytes in flash"; a test compares th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pipeline.estimate.model import INPUT, MemoryPlan
-from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Needs, Stage, StageKind
+from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
 #: Arrays start at multiples of this.
@@ -129,6 +131,17 @@ def stage_state(count: int) -> int:
     return _CYCLES * count + words(_DONE * count)
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a stage needs besides activations, in bytes.
+
+    ``scratch`` is shared by all stages of a segment, ``sums`` are kept from the first to the last step of the stage.
+    """
+
+    scratch: int
+    sums: int
+
+
 def stage_needs(graph: Graph, stage: Stage) -> Needs:
     """Scratch and sums of a stage, in bytes."""
     if stage.kind is StageKind.SUMS:
@@ -153,8 +166,8 @@ def _convolution_scratch(graph: Graph, operator: Operator, block: int) -> int:
     """A block of pixels' windows in int16, of a convolution or a dense layer."""
     weights = _weights(graph, operator)
     vectors = graph.tensors[operator.outputs[0]].elements // weights.shape[0]
-    if operator.code is not OpCode.CONV_2D and vectors < block:
-        block = min(vectors, 2)
+    if operator.code is not OpCode.CONV_2D:
+        block = min(vectors, block)
     return 2 * block * window_elements(weights)
 
 

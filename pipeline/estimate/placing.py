@@ -48,22 +48,16 @@ class Step:
 _Place = tuple[int, int, int]
 
 
+@dataclass(slots=True)
 class _State:
     """What is alive between two segments, and how it came about."""
 
-    __slots__ = ("before", "cost", "live", "places", "step", "top")
-
-    def __init__(
-        self,
-        live: tuple[_Place, ...],
-        cost: int,
-        top: int,
-        before: _State | None,
-        step: Step | None,
-        places: list[_Place],
-    ) -> None:
-        self.live, self.cost, self.top = live, cost, top
-        self.before, self.step, self.places = before, step, places
+    live: tuple[_Place, ...]
+    cost: int
+    top: int
+    before: _State | None
+    step: Step | None
+    places: list[_Place]
 
 
 @dataclass(frozen=True)
@@ -105,10 +99,10 @@ def lay_out(
             continue
         states = sorted(reached[position].values(), key=rank)
         reached[position] = {}
-        # Where there is plenty of room, any two layouts do.
+        # Where there is plenty of room, few layouts do.
         need = max((step.size for step in steps[position]), default=0)
         tight = need + sum(end - offset for offset, end, _ in states[0].live) > limit // 2
-        states = states[: width if tight else min(width, 2)]
+        states = states[: width if tight else min(2, -(-width // 3))]
         for state in states:
             for step in steps[position]:
                 ways = _ways(state, step, limit)

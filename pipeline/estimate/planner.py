@@ -17,9 +17,10 @@ from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
 from pipeline.estimate.placing import Layout, Step, lay_out
+from pipeline.estimate.roots import roots
 from pipeline.estimate.runs import IMPOSSIBLE, Cut, Runs, Way
 from pipeline.estimate.segments import Cutter
-from pipeline.estimate.stages import Stage, roots, stages
+from pipeline.estimate.stages import Stage, stages
 from pipeline.estimate.storage import Store, stores
 from pipeline.estimate.streaming import demand_streamable, not_streamable
 from pipeline.graph.model import Graph
@@ -60,10 +61,10 @@ def plan(
     """
     made = stages(graph)
     if streamed_input:
-        demand_streamable(graph, made, stores(graph, made))
+        demand_streamable(graph, made, stores(graph, made, roots(graph)))
     if not made:
         return spread(graph)  # Nothing runs.
-    planner = _Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED)
+    planner = Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED)
     if planner.least >= IMPOSSIBLE:
         raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
     return planner.plan(prefer, limit)
@@ -88,17 +89,19 @@ def spread(graph: Graph) -> MemoryPlan:
     return MemoryPlan(offset, tuple(placements), tuple(segments), 0, offset)
 
 
-class _Planner:
+class Planner:
+    """Makes plans of one Graph; ``bounded``: cuts that no plan but the fastest would take are left out."""
+
     def __init__(self, graph: Graph, made: Sequence[Stage], streamed_input: bool, *, bounded: bool) -> None:
         self.graph = graph
         self.stages = made
         self.roots = roots(graph)
-        self.stores = stores(graph, self.stages)
+        self.stores = stores(graph, self.stages, self.roots)
         self.keys = {id(store): number for number, store in enumerate(self.stores)}
         self.scratch_key, self.sums_key = len(self.stores), len(self.stores) + 1
         needs = [stage_needs(graph, stage) for stage in self.stages]
         self.sums = [need.sums for need in needs]
-        ways = [[self.way(stage, need.scratch)] for stage, need in zip(self.stages, needs, strict=True)]
+        ways = [self.way(stage, need.scratch) for stage, need in zip(self.stages, needs, strict=True)]
         self.runs = Runs(self.stages, self.stores, self.sums, ways, align=align, streamed_input=streamed_input)
         useful = (lambda peak: int(peak * BALANCED)) if bounded else (lambda _: 1 << 60)
         self.cutter = Cutter(self.runs, align=align, useful=useful)
@@ -111,14 +114,14 @@ class _Planner:
         flat = instructions(self.graph, stage, flat=True) if stage.pointwise else rows
         return Way(stage.block, scratch, rows, flat)
 
-    def shrink(self, ways: Sequence[Sequence[Way]], cuts: Sequence[Cut]) -> None:
+    def shrink(self, ways: Sequence[Way], cuts: Sequence[Cut]) -> None:
         """Allow smaller blocks, where that makes the least peak, which is that of ``cuts``, noticeably smaller."""
         most = int(self.least * _SCRATCH_SHARE)
         highest = max(cuts, key=self.cutter.lowest)
         if highest.scratch <= most:
             return
         smaller = []
-        for stage, (usual,) in zip(self.stages, ways, strict=True):
+        for stage, usual in zip(self.stages, ways, strict=True):
             found = [usual]
             while found[-1].block > 1 and found[-1].scratch > most:
                 other = replace(stage, block=found[-1].block // 2)
@@ -129,7 +132,7 @@ class _Planner:
         if least <= self.least * _WORTH:
             self.least = least
         else:
-            self.cutter.allow(ways)
+            self.cutter.allow([[usual] for usual in ways])
 
     def plan(self, prefer: Prefer, limit: int | None) -> MemoryPlan:
         if prefer in (Prefer.RAM, Prefer.FLASH):
@@ -154,11 +157,12 @@ class _Planner:
         if layout is not None:
             return layout
         steps = self.by_first([self.step(cut, limit) for cut in chosen])
-        mosts = sorted({min(align(peak * percent // 100), limit) for percent in (100, 104, 108, 150, 400)})
-        for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
-            layout = self.lay_out(steps, most, width)
-            if layout is not None:
-                return layout
+        for percents in ((100, 104, 108), (125, 150, 200, 400)):
+            mosts = sorted({min(align(peak * percent // 100), limit) for percent in percents})
+            for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
+                layout = self.lay_out(steps, most, width)
+                if layout is not None:
+                    return layout
         return self.together(limit, _CAREFUL)
 
     def together(self, limit: int, width: int) -> Layout | None:
@@ -191,7 +195,9 @@ class _Planner:
         return found
 
     def lay_out(self, steps: list[list[Step]], limit: int, width: int) -> Layout | None:
-        limit -= limit % ALIGNMENT
+        everything = sum(align(store.nbytes) for store in self.stores)
+        everything += max(step.size for first in steps for step in first)
+        limit = min(limit - limit % ALIGNMENT, everything)
         given = [(self.keys[id(store)], align(store.nbytes)) for store in self.stores if store.first < 0]
         stream = self.keys[id(self.runs.stream)] if self.runs.stream is not None else -1
         found = []

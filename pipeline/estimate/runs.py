@@ -40,35 +40,31 @@ class Overlap:
     saved: int
 
 
+@dataclass(slots=True)
 class Cut:
     """Stages [first, end) run as one segment.
 
     Attributes:
+        first: Its first stage.
+        end: The stage behind its last.
         flat: The only stage takes the whole image for one long row.
         instructions: With the largest blocks.
         base: Bytes that are alive while it runs, without scratch, no output written over an input.
         scratch: Bytes of scratch with the largest blocks.
         least_scratch: The same with the smallest ones that are of use.
         sink: The Store that its last stage is the last to write, where the segment makes it and it is needed later.
+        overlap: How the sink is best written over an input; True: not yet looked for, see :meth:`Runs.overlap`.
     """
 
-    __slots__ = ("base", "end", "first", "flat", "instructions", "least_scratch", "overlap", "scratch", "sink")
-
-    def __init__(
-        self,
-        first: int,
-        end: int,
-        flat: bool,
-        instructions: int,
-        base: int,
-        scratch: int,
-        least_scratch: int,
-        sink: Store | None,
-    ) -> None:
-        self.first, self.end, self.flat, self.instructions = first, end, flat, instructions
-        self.base, self.scratch, self.least_scratch, self.sink = base, scratch, least_scratch, sink
-        #: Looked for when it is asked for: see :meth:`Cutter.overlap`.
-        self.overlap: Overlap | bool | None = sink is not None
+    first: int
+    end: int
+    flat: bool
+    instructions: int
+    base: int
+    scratch: int
+    least_scratch: int
+    sink: Store | None
+    overlap: Overlap | bool | None
 
 
 class Runs:
@@ -86,7 +82,7 @@ class Runs:
         stages: Sequence[Stage],
         stores: Sequence[Store],
         sums: Sequence[int],
-        ways: Sequence[Sequence[Way]],
+        ways: Sequence[Way],
         *,
         align: Callable[[int], int],
         streamed_input: bool = False,
@@ -97,7 +93,7 @@ class Runs:
             stages: All of them, in order.
             stores: Their Stores.
             sums: Bytes that each stage keeps from its first to its last step.
-            ways: How each stage may run, the largest blocks first.
+            ways: How each stage runs with the largest blocks.
             align: Rounds sizes up.
             streamed_input: The input is not kept in whole; its Store can be a ring.
         """
@@ -148,65 +144,74 @@ class Runs:
 
     def ending(self, end: int) -> Iterator[Cut]:
         """The cuts that end before stage ``end``, shortest first, as long as they are of use."""
+        alone = self._alone(end)
+        yield alone
         last = self._stages[end - 1]
-        way, least_scratch = self.ways[end - 1][0], self.ways[end - 1][-1].scratch
-        made = self.made[end - 1]
-        sink = made[0] if len(made) == 1 and last.kind is StageKind.ROWS and made[0].last >= end else None
-        own = self._sums[end - 1] + sum(self._full[id(store)] for store in made)
-        base = self.alive[end - 1] + own
-        streams = end == 1 and self.stream is not None
-        if streams:
-            base += self._streaming(end)
-        if last.pointwise and not streams and way.flat <= way.rows:
-            yield Cut(end - 1, end, True, way.flat, base, way.scratch, least_scratch, sink)
-        else:
-            yield Cut(end - 1, end, False, way.rows, base, way.scratch, least_scratch, sink)
         if last.kind is StageKind.WHOLE:
             return
-        total, scratch = way.rows, way.scratch
+        own, sink = self._own(end - 1), alone.sink
+        total, scratch = self.ways[end - 1].rows, alone.scratch
         whole = {end - 1}  # Stages that have made all their rows when the last one ends.
         target = self._store_of[end - 1]
         for first in range(end - 2, max(-1, end - 1 - _LONGEST), -1):
-            if self._stages[first].kind is not StageKind.ROWS:
-                return
-            used = False
-            for reader, all_rows in self._readers[first]:
-                if reader < end:
-                    used = True
-                    if all_rows and reader in whole:
-                        whole.add(first)
             store = self._store_of[first]
-            if not used or not store.streams or (store.last >= end and first not in whole):
+            if not self._joins(first, end, whole):
                 return
             if store.first == first:
-                if store.last >= end:
-                    own += self._full[id(store)]
-                    if store is target:
-                        sink = store
-                elif store.ring and store.joined < end:
+                if store.last < end:
                     own += self._ring[id(store)]
                 else:
-                    return
+                    own += self._full[id(store)]
+                    sink = store if store is target else sink
             if own > self.limit:
                 return
-            ways = self.ways[first]
-            total += ways[0].rows
-            scratch = max(scratch, ways[0].scratch)
-            least_scratch = max(least_scratch, ways[-1].scratch)
-            base = self.alive[first] + own
-            if first == 0 and self.stream is not None:
-                base += self._streaming(end)
-            yield Cut(first, end, False, total, base, scratch, least_scratch, sink)
+            way = self.ways[first]
+            total += way.rows
+            scratch = max(scratch, way.scratch)
+            base = self.alive[first] + own - self._spared_by(first, end)
+            if base - (0 if sink is None else self._full[id(sink)]) <= self.limit:
+                yield Cut(first, end, False, total, base, scratch, scratch, sink, sink is not None)
 
-    def _streaming(self, end: int) -> int:
-        """What a streamed input adds to the bytes of the first cut: less than nothing, or all that there is."""
-        fits = self.stream is not None and self.stream.last < end > self.stream.joined
-        return -self._spared if fits else IMPOSSIBLE
+    def _own(self, position: int) -> int:
+        """Bytes that a stage needs as the last one of a segment, besides scratch."""
+        return self._sums[position] + sum(self._full[id(store)] for store in self.made[position])
+
+    def _alone(self, end: int) -> Cut:
+        """The stage before ``end`` as a segment."""
+        last, way, made = self._stages[end - 1], self.ways[end - 1], self.made[end - 1]
+        sink = made[0] if len(made) == 1 and last.kind is StageKind.ROWS and made[0].last >= end else None
+        spared = self._spared_by(end - 1, end)
+        base = self.alive[end - 1] + self._own(end - 1) - spared
+        flat = last.pointwise and not spared and way.flat <= way.rows
+        cost = way.flat if flat else way.rows
+        return Cut(end - 1, end, flat, cost, base, way.scratch, way.scratch, sink, sink is not None)
+
+    def _joins(self, first: int, end: int, whole: set[int]) -> bool:
+        """Whether a stage can run with those behind it, up to ``end``; it joins ``whole`` if it ends with them."""
+        used = False
+        for reader, all_rows in self._readers[first]:
+            if reader < end:
+                used = True
+                if all_rows and reader in whole:
+                    whole.add(first)
+        store = self._store_of[first]
+        if not used or not store.streams or self._stages[first].kind is not StageKind.ROWS:
+            return False
+        if store.last >= end:
+            return first in whole
+        return store.first != first or (store.ring > 0 and store.joined < end)
+
+    def _spared_by(self, first: int, end: int) -> int:
+        """Bytes that the input does not take because it is a ring; far below 0 where it would have to be whole."""
+        if first != 0 or self.stream is None:
+            return 0
+        return self._spared if self.stream.last < end > self.stream.joined else -IMPOSSIBLE
 
     def rings(self, cut: Cut) -> Iterator[Store]:
         """The Stores that are rings in a cut."""
-        if cut.first == 0 and self.stream is not None and self.stream.last < cut.end > self.stream.joined:
-            yield self.stream
+        stream = self.stream
+        if cut.first == 0 and stream is not None and stream.last < cut.end > stream.joined:
+            yield stream
         if cut.end - cut.first > 1:
             for made in self.made[cut.first : cut.end - 1]:
                 yield from (store for store in made if store.last < cut.end)

@@ -33,6 +33,8 @@ class Cutter:
             useful: The peak above which no cut is of use, by a peak that can be had.
         """
         self.runs, self._align = runs, align
+        #: How each stage may run, the largest blocks first.
+        self.ways: Sequence[Sequence[Way]] = [[way] for way in runs.ways]
         # Short runs first: they say what the least peak is at most, and so where longer ones can stop.
         growing = [runs.ending(end) for end in range(1, len(runs.made) + 1)]
         self._by_end = [list(islice(cuts, _SHORT)) for cuts in growing]
@@ -42,7 +44,7 @@ class Cutter:
 
     def allow(self, ways: Sequence[Sequence[Way]]) -> None:
         """Take other ways to run the stages; the first of each is the same as before."""
-        self.runs.ways = ways
+        self.ways = ways
         for cuts in self._by_end:
             position, least = cuts[0].end, 0
             for cut in cuts:
@@ -50,6 +52,10 @@ class Cutter:
                     position = cut.first
                     least = max(least, ways[position][-1].scratch)
                 cut.least_scratch = least
+
+    def cut(self, first: int, end: int) -> Cut | None:
+        """The cut of these stages, None where they can't be a segment."""
+        return next((cut for cut in self._by_end[end - 1] if cut.first == first), None)
 
     def lowest(self, cut: Cut) -> int:
         """The lowest peak of a cut."""
@@ -110,7 +116,7 @@ class Cutter:
             return None
         blocks = self.blocks(cut, limit - base)
         scratch = max(way.scratch for way in blocks)
-        normal = (ways[0] for ways in self.runs.ways[cut.first : cut.end])
+        normal = (ways[0] for ways in self.ways[cut.first : cut.end])
         more = sum(
             (way.flat - usual.flat) if cut.flat else (way.rows - usual.rows)
             for way, usual in zip(blocks, normal, strict=True)
@@ -121,7 +127,7 @@ class Cutter:
         """For each stage of a cut the largest blocks whose scratch has room, else the smallest."""
         return [
             next((way for way in ways if self._align(way.scratch) <= room), ways[-1])
-            for ways in self.runs.ways[cut.first : cut.end]
+            for ways in self.ways[cut.first : cut.end]
         ]
 
     def fewest_instructions(self, limit: int) -> list[Cut]:

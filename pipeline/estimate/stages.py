@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pipeline.errors import UsageError
+from pipeline.estimate.roots import roots
 from pipeline.graph.model import (
     ALIASES,
     DType,
@@ -30,7 +30,7 @@ from pipeline.graph.model import (
     Tensor,
     WindowOptions,
 )
-from pipeline.graph.windows import window
+from pipeline.graph.windows import Axis, window
 
 #: Pixels of a convolution's block, unless it is made smaller.
 BLOCK = 4
@@ -95,17 +95,6 @@ class Stage:
         return "+".join(operator.code.value for operator in self.operators)
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What a stage needs besides activations, in bytes.
-
-    ``scratch`` is shared by all stages of a segment, ``sums`` are kept from the first to the last step of the stage.
-    """
-
-    scratch: int
-    sums: int
-
-
 _CONVOLUTIONS = (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D)
 _POOLS = (OpCode.AVERAGE_POOL_2D, OpCode.MAX_POOL_2D)
 #: Operators that make each element of their output from the same one of their inputs.
@@ -118,27 +107,6 @@ ELEMENTWISE = (
     OpCode.LOGISTIC,
     OpCode.HARD_SWISH,
 )
-
-
-def roots(graph: Graph) -> dict[int, int]:
-    """For each activation the one whose bytes it is: itself, but for RESHAPE and SQUEEZE.
-
-    Raises:
-        UsageError: ``unsupported-tensor`` for an activation that is read before it is written.
-    """
-    found = {index: index for index in graph.inputs}
-    for position, operator in enumerate(graph.operators):
-        for index in operator.inputs:
-            if index is not None and index not in found and not graph.tensors[index].constant:
-                raise UsageError(
-                    "unsupported-tensor",
-                    f"tensor {index} of operator {position}, {operator.code}: read before it is written",
-                    next="Convert the model again.",
-                )
-        source = operator.inputs[0]
-        for index in operator.outputs:
-            found[index] = found.get(source, index) if operator.code in ALIASES and source is not None else index
-    return found
 
 
 def image_rows(tensor: Tensor) -> int:
@@ -238,7 +206,7 @@ class _Stages:
             window(self.tensors, operator)
         except ValueError:
             return None  # Refused later, with what is wrong.
-        alone = all((axis.kernel, axis.stride, axis.before) == (1, 1, 0) for axis in (over.rows, over.columns))
+        alone = _is_plain(over.rows) and _is_plain(over.columns)
         return reader if alone and source.shape[3] == between.shape[3] and source.shape[0] == 1 else None
 
     def stage(self, index: int, parts: tuple[Operator, ...]) -> Stage:
@@ -270,13 +238,15 @@ class _Stages:
         ):
             return replace(whole, kind=StageKind.SUMS, steps=rows.size)
         convolves = first.code is OpCode.CONV_2D
-        return replace(
-            whole,
-            kind=StageKind.ROWS,
-            feeds=(Feed(whole.feeds[0].tensor, rows.kernel, rows.stride, rows.before),),
-            steps=rows.output,
-            pointwise=convolves
-            and all((axis.kernel, axis.stride, axis.before) == (1, 1, 0) for axis in (rows, columns)),
+        feeds = (Feed(whole.feeds[0].tensor, rows.kernel, rows.stride, rows.before),)
+        return Stage(
+            whole.index,
+            whole.operators,
+            StageKind.ROWS,
+            feeds,
+            whole.outputs,
+            rows.output,
+            pointwise=convolves and _is_plain(rows) and _is_plain(columns),
             reads_ahead=convolves,
         )
 
@@ -289,11 +259,13 @@ class _Stages:
             return whole
         feeds = sorted(whole.feeds, key=lambda feed: -self.made_at[feed.tensor])
         dying = [feed.tensor for feed in feeds if self.dies(feed.tensor, first)]
-        return replace(
-            whole,
-            kind=StageKind.ROWS,
-            feeds=tuple(feeds),
-            steps=output.shape[1],
+        return Stage(
+            whole.index,
+            whole.operators,
+            StageKind.ROWS,
+            tuple(feeds),
+            whole.outputs,
+            output.shape[1],
             overwrites=dying[0] if dying and self.fuse else None,
             pointwise=True,
             reads_ahead=True,
@@ -314,3 +286,8 @@ class _Stages:
     @staticmethod
     def is_image(tensor: Tensor) -> bool:
         return len(tensor.shape) == 4 and tensor.shape[0] == 1 and tensor.dtype is DType.INT8
+
+
+def _is_plain(axis: Axis) -> bool:
+    """Whether each output sees the input at its own place, and nothing else."""
+    return axis.kernel == axis.stride == 1 and axis.before == 0 and axis.output == axis.size

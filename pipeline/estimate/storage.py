@@ -7,11 +7,11 @@ and SQUEEZE name anew. A Store whose rows are made and read within one segment i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipeline.estimate.stages import Feed, Stage, StageKind, image_rows, roots
+from pipeline.estimate.stages import Feed, Stage, StageKind, image_rows
 from pipeline.graph.model import Graph
 
 #: What the fields of the firmware's schedule hold: steps of a stage, a feed's stride, the rows that step 0 needs.
@@ -55,9 +55,14 @@ class Store:
         return self.ring * self.row_bytes
 
 
-def stores(graph: Graph, stages: Sequence[Stage]) -> tuple[Store, ...]:
-    """The Stores of a Graph that runs in these stages, in the order in which they are first written."""
-    root_of = roots(graph)
+def stores(graph: Graph, stages: Sequence[Stage], root_of: Mapping[int, int]) -> tuple[Store, ...]:
+    """The Stores of a Graph that runs in these stages, in the order in which they are first written.
+
+    Args:
+        graph: The Graph.
+        stages: Its stages.
+        root_of: :func:`pipeline.estimate.roots.roots`.
+    """
     writer = {output: stage.index for stage in stages for output in stage.outputs}
     readers: dict[int, list[Stage]] = {}
     for stage in stages:

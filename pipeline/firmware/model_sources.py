@@ -163,13 +163,14 @@ class Layout:
                 raise ValueError(f"the plan puts tensor {tensor.index} outside the arena")
             self._placements[tensor.index] = placement
         for tensor in (graph.input, graph.output):
-            if tensor.index not in self._placements or tensor.dtype not in _EDGE_TYPES:
+            if tensor.constant or tensor.dtype not in _EDGE_TYPES:
                 raise UsageError(
                     "unsupported-tensor",
                     f"tensor {tensor.index} '{printable(tensor.name)}' cannot be the model's input or output",
                     why="It is a constant, or neither int8, uint8 nor float32.",
                     next="Export the model again.",
                 )
+            self.offset(tensor.index)
 
     def __contains__(self, tensor: int) -> bool:
         return tensor in self._placements

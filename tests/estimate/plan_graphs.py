@@ -99,18 +99,17 @@ def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
         back = draw(st.sampled_from((0, 0, 0, 0, 0, 1, 1, 2, 3, 5)))
         source = made[max(0, len(made) - 1 - back)]
         output = _grow(draw, sketch, kind, source, made)
-        if output is not None:
-            made.append(output)
-    if len(made) == 1:
-        made.append(sketch.operator(OpCode.RELU, (0,), sketch.shape(0), NoOptions()))
+        made.append(output)
     return sketch.finish(made[-1] if draw(st.integers(0, 9)) else made[-1 - draw(st.integers(0, len(made) - 2))])
 
 
-def _grow(draw: st.DrawFn, sketch: Sketch, kind: str, source: int, made: list[int]) -> int | None:
-    """One more operator, or a few; None where the kind does not fit."""
+def _grow(  # noqa: PLR0911
+    draw: st.DrawFn, sketch: Sketch, kind: str, source: int, made: list[int]
+) -> int:
+    """One more operator, or a few."""
     shape = sketch.shape(source)
     channels = draw(st.integers(1, 9))
-    if kind == "add" or kind == "concatenation":
+    if kind in {"add", "concatenation"}:
         fitting = [index for index in made if sketch.shape(index) == shape]
         other = draw(st.sampled_from(fitting[-4:]))
         if kind == "add":
@@ -133,7 +132,9 @@ def _grow(draw: st.DrawFn, sketch: Sketch, kind: str, source: int, made: list[in
     return _image(draw, sketch, kind, source, channels)
 
 
-def _image(draw: st.DrawFn, sketch: Sketch, kind: str, source: int, channels: int) -> int | None:
+def _image(  # noqa: PLR0911
+    draw: st.DrawFn, sketch: Sketch, kind: str, source: int, channels: int
+) -> int:
     shape = sketch.shape(source)
     padding = draw(st.sampled_from(Padding))
     sizes = shape[1:3]

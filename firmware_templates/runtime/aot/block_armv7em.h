@@ -88,6 +88,47 @@ struct Round {
   "  sub %[b2], %[b2], %[a2]\n"                    \
   "  sub %[b3], %[b3], %[a3]\n"
 
+// Two pairs for three pixels: 24 products in 17 instructions.
+#define DANAS_PAIR_3(word)                               \
+  "  ldmia %[scratch]!, {%[x], %[y], %[z]}\n"            \
+  "  smlad %[b0], %[x], %[" word "], %[b0]\n"            \
+  "  smlad %[b1], %[y], %[" word "], %[b1]\n"            \
+  "  smlad %[b2], %[z], %[" word "], %[b2]\n"            \
+  "  sxtb16 %[" word "], %[" word "]\n"                  \
+  "  smlad %[a0], %[x], %[" word "], %[a0]\n"            \
+  "  smlad %[a1], %[y], %[" word "], %[a1]\n"            \
+  "  smlad %[a2], %[z], %[" word "], %[a2]\n"
+#define DANAS_TWO_PAIRS_3                                \
+  "  ldrd %[both], %[low], [%[stream]], #8\n"            \
+  DANAS_PAIR_3("both")                                   \
+  DANAS_PAIR_3("low")
+
+// The sums of two channels for three pixels: four pairs a round, of which the first may have but two.
+#define DANAS_SUMS_3                               \
+  "0:\n"                                           \
+  "  ldrd %[both], %[low], [%[stream]], #8\n"      \
+  "  ldr %[scratch], %[scratch_begin]\n"           \
+  "  strd %[both], %[low], %[packed_low]\n"        \
+  "  asr %[a0], %[both], #8\n"                     \
+  "  bic %[b0], %[low], #255\n"                    \
+  "  ldr %[both], %[entry]\n"                      \
+  "  mov %[a1], %[a0]\n"                           \
+  "  mov %[a2], %[a0]\n"                           \
+  "  add %[b0], %[b0], %[a0]\n"                    \
+  "  mov %[b1], %[b0]\n"                           \
+  "  mov %[b2], %[b0]\n"                           \
+  "  cbz %[both], 1f\n"                            \
+  "  b 2f\n"                                       \
+  "1:\n"                                           \
+  DANAS_TWO_PAIRS_3                                \
+  "2:\n"                                           \
+  DANAS_TWO_PAIRS_3                                \
+  "  cmp %[scratch], %[scratch_end]\n"             \
+  "  bne 1b\n"                                     \
+  "  sub %[b0], %[b0], %[a0]\n"                    \
+  "  sub %[b1], %[b1], %[a1]\n"                    \
+  "  sub %[b2], %[b2], %[a2]\n"
+
 // Two pairs for two pixels: 16 products in 12 instructions.
 #define DANAS_TWO_PAIRS                                  \
   "  ldrd %[both], %[low], [%[stream]], #8\n"            \
@@ -103,7 +144,7 @@ struct Round {
   "  smlad %[a0], %[z], %[low], %[a0]\n"                 \
   "  smlad %[a1], %[t], %[low], %[a1]\n"
 
-// The sums of two channels for two pixels: four pairs a round, of which the first may have but two.
+// The same for two pixels.
 #define DANAS_SUMS_2                               \
   "0:\n"                                           \
   "  ldrd %[both], %[low], [%[stream]], #8\n"      \
@@ -204,6 +245,7 @@ struct Round {
 
 // A step for all sums of a channel.
 #define DANAS_EACH_4(step, sum) step(sum "0") step(sum "1") step(sum "2") step(sum "3")
+#define DANAS_EACH_3(step, sum) step(sum "0") step(sum "1") step(sum "2")
 #define DANAS_EACH_2(step, sum) step(sum "0") step(sum "1")
 #define DANAS_EACH_1(step, sum) step(sum "0")
 
@@ -216,6 +258,11 @@ struct Round {
   "  strh %[a1], [%[x], %[y]]\n"                        \
   "  strh %[a2], [%[x], %[y], lsl #1]\n"                \
   "  strh %[a3], [%[b0], %[y], lsl #1]\n"
+#define DANAS_STORE_3 \
+  DANAS_JOIN("0") DANAS_JOIN("1") DANAS_JOIN("2") \
+  "  ldrd %[x], %[y], %[output]\n"                      \
+  "  strh %[a1], [%[x], %[y]]\n"                        \
+  "  strh %[a2], [%[x], %[y], lsl #1]\n"
 #define DANAS_STORE_2 \
   DANAS_JOIN("0") DANAS_JOIN("1") \
   "  ldrd %[x], %[y], %[output]\n"                      \
@@ -239,7 +286,7 @@ struct Round {
   [scratch_begin] "m"(round.scratch), [scratch_end] end(round.scratch_end), [output_end] "m"(round.output_end), \
       [rounding_low] "m"(round.rounding_low), [rounding_high] "m"(round.rounding_high)
 
-// Two channels after two others, for a block of 4, 2 or 1 pixels.
+// Two channels after two others, for a block of 4, 3, 2 or 1 pixels.
 template <Form kForm>
 __attribute__((always_inline)) inline const uint32_t* make_channels_4(Round& round, const uint32_t* stream) {
   const uint32_t* place;
@@ -255,6 +302,29 @@ __attribute__((always_inline)) inline const uint32_t* make_channels_4(Round& rou
     DANAS_LOOP(DANAS_RELU(DANAS_EACH_4(DANAS_RELU_LOW, "a"), DANAS_EACH_4(DANAS_RELU_HIGH, "b")));
   } else {
     DANAS_LOOP(DANAS_LINEAR(DANAS_EACH_4(DANAS_LINEAR_LOW, "a"), DANAS_EACH_4(DANAS_LINEAR_HIGH, "b")));
+  }
+#undef DANAS_LOOP
+  return stream;
+}
+
+template <Form kForm>
+__attribute__((always_inline)) inline const uint32_t* make_channels_3(Round& round, const uint32_t* stream) {
+  const uint32_t* place;
+  int32_t a0, a1, a2, b0, b1, b2;
+  uint32_t both, low;
+  register uint32_t x __asm__("r4");  // loaded in the order of their numbers
+  register uint32_t y __asm__("r5");
+  register uint32_t z __asm__("r6");
+#define DANAS_LOOP(rescale)                                                                                   \
+  __asm__ volatile(DANAS_SUMS_3 rescale DANAS_STORE_3 DANAS_NEXT                                              \
+                   : DANAS_OUTPUTS, [a1] "=&r"(a1), [a2] "=&r"(a2), [b1] "=&r"(b1), [b2] "=&r"(b2),           \
+                     [z] "=&r"(z)                                                                             \
+                   : DANAS_INPUTS("r"), [entry] "m"(round.entry)                                              \
+                   : "memory", "cc")
+  if constexpr (kForm == Form::kRelu) {
+    DANAS_LOOP(DANAS_RELU(DANAS_EACH_3(DANAS_RELU_LOW, "a"), DANAS_EACH_3(DANAS_RELU_HIGH, "b")));
+  } else {
+    DANAS_LOOP(DANAS_LINEAR(DANAS_EACH_3(DANAS_LINEAR_LOW, "a"), DANAS_EACH_3(DANAS_LINEAR_HIGH, "b")));
   }
 #undef DANAS_LOOP
   return stream;
@@ -314,10 +384,12 @@ __attribute__((always_inline)) inline const uint32_t* make_channels_1(Round& rou
 #undef DANAS_NEXT
 #undef DANAS_STORE_1
 #undef DANAS_STORE_2
+#undef DANAS_STORE_3
 #undef DANAS_STORE_4
 #undef DANAS_JOIN
 #undef DANAS_EACH_1
 #undef DANAS_EACH_2
+#undef DANAS_EACH_3
 #undef DANAS_EACH_4
 #undef DANAS_LINEAR
 #undef DANAS_LINEAR_CHANNEL
@@ -330,6 +402,9 @@ __attribute__((always_inline)) inline const uint32_t* make_channels_1(Round& rou
 #undef DANAS_SUMS_1
 #undef DANAS_SUMS_2
 #undef DANAS_TWO_PAIRS
+#undef DANAS_SUMS_3
+#undef DANAS_TWO_PAIRS_3
+#undef DANAS_PAIR_3
 #undef DANAS_SUMS_4
 #undef DANAS_NEXT_PAIRS
 #undef DANAS_NEXT_PAIR
@@ -344,6 +419,7 @@ inline const uint32_t* make_channels(const Filters& filters, const uint32_t* scr
   Round round(filters, kForm, scratch, kPixels, output, count, stride);
   round.entry = kPixels == 4 ? (filters.pairs - 2U) / 2 % 4 : filters.pairs % 4U;
   if constexpr (kPixels == 4) return make_channels_4<kForm>(round, stream);
+  if constexpr (kPixels == 3) return make_channels_3<kForm>(round, stream);
   if constexpr (kPixels == 2) return make_channels_2<kForm>(round, stream);
   if constexpr (kPixels == 1) return make_channels_1<kForm>(round, stream);
 }

@@ -40,7 +40,7 @@ struct DepthwiseConv2dParams {
 void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int8_t* output,
                        uint32_t* scratch);
 
-// 1, 2 or 4 pixels of row y from column x on, as pairs of 16-bit numbers for a convolution that reads them (block.h).
+// 1 to 4 pixels of row y from column x on, as pairs of 16-bit numbers for a convolution that reads them (block.h).
 // Behind them, from 2 * pixels words for each four channels on, it needs scratch as depthwise_conv_2d does, for a block
 // of 4; where the loops for 3x3 kernels do not apply, a word for each four channels and pixel more.
 void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x, int32_t pixels,
