@@ -10,7 +10,6 @@ from pipeline.estimate.stages import Stage
 from pipeline.estimate.table import Table
 from pipeline.graph.model import Graph
 
-
 #: Bytes by which the command `stream` calls a model from deeper than `run` does; seen on the emulated Nucleo-F746ZG.
 _STREAM_STACK = 40
 
