@@ -202,10 +202,11 @@ class Runs:
         return store.first != first or (store.ring > 0 and store.joined < end)
 
     def _spared_by(self, first: int, end: int) -> int:
-        """Bytes that the input does not take because it is a ring; far below 0 where it would have to be whole."""
-        if first != 0 or self.stream is None:
+        """Bytes that a streamed input does not take because it is a ring; of what cannot be, less than any room."""
+        stream = self.stream
+        if first != 0 or stream is None:
             return 0
-        return self._spared if self.stream.last < end > self.stream.joined else -IMPOSSIBLE
+        return self._spared if stream.last < end > stream.joined else -IMPOSSIBLE
 
     def rings(self, cut: Cut) -> Iterator[Store]:
         """The Stores that are rings in a cut."""

@@ -173,7 +173,7 @@ class _Decoder:
         subgraph = self._model.Subgraphs(0)
         codes = [self._code(self._model.OperatorCodes(i)) for i in self._items(self._model.OperatorCodesLength())]
         buffers = self._count(self._model.BuffersLength())
-        tensors = tuple(self._tensor(subgraph.Tensors(i), buffers) for i in self._items(subgraph.TensorsLength()))
+        tensors = tuple(self._tensor(i, subgraph.Tensors(i), buffers) for i in self._items(subgraph.TensorsLength()))
         operators = tuple(
             self._operator(i, subgraph.Operators(i), codes) for i in self._items(subgraph.OperatorsLength())
         )
@@ -247,9 +247,9 @@ class _Decoder:
             squeezed,
         )
 
-    def _tensor(self, table: Any, buffers: int) -> FileTensor:
+    def _tensor(self, place: int, table: Any, buffers: int) -> FileTensor:
         name = self._text(table.Name())
-        data, outside = self._data(table, buffers, name)
+        data, outside = self._data(table, buffers, f"tensor {place} {printable(name, 80)!r}")
         return FileTensor(
             name=name,
             shape=self._ints(table.ShapeLength, table.ShapeAsNumpy),
@@ -277,9 +277,9 @@ class _Decoder:
             plain,
         )
 
-    def _data(self, table: Any, buffers: int, name: str) -> tuple[memoryview | None, bool]:
+    def _data(self, table: Any, buffers: int, tensor: str) -> tuple[memoryview | None, bool]:
         if table.ExternalBuffer():
-            raise _external(name, "they are in another file")
+            raise _external(tensor, "they are in another file")
         index = table.Buffer()
         if index >= max(buffers, 1):
             raise damaged(f"buffer {index} does not exist")
@@ -289,7 +289,7 @@ class _Decoder:
         if held.Offset() not in INLINE_OFFSETS:
             start, end = held.Offset(), held.Offset() + held.Size()
             if end > len(self._view):
-                raise _external(name, f"bytes {start} to {end} of a file of {len(self._view)} bytes")
+                raise _external(tensor, f"bytes {start} to {end} of a file of {len(self._view)} bytes")
             return (self._view[start:end] or None), True
         count = held.DataLength()
         if not count:
@@ -300,10 +300,10 @@ class _Decoder:
         return self._view[start : start + count], False
 
 
-def _external(name: str, why: str) -> UsageError:
+def _external(tensor: str, why: str) -> UsageError:
     return UsageError(
         "external-weights",
-        f"the weights of tensor {printable(name)!r} lie outside the file",
+        f"the weights of {tensor} lie outside the file",
         why=why,
         next="Convert the model again with its weights inside the flatbuffer.",
     )
