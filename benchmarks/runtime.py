@@ -2,7 +2,7 @@
 """RAM, flash and instructions of the benchmark's networks on the emulated board, against their bars.
 
     python benchmarks/runtime.py
-    python benchmarks/runtime.py --only ds_cnn_49x10 --check 100
+    python benchmarks/runtime.py --only ds_cnn_49x10 --layout speed --check 100
     python benchmarks/runtime.py --board nucleo_l4r5zi --json
 
 RAM is the arena (activations and scratch) and the runtime's own variables. The variables of command loop and port, and
@@ -42,6 +42,16 @@ from pipeline.settings import Target
 
 #: Namespaces of the runtime, as the compiler writes them; other variables are the command loop's and the port's.
 _RUNTIME = ("_ZN5danas7runtime", "_ZZN5danas7runtime", "_ZN5danas3aot", "_ZN5danas5model")
+
+
+#: How each layout is made; all but the last keep the whole input in the arena.
+_RECIPES = {
+    Bars.SPEED: Recipe(prefer=Prefer.SPEED),
+    Bars.RAM: Recipe(prefer=Prefer.RAM),
+    Bars.FLASH: Recipe(prefer=Prefer.FLASH),
+    Bars.BALANCED: Recipe(prefer=Prefer.BALANCED),
+    Bars.STREAMED: Recipe(prefer=Prefer.RAM, input_mode=InputMode.STREAMED),
+}
 
 
 @dataclass(frozen=True)
@@ -200,10 +210,8 @@ def document(found: Sequence[Figures], refused: dict[str, str], board: Board) ->
 
 
 def variants(arguments: argparse.Namespace) -> list[Variant]:
-    """The ways in which each network is made into a program."""
-    if arguments.bars is Bars.STREAMED:
-        return [Variant("aot, streamed", Recipe(prefer=Prefer.RAM, input_mode=InputMode.STREAMED), arguments.bars)]
-    return [Variant("aot", Recipe(), arguments.bars)]
+    """The layouts in which each network is made into a program, each held to the bars of its name."""
+    return [Variant(f"aot, {layout}", _RECIPES[layout], layout) for layout in arguments.layout or list(Bars)]
 
 
 def main() -> int:
@@ -215,7 +223,9 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=names, default=[], help="this network (may be repeated)")
     parser.add_argument("--check", type=int, default=1, metavar="N", help="random inputs that are run and compared")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bars", type=Bars, choices=list(Bars), default=Bars.SPEED, help="hold the figures to these")
+    parser.add_argument(
+        "--layout", action="append", type=Bars, choices=list(Bars), default=[], help="this layout (may be repeated)"
+    )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true")
     output.add_argument("--markdown", action="store_true", help="as docs/benchmarks.md has them")
@@ -225,8 +235,8 @@ def main() -> int:
     refused: dict[str, str] = {}
     paths = models.make(arguments.models, arguments.only)
     with tempfile.TemporaryDirectory() as folder:
-        for variant in variants(arguments):
-            for name, model in paths.items():
+        for name, model in paths.items():
+            for variant in variants(arguments):
                 print(f"{name}, {variant.label}, on {board.name}", file=sys.stderr, flush=True)
                 count, place = max(arguments.check, 1), Path(folder)
                 try:

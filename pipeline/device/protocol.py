@@ -33,6 +33,9 @@ _FRAME_S = 1.0
 _ANSWERS = (ENQ, ACK, NAK)
 _TEXT = b"em"  # what a line begins with
 _NOISE = 4096  # bytes that are no request for a row, where one is due
+# Bytes of a frame's payload: at 9600 baud, or with an emulator on a busy machine, a larger frame would not be answered
+# within that second, and be sent twice.
+_SENT = 256
 _FRAME_TRIES = 8
 _OUTPUT_S = 0.003  # a byte of output: 2.4 characters, at 9600 baud
 
@@ -267,12 +270,15 @@ class Session:
         if lines != [f"m-load-[piece={PIECE}]"]:
             garbled(lines[0] if lines else "nothing", f"m-load-[piece={PIECE}]")
         done = 0
-        for frame in frames(data):
-            if self._send_frame(frame, deadline, last=done + PIECE >= len(data)):
+        for frame in frames(data, _SENT):
+            if self._send_frame(frame, deadline, last=done + _SENT >= len(data)):
                 break
-            done = min(done + PIECE, len(data))
+            done = min(done + _SENT, len(data))
             if progress is not None:
                 progress(done, len(data))
+        # Answers to tries that were thought lost may still come before the text.
+        while self._answer(deadline.within(self._timeouts.answer)) in (ACK, NAK):
+            pass
         lines = self._reply(deadline.within(self._timeouts.answer))
         if lines != ["m-load-done"]:
             garbled(lines[0] if lines else "nothing", "m-load-done")

@@ -180,9 +180,9 @@ class Runs:
         """The stage before ``end`` as a segment."""
         last, way, made = self._stages[end - 1], self.ways[end - 1], self.made[end - 1]
         sink = made[0] if len(made) == 1 and last.kind is StageKind.ROWS and made[0].last >= end else None
-        spared = self._spared_by(end - 1, end)
-        base = self.alive[end - 1] + self._own(end - 1) - spared
-        flat = last.pointwise and not spared and way.flat <= way.rows
+        streams = self._streams(end - 1, end)
+        base = self.alive[end - 1] + self._own(end - 1) - self._spared_by(end - 1, end)
+        flat = last.pointwise and not streams and way.flat <= way.rows
         cost = way.flat if flat else way.rows
         return Cut(end - 1, end, flat, cost, base, way.scratch, way.scratch, sink, sink is not None)
 
@@ -208,11 +208,14 @@ class Runs:
             return 0
         return self._spared if stream.last < end > stream.joined else -IMPOSSIBLE
 
+    def _streams(self, first: int, end: int) -> bool:
+        """Whether the input is a ring while these stages run."""
+        return first == 0 and self.stream is not None and self.stream.last < end > self.stream.joined
+
     def rings(self, cut: Cut) -> Iterator[Store]:
         """The Stores that are rings in a cut."""
-        stream = self.stream
-        if cut.first == 0 and stream is not None and stream.last < cut.end > stream.joined:
-            yield stream
+        if self.stream is not None and self._streams(cut.first, cut.end):
+            yield self.stream
         if cut.end - cut.first > 1:
             for made in self.made[cut.first : cut.end - 1]:
                 yield from (store for store in made if store.last < cut.end)

@@ -81,7 +81,7 @@ def test_each_byte_that_is_read_is_its_owner_s(graph: Graph, prefer: Prefer, str
 
 @pytest.mark.slow
 @given(plan_graphs.graphs(most=20), *ANY[1:])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_each_byte_is_its_owner_s_in_larger_graphs(
     graph: Graph, prefer: Prefer, streamed: bool, limit: int | None
 ) -> None:
@@ -98,7 +98,7 @@ def test_nothing_is_shared_where_tensors_are_spread(graph: Graph) -> None:
 
 
 @given(plan_graphs.graphs(), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_what_is_preferred_orders_the_arenas(graph: Graph, streamed: bool) -> None:
     ram, flash, balanced, speed = (
         planned(graph, prefer=prefer, streamed_input=streamed)
@@ -166,7 +166,7 @@ def test_each_byte_is_its_owner_s_in_networks_of_the_search(name: str, streamed:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("genotype", some(12, 3, widest=0.5), ids=lambda genotype: genotype.id)
+@pytest.mark.parametrize("genotype", some(5, 3, widest=0.4), ids=lambda genotype: genotype.id)
 def test_each_byte_is_its_owner_s_in_many_networks_of_the_search(genotype: Genotype) -> None:
     graph = from_genotype(Genotype(list(all_data())[genotype.depths[1] % 4], genotype.depths, genotype.alpha), 2)
     for prefer in (Prefer.RAM, Prefer.BALANCED):
@@ -203,6 +203,15 @@ def test_segments_of_many_stages_stay_within_the_schedule() -> None:
     graph = sketch.finish(x)
     found = plan(graph)
     assert max(len(segment.stages) for segment in found.segments) <= 250
+    check(graph, found)
+
+
+def test_an_input_that_arrives_by_rows_is_not_taken_for_one_long_row() -> None:
+    """Even where a ring saves nothing."""
+    sketch = plan_graphs.Sketch((1, 2, 1, 1))
+    graph = sketch.finish(sketch.pointwise(0, 1))
+    found = plan(graph, streamed_input=True)
+    assert not found.segments[0].flat
     check(graph, found)
 
 
