@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.planner import Planner, align
+from pipeline.estimate.runs import IMPOSSIBLE
 from pipeline.estimate.segments import Cutter
 from pipeline.estimate.stages import BLOCK, image_rows, stages
 from pipeline.graph.model import Graph
@@ -115,7 +116,7 @@ def explain(graph: Graph, plan: MemoryPlan, *, streamed_input: bool = False) -> 
                 block=smallest if smallest < BLOCK else None,
                 fused=fused,
                 more=None if fused is None else _more(cutter, first, end, bounds[number + 1][1]),
-                alone=max(peak for peak in alone if peak is not None) if end - first > 1 else None,
+                alone=max((peak for peak in alone if peak is not None), default=None) if end - first > 1 else None,
             )
         )
     return tuple(found)
@@ -123,7 +124,8 @@ def explain(graph: Graph, plan: MemoryPlan, *, streamed_input: bool = False) -> 
 
 def _peak(cutter: Cutter, first: int, end: int) -> int | None:
     cut = cutter.cut(first, end)
-    return None if cut is None else cutter.lowest(cut)
+    peak = None if cut is None else cutter.lowest(cut)
+    return None if peak is None or peak >= IMPOSSIBLE else peak
 
 
 def _more(cutter: Cutter, first: int, middle: int, end: int) -> int:
