@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import printable
+from pipeline.errors import UsageError, printable
 from pipeline.estimate.fitting import demand_fit
+from pipeline.estimate.model import InputMode
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import missing
@@ -48,6 +49,21 @@ def estimate_result(context: Context) -> StageResult:
         lines.append(f"  {'total':<28} {total:>10,} B of {limit:,}")
     lines.append(f"{figures.macs:,} MAC an inference")
     return StageResult(values, "\n".join(lines))
+
+
+def explained(context: Context, *, colour: bool = False) -> StageResult:
+    """Why the memory plan is as it is, segment by segment."""
+    if context.runtime.name != "aot":
+        raise UsageError(
+            "not-explained",
+            f"--explain is about the plan of the runtime aot, not of {context.runtime.name}",
+            next="Leave out --explain, or --runtime.",
+        )
+    from pipeline.estimate.explain import explain
+    from pipeline.report.explained import explained_json, explained_text
+
+    segments = explain(context.graph, context.plan, streamed_input=context.settings.input_mode is InputMode.STREAMED)
+    return StageResult(explained_json(segments), explained_text(context.graph, segments, colour=colour))
 
 
 def render(context: Context, step: Step) -> tuple[Path, ...]:

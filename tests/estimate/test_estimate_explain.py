@@ -24,6 +24,7 @@ def test_what_is_alive_adds_up_to_the_peak(graph: Graph, prefer: Prefer, streame
         assert streamed and error.id == "input-not-streamable"
         return
     explained = explain(graph, found, streamed_input=streamed)
+    assert all((part.alone or 0) < 1 << 40 and (part.fused or 0) < 1 << 40 for part in explained)
     assert [part.peak for part in explained] == [segment.peak for segment in found.segments]
     for part in explained:
         assert sum(alive.nbytes for alive in part.alive) == part.peak

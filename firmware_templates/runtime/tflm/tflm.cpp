@@ -170,7 +170,7 @@ EdgeTensor input() { return edge(allocated ? interpreter->input(0) : nullptr); }
 
 EdgeTensor output() { return edge(allocated ? interpreter->output(0) : nullptr); }
 
-bool invoke() {
+bool invoke(RowSource) {
   profiler->restart();
   return interpreter->Invoke() == kTfLiteOk;
 }
