@@ -33,6 +33,8 @@ _SCRATCH_SHARE = 0.1
 _WORTH = 0.97
 #: The smallest arena is looked for to within this part of the least peak.
 _CLOSE = 500
+#: ``speed`` may take this many times the fewest instructions, where that saves RAM.
+_NEARLY = 1.01
 #: How many layouts are carried on: at first, and where the first one does not fit.
 _QUICK, _CAREFUL, _THOROUGH = 3, 4, 24
 
@@ -50,7 +52,8 @@ def plan(
     Args:
         graph: Read from a .tflite, or a skeleton.
         prefer: ``ram`` and ``flash`` take the smallest arena that is found, ``speed`` the fewest instructions within
-            ``limit``, ``balanced`` the fewest within 1.15 times the smallest arena.
+            ``limit`` (to one percent, given for a smaller arena), ``balanced`` the fewest within 1.15 times the
+            smallest arena.
         limit: Bytes that the arena may have; None: any number. It only binds ``speed`` and ``balanced``, and them only
             where there is such an arena.
         streamed_input: The input is not kept in whole: its rows come as they are needed.
@@ -140,12 +143,34 @@ class Planner:
         allowed = int(self.least * BALANCED) if prefer is Prefer.BALANCED else 1 << 40
         if limit is not None:
             allowed = min(allowed, limit)
+        if prefer is Prefer.SPEED:
+            allowed = self.worth(max(allowed, self.least))
         layout = self.within(max(allowed, self.least))
         if layout is None:
             layout = self.smallest()
             if prefer is Prefer.BALANCED and limit is None:
                 layout = self.within(int(layout.arena * BALANCED)) or layout
         return self.finished(layout)
+
+    def worth(self, limit: int) -> int:
+        """The smallest peak at which the instructions are within one percent of the fewest within a limit.
+
+        The last instructions cost most: a whole tensor in the arena saves little more than the steps of its rows.
+        """
+
+        def taken(most: int) -> tuple[int, int]:
+            """(instructions, peak) of the fastest cuts."""
+            ways = [self.cutter.within(cut, most) for cut in self.cutter.fewest_instructions(most)]
+            found = [way for way in ways if way is not None]
+            return sum(way[0] for way in found), max(way[1] for way in found)
+
+        fewest, high = taken(limit)
+        low = self.least
+        while high - low > max(ALIGNMENT, self.least // _CLOSE):
+            middle = (low + high) // 2
+            instructions, peak = taken(middle)
+            low, high = (low, peak) if instructions <= fewest * _NEARLY else (middle, high)
+        return high
 
     def within(self, limit: int) -> Layout | None:
         """The layout with the fewest instructions that is found within a limit."""

@@ -103,10 +103,13 @@ def test_each_board_gives_the_references_bytes(name: str, made: Make, file: Path
 
 
 def test_two_engines_agree_on_the_same_code(made: Make) -> None:
-    """The Cortex-M7's kernels are the same bytes on both boards: so are their counts, but for the timer's ticks."""
+    """The Cortex-M7's kernels are the same bytes on both boards: so are their counts, but for the reading of the clock.
+
+    That is a register here and a timer there, read once a step.
+    """
     ours = measured(made("nucleo_f746zg"))
     qemu = measured(made("mps2_an500"))
     assert ours.outputs == qemu.outputs
     assert ours.memory_after.stack_used == qemu.memory_after.stack_used
     for one, other in zip(ours.inputs, qemu.inputs, strict=True):
-        assert other.cycles.value == pytest.approx(one.cycles.value, rel=0.001)
+        assert other.cycles.value == pytest.approx(one.cycles.value, rel=0.004)

@@ -53,7 +53,7 @@ def crashing(machine: Board, tmp_path_factory: pytest.TempPathFactory) -> Crash:
     writer = ModelWriter()
     given = writer.tensor((1, 1), DType.INT8, scale=0.05)
     made = writer.tensor((1, 1), DType.INT8, scale=0.05)
-    writer.operator(OpCode.RESHAPE, [given], [made], NoOptions())
+    writer.operator(OpCode.RELU, [given], [made], NoOptions())
     graph = parse(writer.finish([given], [made]))
 
     def make(at_start: str = "") -> Firmware:

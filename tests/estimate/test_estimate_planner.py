@@ -175,7 +175,7 @@ def test_a_convolution_with_large_windows_makes_fewer_pixels_at_a_time_where_tha
         x = sketch.window(OpCode.CONV_2D, x, 64, (3, 3), (1, 1), Padding.SAME)
     graph = sketch.finish(x)
     ram, speed = (plan(graph, prefer=prefer) for prefer in (Prefer.RAM, Prefer.SPEED))
-    assert {stage.block for stage in speed.stages} == {4}
+    assert max(stage.block for stage in speed.stages) == 4
     assert min(stage.block for stage in ram.stages) < 4
     assert ram.arena_bytes < 0.9 * speed.arena_bytes
     check(graph, ram)

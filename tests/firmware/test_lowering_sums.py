@@ -77,7 +77,7 @@ def test_usual_scales_and_ties_have_a_short_form(
 def test_bounds_of_an_activation_may_be_clamped_afterwards() -> None:
     scales, zero_points = (0.04, 0.03, 0.05), (3, -7, -20)
     bounded = table(scales, zero_points, bounds=(-20, 90))
-    found = sums.short_sum(bounded, *slopes(scales))
+    found = sums.short_sum(bounded, *slopes(scales), bounds=(-20, 90))
     assert found is not None
     np.testing.assert_array_equal(np.clip(sums.evaluate(found), -20, 90), bounded)
 
@@ -92,3 +92,11 @@ def test_nothing_is_claimed_where_there_is_no_such_sum() -> None:
 def test_factors_beyond_32_bits_are_left_to_the_reference() -> None:
     scales = (1.0, 1.0, 0.01)
     assert sums.short_sum(table(scales, (0, 0, 0)), *slopes(scales)) is None
+
+
+def test_a_sum_that_is_never_within_its_bounds_is_still_that_of_the_reference() -> None:
+    """A zero point at the end of the range: every pair gives the same value, which no bound of the kernel is."""
+    wanted = table((0.02, 0.02, 0.034), (-128, -128, 126))
+    assert wanted.min() == 126
+    found = sums.short_sum(wanted, *slopes((0.02, 0.02, 0.034)))
+    assert found is None or np.array_equal(sums.evaluate(found), wanted)

@@ -58,8 +58,8 @@ def test_the_main_job_survives_a_kill(
     folder = tmp_path / "run"
     # A relative folder: the run is resumed from another one.
     options = ["--board", "nucleo_f746zg", "--emulate", "--data", f"folder:{images.name}", "--images", "12"]
-    # 17 kB admit the smallest resolution alone, which keeps this short.
-    options += ["--evaluations", "1", "--ram", "17000", "--run", str(folder)]
+    # 10 kB admit the smallest resolution alone, which keeps this short.
+    options += ["--evaluations", "1", "--ram", "10000", "--run", str(folder)]
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "search-and-flash", *options],
         stderr=subprocess.PIPE,

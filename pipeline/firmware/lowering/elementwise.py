@@ -72,7 +72,8 @@ def _sum(site: Site, sign: int) -> Call:
     low, high = Field("output_min", bounds[0]), Field("output_max", bounds[1])
     table = _table(pairs, (zero_point(a), zero_point(b), zero_point(output)), sign)
     bounded = np.clip(table, *bounds)
-    found = sums.short_sum(bounded, scale(a) / scale(output), sign * scale(b) / scale(output))
+    slopes = scale(a) / scale(output), sign * scale(b) / scale(output)
+    found = sums.short_sum(bounded, *slopes, bounds=bounds)
     if found is None:
         return site.call(
             "add",

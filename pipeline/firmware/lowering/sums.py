@@ -44,19 +44,22 @@ class ShortSum:
     rounding: int
 
 
-def short_sum(table: NDArray[np.int64], slope_a: float, slope_b: float) -> ShortSum | None:
+def short_sum(
+    table: NDArray[np.int64], slope_a: float, slope_b: float, *, bounds: tuple[int, int] = (-128, 127)
+) -> ShortSum | None:
     """The sum that equals a table, which never falls where its true slopes rise.
 
     Args:
-        table: The output for each pair, [a + 128, b + 128], activation bounds included.
+        table: The output for each pair, [a + 128, b + 128], within the bounds.
         slope_a: What one unit of a adds to the output, but for roundings.
         slope_b: The same for b; negative for a difference.
+        bounds: Between which the kernel holds what it sums up.
 
     Returns:
         None where no such sum is found, or where it does not fit 32 bits.
     """
-    lower = np.where(table > table.min(), table * _UNIT, -(2**40))
-    upper = np.where(table < table.max(), (table + 1) * _UNIT - 1, 2**40)
+    lower = np.where(table > bounds[0], table * _UNIT, -(2**40))
+    upper = np.where(table < bounds[1], (table + 1) * _UNIT - 1, 2**40)
     reach = _REACH * max(abs(slope_a), abs(slope_b))
     region = [
         (slope_a + x * reach, slope_b + y * reach) for x, y in ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0))

@@ -123,7 +123,7 @@ EdgeTensor input() { return EdgeTensor{danas_arena, 1, ElementType::kInt8, 1.0F,
 
 EdgeTensor output() { return EdgeTensor{danas_arena + 8, 1, ElementType::kInt8, 1.0F, 0}; }
 
-bool invoke() {
+bool invoke(RowSource) {
   crash(static_cast<char>(danas_arena[0]));
   danas_arena[8] = static_cast<uint8_t>(danas_arena[0] + 1);
   return true;
