@@ -20,6 +20,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -193,7 +194,16 @@ def _model_files(graph: Graph, plan: MemoryPlan) -> dict[str, str]:
 
 def _program_files() -> dict[str, str]:
     app = resources.firmware_templates() / "app"
-    return {f"lib/app/{path.name}": _read(path) for path in sorted(app.iterdir()) if path.suffix in (".h", ".cpp")}
+    files = {f"lib/app/{path.name}": _read(path) for path in sorted(app.iterdir()) if path.suffix in (".h", ".cpp")}
+    return {"lib/app/library.json": _small_library("app"), **files}
+
+
+def _small_library(name: str) -> str:
+    """What tells PlatformIO to compile a library for size: all but kernels waits for the UART.
+
+    Loops stay loops: what the C library's memcpy and memset would save, a program that has no use for them never gains.
+    """
+    return json.dumps({"name": name, "build": {"flags": "-Os -fno-tree-loop-distribute-patterns"}}) + "\n"
 
 
 def _port_files(board: Board, baud: int) -> dict[str, str]:
@@ -210,6 +220,7 @@ def _port_files(board: Board, baud: int) -> dict[str, str]:
     files = {
         "linker.ld": _template("port", "linker.ld.j2", board=board, flash=board.flash[0], ram_base=board.ram[0].base),
         "lib/port/board.h": _template("port", "board.h.j2", board=board, baud=baud, emulated_hz=_emulated_hz(board)),
+        "lib/port/library.json": _small_library("port"),
         "lib/port/port.h": _read(port / "port.h"),
     }
     for part in parts:
