@@ -2,7 +2,7 @@
 """RAM, flash and instructions of the benchmark's networks on the emulated board, against their bars.
 
     python benchmarks/runtime.py
-    python benchmarks/runtime.py --only ds_cnn_49x10 --check 100
+    python benchmarks/runtime.py --only ds_cnn_49x10 --layout speed --check 100
     python benchmarks/runtime.py --board nucleo_l4r5zi --json
 
 RAM is the arena (activations and scratch) and the runtime's own variables. The variables of command loop and port, and
@@ -32,7 +32,8 @@ from sheets import Cell, Sheet, Verdict, markdown, terminal
 
 from pipeline import boards
 from pipeline.boards import Board
-from pipeline.errors import DoesNotFitError
+from pipeline.errors import DanasError, DoesNotFitError
+from pipeline.estimate.model import InputMode, Prefer
 from pipeline.graph.inputs import random_inputs
 from pipeline.graph.reference import Reference
 from pipeline.job import deploying
@@ -41,6 +42,16 @@ from pipeline.settings import Target
 
 #: Namespaces of the runtime, as the compiler writes them; other variables are the command loop's and the port's.
 _RUNTIME = ("_ZN5danas7runtime", "_ZZN5danas7runtime", "_ZN5danas3aot", "_ZN5danas5model")
+
+
+#: How each layout is made; all but the last keep the whole input in the arena.
+_RECIPES = {
+    Bars.SPEED: Recipe(prefer=Prefer.SPEED),
+    Bars.RAM: Recipe(prefer=Prefer.RAM),
+    Bars.FLASH: Recipe(prefer=Prefer.FLASH),
+    Bars.BALANCED: Recipe(prefer=Prefer.BALANCED),
+    Bars.STREAMED: Recipe(prefer=Prefer.RAM, input_mode=InputMode.STREAMED),
+}
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ def measured(name: str, model: Path, board: Board, variant: Variant, *, inputs: 
 
     Raises:
         DoesNotFitError: It needs more memory than the board has.
+        UsageError: ``input-not-streamable``.
     """
     made = deploying.make(model.read_bytes(), board, into=into, recipe=variant.recipe)
     sent = random_inputs(made.graph.input, inputs, seed)
@@ -99,8 +111,7 @@ def measured(name: str, model: Path, board: Board, variant: Variant, *, inputs: 
         session.connect()
         session.verify(made.expected)
         for one, wanted in zip(sent, expected, strict=True):
-            session.load(np.ascontiguousarray(one).tobytes())
-            counts.append(session.run())
+            counts.append(session.infer_on(np.ascontiguousarray(one).tobytes()))
             equal += session.output() == wanted.tobytes()
         memory = session.memory()
     state = runtime_state(made.program.elf)
@@ -199,8 +210,8 @@ def document(found: Sequence[Figures], refused: dict[str, str], board: Board) ->
 
 
 def variants(arguments: argparse.Namespace) -> list[Variant]:
-    """The ways in which each network is made into a program."""
-    return [Variant("aot", Recipe(), arguments.bars)]
+    """The layouts in which each network is made into a program, each held to the bars of its name."""
+    return [Variant(f"aot, {layout}", _RECIPES[layout], layout) for layout in arguments.layout or list(Bars)]
 
 
 def main() -> int:
@@ -212,7 +223,9 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=names, default=[], help="this network (may be repeated)")
     parser.add_argument("--check", type=int, default=1, metavar="N", help="random inputs that are run and compared")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bars", type=Bars, choices=list(Bars), default=Bars.SPEED, help="hold the figures to these")
+    parser.add_argument(
+        "--layout", action="append", type=Bars, choices=list(Bars), default=[], help="this layout (may be repeated)"
+    )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true")
     output.add_argument("--markdown", action="store_true", help="as docs/benchmarks.md has them")
@@ -222,13 +235,15 @@ def main() -> int:
     refused: dict[str, str] = {}
     paths = models.make(arguments.models, arguments.only)
     with tempfile.TemporaryDirectory() as folder:
-        for variant in variants(arguments):
-            for name, model in paths.items():
+        for name, model in paths.items():
+            for variant in variants(arguments):
                 print(f"{name}, {variant.label}, on {board.name}", file=sys.stderr, flush=True)
                 count, place = max(arguments.check, 1), Path(folder)
                 try:
                     found.append(measured(name, model, board, variant, inputs=count, seed=arguments.seed, into=place))
-                except DoesNotFitError as error:
+                except DanasError as error:
+                    if not isinstance(error, DoesNotFitError) and error.id != "input-not-streamable":
+                        raise
                     refused[f"{name}, {variant.label}"] = error.what
     if arguments.json:
         print(json.dumps(document(found, refused, board), indent=2))

@@ -21,6 +21,7 @@ from pipeline.commands.options import (
     FlashOption,
     GroupOption,
     ImagesOption,
+    InputModeOption,
     InputsOption,
     JsonOption,
     MacsOption,
@@ -95,6 +96,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         serial_number: SerialOption = None,
         environment: EnvironmentOption = None,
         prefer: PreferOption = "balanced",
+        input_mode: InputModeOption = "resident",
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -111,6 +113,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             images=images,
             environment=environment,
             prefer=prefer,
+            input_mode=input_mode,
             data=_absolute(data),
             group_by=group_by,
             preset=preset,
@@ -152,6 +155,7 @@ def deploy(
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
     prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
     run: RunOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -159,7 +163,17 @@ def deploy(
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
     settings = _deploy_settings(
-        model, board, ram, flash, target_of(emulate, port, serial_number), inputs, seed, images, environment, prefer
+        model,
+        board,
+        ram,
+        flash,
+        target_of(emulate, port, serial_number),
+        inputs,
+        seed,
+        images,
+        environment,
+        prefer,
+        input_mode,
     )
     job = _new_job(settings, run, quiet)
     _finish(job, as_json)
@@ -207,6 +221,7 @@ def _model_or_run_command(name: str, text: str) -> None:
         flash: FlashOption = None,
         environment: EnvironmentOption = None,
         prefer: PreferOption = "balanced",
+        input_mode: InputModeOption = "resident",
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
@@ -225,7 +240,14 @@ def _model_or_run_command(name: str, text: str) -> None:
             )
         else:
             settings = _deploy_settings(
-                source, board, ram, flash, target_of(False, None, None), environment=environment, prefer=prefer
+                source,
+                board,
+                ram,
+                flash,
+                target_of(False, None, None),
+                environment=environment,
+                prefer=prefer,
+                input_mode=input_mode,
             )
             job = _new_job(settings, run, quiet, needs_board=False)
         _stage(job, name, as_json)
@@ -335,6 +357,7 @@ def _deploy_settings(
     images: int | None = None,
     environment: str | None = None,
     prefer: str = "balanced",
+    input_mode: str = "resident",
 ) -> Settings:
     from pipeline.settings import Kind, Settings, parse_size
 
@@ -347,6 +370,7 @@ def _deploy_settings(
         images=images,
         environment=environment,
         prefer=prefer,
+        input_mode=input_mode,
         model=str(model.resolve()),
         inputs=str(inputs.resolve()) if inputs else None,
         ram=parse_size(ram) if ram else None,

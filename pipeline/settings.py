@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
-from pipeline.estimate.model import Limits, Prefer
+from pipeline.estimate.model import InputMode, Limits, Prefer
 
 _SIZE = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(b|k|kb|kib|m|mb|mib)?$", re.IGNORECASE)
 _DURATION = re.compile(r"^(?:(\d{1,9})h)?(?:(\d{1,9})m(?:in)?)?(?:(\d{1,9})s?)?$", re.IGNORECASE)
@@ -60,6 +60,7 @@ class Settings(BaseModel):
     images: Annotated[int | None, Field(ge=1, le=100_000)] = None
     environment: Text | None = None  # PlatformIO environment; None: the board's local one
     prefer: Prefer = Prefer.BALANCED
+    input_mode: InputMode = InputMode.RESIDENT
 
     # search
     data: Text = "sample"

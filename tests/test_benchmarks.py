@@ -65,7 +65,8 @@ def test_pictures_have_structure_and_are_the_same_for_the_same_seed(runtime: Any
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
 def test_a_network_is_made_once_measured_and_equal(tmp_path: Path) -> None:
-    first = _run("runtime.py", "--models", str(tmp_path), "--only", "ds_cnn_49x10", "--json", "--check", "2")
+    options = ["--only", "ds_cnn_49x10", "--layout", "speed", "--check", "2", "--json"]
+    first = _run("runtime.py", "--models", str(tmp_path), *options)
     model = (tmp_path / "ds_cnn_49x10.tflite").read_bytes()
     again = _run("models.py", "--into", str(tmp_path), "--only", "ds_cnn_49x10")
     assert "making" in first.stderr and "making" not in again.stderr

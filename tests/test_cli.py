@@ -75,6 +75,10 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
         (["diff", "no-such.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "no-such-model"),
         (["diff", "x.tflite", "--board", "nucleo_f746zg", "--emulate", "--into", "$(reboot)"], 2, "unsafe-folder"),
         (["profile", "x.tflite", "--board", "nucleo_f746zg", "--port", "no-such-port"], 3, "no-such-port"),
+        (["search", "--board", "nucleo_f746zg", "--input", "sideways"], 2, "bad-option"),
+        (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--emulate", "--input", "sideways"], 2, "bad-option"),
+        (["profile", "x.tflite", "--board", "nucleo_f746zg", "--emulate", "--input", "sideways"], 2, "bad-option"),
+        (["diff", "x.tflite", "--board", "nucleo_f746zg", "--emulate", "--input", "sideways"], 2, "bad-option"),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -37,6 +37,16 @@ struct State {
 
 State state;
 
+// A streamed input on its way: of one inference.
+struct Stream {
+  Transfer transfer;
+  Crc32 crc;
+  uint32_t waited = 0;  // cycles between asking for rows and having them, modulo 2^32
+  bool complete = true;
+};
+
+Stream* stream_of_rows = nullptr;  // of the inference that runs; a RowSource has no argument for it
+
 // ---- arguments ----
 
 // The words of a command, one after the other.
@@ -132,6 +142,18 @@ void lap(uint64_t microseconds) {
 
 // ---- input and output ----
 
+bool streamed() { return runtime::input().rows != 0; }
+
+// Whether the input lies somewhere as a whole. Says so where it does not.
+bool check_resident() {
+  if (streamed()) {
+    field("e-[the input is streamed: stream ", runtime::input().bytes);
+    close();
+    return false;
+  }
+  return true;
+}
+
 uint8_t* input_bytes() { return static_cast<uint8_t*>(runtime::input().data); }
 
 void input_is_loaded() {
@@ -145,6 +167,9 @@ void input_is_loaded() {
 bool check_input() {
   if (!state.ready) {
     error("runtime not ready");
+    return false;
+  }
+  if (!check_resident()) {
     return false;
   }
   if (state.input != Input::kLoaded) {
@@ -161,6 +186,15 @@ bool check_output() {
   return state.has_output;
 }
 
+void keep_output() {
+  const runtime::EdgeTensor output = runtime::output();
+  const uint8_t* bytes = static_cast<const uint8_t*>(output.data);
+  for (size_t index = 0; index < output.bytes; ++index) {
+    first_output[index] = bytes[index];
+  }
+  state.has_output = true;
+}
+
 // One inference. The first one on a loaded input keeps its output; it also uses the input up.
 bool infer_once() {
   const bool first = state.input == Input::kLoaded;
@@ -173,12 +207,7 @@ bool infer_once() {
     return false;
   }
   if (first) {
-    const runtime::EdgeTensor output = runtime::output();
-    const uint8_t* bytes = static_cast<const uint8_t*>(output.data);
-    for (size_t index = 0; index < output.bytes; ++index) {
-      first_output[index] = bytes[index];
-    }
-    state.has_output = true;
+    keep_output();
   }
   return true;
 }
@@ -260,6 +289,9 @@ void db(Words words) {
     error("runtime not ready");
     return;
   }
+  if (!check_resident()) {
+    return;
+  }
   const size_t bytes = runtime::input().bytes;
   if (words.take("load")) {
     uint32_t count = 0;
@@ -339,6 +371,9 @@ void id(Words) {
   field(" clock=", port::clock_hz());
   field(" input=", runtime::input().bytes);
   field(" output=", runtime::output().bytes);
+  if (streamed()) {
+    field(" rows=", runtime::input().rows);
+  }
   close();
 }
 
@@ -358,6 +393,9 @@ void load(Words words) {
     error("runtime not ready");
     return;
   }
+  if (!check_resident()) {
+    return;
+  }
   const size_t bytes = runtime::input().bytes;
   uint32_t count = 0;
   if (!words.number(count) || !words.at_end() || count != bytes) {
@@ -368,11 +406,66 @@ void load(Words words) {
   field("m-load-[piece=", kPiece);
   close();
   text("m-ready\r\n");
-  if (receive(input_bytes(), bytes)) {
+  if (Transfer().receive(input_bytes(), bytes)) {
     input_is_loaded();
   } else {
     error("load timed out");
   }
+}
+
+// The RowSource: asks the host for the next row. The model's clock stands still meanwhile.
+bool next_row(int8_t* row, size_t bytes) {
+  const uint32_t before = port::cycles();
+  uint8_t* to = reinterpret_cast<uint8_t*>(row);
+  stream_of_rows->complete = stream_of_rows->transfer.request(to, bytes);
+  for (size_t index = 0; index < bytes; ++index) {
+    stream_of_rows->crc.add(to[index]);
+  }
+  stream_of_rows->waited += port::cycles() - before;
+  return stream_of_rows->complete;
+}
+
+void stream(Words words) {
+  if (!state.ready) {
+    error("runtime not ready");
+    return;
+  }
+  const runtime::EdgeTensor input = runtime::input();
+  if (!streamed()) {
+    field("e-[the input is not streamed: load ", input.bytes);
+    close();
+    return;
+  }
+  uint32_t count = 0;
+  if (!words.number(count) || !words.at_end() || count != input.bytes) {
+    wrong_size(input.bytes);
+    return;
+  }
+  field("m-stream-[rows=", input.rows);
+  field(" bytes=", input.bytes / input.rows);
+  close();
+  text("m-ready\r\n");
+  state.has_output = false;
+  state.input_crc = 0;
+  Stream rows;
+  stream_of_rows = &rows;
+  const uint32_t before = port::cycles();
+  const bool ok = runtime::invoke(next_row);
+  const uint32_t after = port::cycles();
+  stream_of_rows = nullptr;
+  // A frame that was sent twice may still be there.
+  while (port::get() >= 0) {
+  }
+  (void)microseconds();
+  if (!ok) {
+    error(rows.complete ? "inference failed" : "input timed out");
+    return;
+  }
+  state.input_crc = rows.crc.value();
+  keep_output();
+  // Less the waiting, both modulo 2^32.
+  field("m-run-[cycles=", after - before - rows.waited);
+  close();
 }
 
 void run(Words) {
@@ -436,6 +529,7 @@ constexpr Command kCommands[] = {
     {"id", "", id, false},
     {"memory", "", memory, false},
     {"load", " N", load, true},
+    {"stream", " N", stream, true},
     {"run", "", run, false},
     {"crc", "", crc, false},
     {"output", "", output, false},

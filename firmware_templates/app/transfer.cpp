@@ -10,11 +10,15 @@ namespace danas::app {
 namespace {
 
 constexpr uint8_t kStart = 0xA5;
+constexpr uint8_t kEnq = 0x05;
 constexpr uint8_t kAck = 0x06;
 constexpr uint8_t kNak = 0x15;
 
 // The host answers within this, or is gone.
 uint32_t patience() { return 2 * port::clock_hz(); }
+
+// A host that was asked for bytes and sends none is asked again: as often within its patience.
+constexpr uint32_t kAsked = 4;
 
 // Within a frame bytes follow each other; a USB bridge pauses for a few milliseconds at most.
 uint32_t gap() { return port::clock_hz() / 10; }
@@ -76,15 +80,25 @@ bool read_matches(uint32_t expected) {
 
 }  // namespace
 
-bool receive(uint8_t* to, size_t bytes) {
-  uint8_t expected = 0;
+bool Transfer::take(uint8_t* to, size_t bytes, bool ask) {
   size_t done = 0;
+  uint32_t asked = ask ? 1 : 0;
+  if (ask) {
+    port::put(kEnq);
+  }
   while (done < bytes) {
     (void)microseconds();  // a slow transfer takes longer than a turn of the counter
-    const int first = get_within(patience());
+    const bool asking = ask && done == 0;
+    const int first = get_within(asking ? patience() / kAsked : patience());
     if (first < 0) {
-      return false;
+      if (!asking || asked == kAsked) {
+        return false;
+      }
+      ++asked;
+      port::put(kEnq);
+      continue;
     }
+    asked = 1;
     if (first != kStart) {
       continue;
     }
@@ -96,16 +110,17 @@ bool receive(uint8_t* to, size_t bytes) {
     }
     const size_t length = header[1] | static_cast<size_t>(header[2]) << 8;
     // The frame before, once more: its acknowledgement was lost.
-    const bool repeated = done != 0 && header[0] == static_cast<uint8_t>(expected - 1);
+    const bool repeated = begun_ && header[0] == static_cast<uint8_t>(expected_ - 1);
     const bool fits = length >= 1 && length <= kPiece && (repeated || length <= bytes - done);
-    if (!fits || !(repeated || header[0] == expected) ||
+    if (!fits || !(repeated || header[0] == expected_) ||
         !read(crc, repeated ? nullptr : to + done, length) || !read_matches(crc.value())) {
       refuse();
       continue;
     }
     if (!repeated) {
       done += length;
-      ++expected;
+      ++expected_;
+      begun_ = true;
     }
     port::put(kAck);
   }

@@ -17,7 +17,21 @@ struct EdgeTensor {
   ElementType type;
   float scale;
   int32_t zero_point;
+  // Of an input that is streamed: its rows, of bytes / rows bytes each; data is null, since it is never there in whole.
+  // 0: it lies at data.
+  size_t rows = 0;
 };
+
+// Where the rows of a streamed input come from. Writes the next row, `bytes` bytes of it, to `row`, and returns when it
+// is there; false: there is no more, and this inference fails. The rows come in order, each is asked for once, as late
+// as the model can wait for it, and all are asked for, also those that the model has no use for.
+//
+// Here the rows come over the UART (app/protocol.cpp). In a product this is a camera's DMA: it fills the lines of a
+// small buffer of its own in circular mode, and the source waits for the next line's interrupt (or for the transfer
+// count to pass the end of the line), then copies the line, converted to the input's scale and zero point. The buffer
+// takes the lines that the camera gives while the model computes between two rows, so its size follows from the
+// slowest row, not from the frame.
+using RowSource = bool (*)(int8_t* row, size_t bytes);
 
 struct MemoryReport {
   size_t arena_bytes;  // size of the arena
@@ -25,7 +39,7 @@ struct MemoryReport {
 };
 
 struct OperatorProfile {
-  const char* code;  // the operator's name in TensorFlow Lite's schema
+  const char* code;  // the operator's name in TensorFlow Lite's schema; INPUT: waiting for the rows of the input
   uint32_t cycles;   // of the last inference
 };
 
@@ -35,8 +49,9 @@ bool init();
 EdgeTensor input();
 EdgeTensor output();
 
-// One inference on what lies in input(). It overwrites the arena, input() included.
-bool invoke();
+// One inference: on what lies in input(), or on the rows of `source` where input().rows is not 0. It overwrites the
+// arena, input() included. False: it has failed, for want of rows; the next one may succeed.
+bool invoke(RowSource source = nullptr);
 
 MemoryReport memory();
 

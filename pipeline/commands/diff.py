@@ -14,6 +14,7 @@ from pipeline.commands.options import (
     EmulateOption,
     EnvironmentOption,
     FolderOption,
+    InputModeOption,
     InputsOption,
     JsonOption,
     ModelArgument,
@@ -43,6 +44,7 @@ def diff(
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
     prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
     folder: FolderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -57,7 +59,7 @@ def diff(
     from pipeline.report.diff import diff_text
 
     kind, target = boards.load(board), target_of(emulate, port, serial_number)
-    recipe = recipe_of(environment=environment, prefer=prefer)
+    recipe = recipe_of(environment=environment, prefer=prefer, input_mode=input_mode)
     with (
         deploying.workplace(kind, target, recipe, folder) as place,
         display(quiet=quiet).step("Compare") as step,

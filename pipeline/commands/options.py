@@ -63,6 +63,10 @@ EnvironmentOption = Annotated[
 PreferOption = Annotated[
     str, typer.Option("--prefer", help="Make the firmware for `balanced`, `ram`, `flash` or `speed`.")
 ]
+InputModeOption = Annotated[
+    str,
+    typer.Option("--input", help="`resident`: in whole before an inference; `streamed`: row by row while it runs."),
+]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An int8 .tflite.")]
 InputsOption = Annotated[
     Path | None,

@@ -14,6 +14,7 @@ from pipeline.commands.options import (
     EmulateOption,
     EnvironmentOption,
     FolderOption,
+    InputModeOption,
     InputsOption,
     JsonOption,
     ModelArgument,
@@ -41,6 +42,7 @@ def profile(
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
     prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
     folder: FolderOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -55,7 +57,7 @@ def profile(
     from pipeline.report.profile import profile_text
 
     shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number)
-    recipe = recipe_of(environment=environment, prefer=prefer)
+    recipe = recipe_of(environment=environment, prefer=prefer, input_mode=input_mode)
     with deploying.workplace(kind, target, recipe, folder) as place:
         content = content_of(model)
         with shown.step("Build") as step:

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline.device.deadline import ManualClock
-from pipeline.device.frames import ACK, PIECE, Receiver
+from pipeline.device.frames import ACK, ENQ, PIECE, Receiver
 from pipeline.device.replies import Identity, Memory
 
 _COMMAND_LIMIT = 80
 _TRANSFER_S = 2.0
 _GAP_S = 0.1  # within a frame
+_ASK_AGAIN_S = 0.5  # for a row
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Misbehaviour:
         crash_on: Command on which it reports a fault and halts.
         unplug_on: Command on which the cable is pulled.
         lose_acks: Numbers of acknowledgements, counted from 0 over a transfer, that never arrive.
+        lose_requests: The same of requests for a row.
         damage: Changes what the host sent, before the device sees it, within a transfer.
         flip_input: The loaded input differs from what was sent, unseen by the frames' CRC.
     """
@@ -41,6 +43,7 @@ class Misbehaviour:
     crash_on: str | None = None
     unplug_on: str | None = None
     lose_acks: frozenset[int] = frozenset()
+    lose_requests: frozenset[int] = frozenset()
     damage: Callable[[bytes], bytes] | None = None
     flip_input: bool = False
 
@@ -87,6 +90,8 @@ class FakeDevice:
         self._receiver: Receiver | None = None
         self._heard = 0.0
         self._acks = 0
+        self._requests = 0
+        self._asked = 0
         self._hex_expected = 0
         self._hex = bytearray()
         self._input = b""
@@ -100,11 +105,8 @@ class FakeDevice:
         if self._halted or self.wrong.silent:
             return b""
         answers = bytearray()
-        if self._receiver is not None and not data and self.clock() - self._heard >= _TRANSFER_S:
-            self._receiver = None
-            return b"e-[load timed out]\r\nm-ready\r\n"
-        if self._receiver is not None and not data and self.clock() - self._heard >= _GAP_S:
-            return self._receiver.silence()
+        if self._receiver is not None and not data:
+            return self._silence(self._receiver, self.clock() - self._heard)
         if data:
             self._heard = self.clock()
         if self._receiver is not None:
@@ -138,10 +140,13 @@ class FakeDevice:
             return b"e-[fault hard pc=0x080012a4 lr=0x08000f01 cfsr=0x00008200 addr=0x20050000]\r\n"
         if word in self.wrong.replace:
             return self.wrong.replace[word]
-        return "".join(line + "\r\n" for line in [*self._answer(text), "m-ready"]).encode("ascii")
+        answer = "".join(line + "\r\n" for line in [*self._answer(text), "m-ready"]).encode("ascii")
+        return answer + self._request() if self._receiver is not None and self._receiver.row else answer
 
     def _answer(self, text: str) -> list[str]:  # noqa: PLR0911, PLR0912 - one case a command
         me = self.identity
+        if me.input_rows and text.split(" ", maxsplit=1)[0] in ("load", "db", "infer", "run"):
+            return [f"e-[the input is streamed: stream {me.input_bytes}]"]
         match text.split(" "):
             case ["name"]:
                 return ["m-name-dut-[danas-deploy]"]
@@ -150,7 +155,8 @@ class FakeDevice:
             case ["id"]:
                 return [
                     f"m-id-[protocol={me.protocol} board={me.board} build={me.build} model={me.model}"
-                    f" runtime={me.runtime} clock={me.clock_hz} input={me.input_bytes} output={me.output_bytes}]"
+                    f" runtime={me.runtime} clock={me.clock_hz} input={me.input_bytes} output={me.output_bytes}"
+                    + (f" rows={me.input_rows}]" if me.input_rows else "]")
                 ]
             case ["memory"]:
                 memory = self.memory()
@@ -165,6 +171,16 @@ class FakeDevice:
                 self._heard = self.clock()
                 self._acks = 0
                 return [f"m-load-[piece={PIECE}]"]
+            case ["stream", count]:
+                if not me.input_rows:
+                    return [f"e-[the input is not streamed: load {me.input_bytes}]"]
+                if count != str(me.input_bytes):
+                    return [f"e-[input takes {me.input_bytes} bytes]"]
+                row = me.input_bytes // me.input_rows
+                self._receiver = Receiver(me.input_bytes, row)
+                self._heard = self.clock()
+                self._acks = self._requests = 0
+                return [f"m-stream-[rows={me.input_rows} bytes={row}]"]
             case ["db", "load", count]:
                 if count != str(me.input_bytes):
                     return [f"e-[input takes {me.input_bytes} bytes]"]
@@ -228,17 +244,45 @@ class FakeDevice:
         self._loaded(bytes(self._hex))
         return ["m-load-done"]
 
+    def _request(self) -> bytes:
+        """Ask for the next row."""
+        lost = self._requests in self.wrong.lose_requests
+        self._requests += 1
+        self._asked = 1
+        return b"" if lost else bytes([ENQ])
+
+    def _silence(self, receiver: Receiver, seconds: float) -> bytes:
+        """Within a transfer nothing has been heard for so long."""
+        asking = receiver.row is not None and receiver.between
+        if seconds >= _TRANSFER_S:
+            self._receiver = None
+            return b"e-[input timed out]\r\nm-ready\r\n" if receiver.row else b"e-[load timed out]\r\nm-ready\r\n"
+        if receiver.rest and seconds >= _GAP_S:
+            return receiver.silence()
+        if asking and seconds >= self._asked * _ASK_AGAIN_S:
+            self._asked += 1
+            return bytes([ENQ])
+        return b""
+
     def _transfer(self, receiver: Receiver, data: bytes) -> bytes:
         answers = bytearray()
+        self._asked = 1
+        rows = receiver.rows
         for answer in receiver.feed(data):
             lost = answer == ACK and self._acks in self.wrong.lose_acks
             self._acks += answer == ACK
             if not lost:
                 answers.append(answer)
+        if receiver.row and rows < receiver.rows < self.identity.input_rows:
+            answers += self._request()
         if receiver.complete:
             self._receiver = None
             self._loaded(bytes(receiver.data))
-            answers += b"m-load-done\r\nm-ready\r\n"
+            if receiver.row:
+                self._infer()
+                answers += b"m-run-[cycles=123456]\r\nm-ready\r\n"
+            else:
+                answers += b"m-load-done\r\nm-ready\r\n"
             for byte in receiver.rest:
                 answers += self._byte(byte)
         return bytes(answers)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 START = 0xA5
+ENQ = 0x05
 ACK = 0x06
 NAK = 0x15
 PIECE = 1024  # the largest payload, bytes
@@ -30,9 +31,9 @@ def frame(sequence: int, payload: bytes) -> bytes:
     return bytes([START]) + body + zlib.crc32(body).to_bytes(4, "little")
 
 
-def frames(data: bytes, piece: int = PIECE) -> Iterator[bytes]:
-    """The frames that carry ``data``."""
-    for number, begin in enumerate(range(0, len(data), piece)):
+def frames(data: bytes, piece: int = PIECE, *, first: int = 0) -> Iterator[bytes]:
+    """The frames that carry ``data``; ``first`` is the number of the first."""
+    for number, begin in enumerate(range(0, len(data), piece), start=first):
         yield frame(number, data[begin : begin + piece])
 
 
@@ -44,10 +45,12 @@ class Receiver:
 
     Attributes:
         expected: Bytes that the whole transfer carries.
+        row: Bytes of a row, where it goes by rows: a frame must end where its row ends.
         data: What has been taken.
     """
 
     expected: int
+    row: int | None = None
     data: bytearray = field(default_factory=bytearray)
     _buffer: bytearray = field(default_factory=bytearray)
     _sequence: int = 0
@@ -56,6 +59,16 @@ class Receiver:
     def complete(self) -> bool:
         """Whether all the bytes have come."""
         return len(self.data) >= self.expected
+
+    @property
+    def rows(self) -> int:
+        """Whole rows that have come."""
+        return len(self.data) // (self.row or self.expected)
+
+    @property
+    def between(self) -> bool:
+        """Whether a row has just ended, or none has begun."""
+        return not self.data or len(self.data) % (self.row or self.expected) == 0
 
     @property
     def rest(self) -> bytes:
@@ -90,7 +103,8 @@ class Receiver:
             return None
         sequence, length = self._buffer[1], int.from_bytes(self._buffer[2:4], "little")
         repeated = bool(self.data) and sequence == (self._sequence - 1) & 0xFF
-        room = PIECE if repeated else min(PIECE, self.expected - len(self.data))
+        row = self.row or self.expected
+        room = PIECE if repeated else min(PIECE, row - len(self.data) % row)
         if not 1 <= length <= room or not (repeated or sequence == self._sequence):
             return NAK
         whole = _HEADER + length + _TRAILER

@@ -172,11 +172,10 @@ def _one(session: Session, data: bytes, *, index: int, identity: replies.Identit
             why="The input was made for another model.",
             next="Flash the firmware of this model.",
         )
-    session.load(data)
-    _compare(session.crc().input, data, f"input {index}")
-    cycles = session.run()
-    output = session.output(identity.output_bytes)
+    cycles = session.infer_on(data)
     crc = session.crc()
+    _compare(crc.input, data, f"input {index}")
+    output = session.output(identity.output_bytes)
     _compare(crc.output, output, f"the output for input {index}")
     return InputMeasurement(
         input_crc32=crc.input,

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from pipeline.device import replies
 from pipeline.device.deadline import Clock, Deadline
-from pipeline.device.frames import ACK, NAK, PIECE, frames
+from pipeline.device.frames import ACK, ENQ, NAK, PIECE, frames
 from pipeline.device.link import Link
 from pipeline.device.replies import Crc, Identity, Inference, Memory, Operator, garbled
 from pipeline.errors import DeviceError, printable
@@ -30,6 +30,12 @@ _HEX_BYTES = 36  # of one `db` command: its buffer takes 80 characters
 _ASK_AGAIN_S = (0.4, 0.8, 2.6)
 _QUIET_S = 0.06
 _FRAME_S = 1.0
+_ANSWERS = (ENQ, ACK, NAK)
+_TEXT = b"em"  # what a line begins with
+_NOISE = 4096  # bytes that are no request for a row, where one is due
+# Bytes of a frame's payload: at 9600 baud, or with an emulator on a busy machine, a larger frame would not be answered
+# within that second, and be sent twice.
+_SENT = 256
 _FRAME_TRIES = 8
 _OUTPUT_S = 0.003  # a byte of output: 2.4 characters, at 9600 baud
 
@@ -214,6 +220,21 @@ class Session:
             self.command("run", timeout_s=self._timeouts.run if timeout_s is None else timeout_s)
         )
 
+    def infer_on(self, data: bytes, *, progress: Progress | None = None) -> int:
+        """One inference on these bytes, whichever way the firmware takes its input; its cycles.
+
+        Args:
+            data: The whole input tensor.
+            progress: Called with the bytes taken and all bytes.
+
+        Raises:
+            DeviceError: Those of :meth:`load` and :meth:`run`, or of :meth:`stream`.
+        """
+        if self._known_identity().input_rows:
+            return self.stream(data, progress=progress)
+        self.load(data, progress=progress)
+        return self.run()
+
     def infer(self, count: int, warmups: int = 0, *, timeout_s: float | None = None) -> Inference:
         """``count`` inferences after ``warmups``, by MLPerf Tiny; ``timeout_s`` is for one of them."""
         one = self._timeouts.run if timeout_s is None else timeout_s
@@ -249,15 +270,73 @@ class Session:
         if lines != [f"m-load-[piece={PIECE}]"]:
             garbled(lines[0] if lines else "nothing", f"m-load-[piece={PIECE}]")
         done = 0
-        for frame in frames(data):
-            if self._send_frame(frame, deadline, last=done + PIECE >= len(data)):
+        for frame in frames(data, _SENT):
+            if self._send_frame(frame, deadline, last=done + _SENT >= len(data)):
                 break
-            done = min(done + PIECE, len(data))
+            done = min(done + _SENT, len(data))
             if progress is not None:
                 progress(done, len(data))
+        # Answers to tries that were thought lost may still come before the text.
+        while self._answer(deadline.within(self._timeouts.answer)) in (ACK, NAK):
+            pass
         lines = self._reply(deadline.within(self._timeouts.answer))
         if lines != ["m-load-done"]:
             garbled(lines[0] if lines else "nothing", "m-load-done")
+
+    def stream(self, data: bytes, *, progress: Progress | None = None) -> int:
+        """One inference of a firmware that takes its input row by row as it computes; its cycles without the waiting.
+
+        Args:
+            data: The whole input tensor.
+            progress: Called with the bytes taken and all bytes.
+
+        Raises:
+            DeviceError: ``load-failed``, or those of :meth:`command`.
+        """
+        deadline = self._deadline(self._timeouts.load + self._timeouts.run)
+        rows, size = replies.parse_stream(self.command(f"stream {len(data)}"), len(data))
+        sequence, before = 0, b""
+        for row in range(rows):
+            self._await_request(before, deadline)
+            pieces = list(frames(data[row * size : (row + 1) * size], first=sequence))
+            for number, before in enumerate(pieces, start=1):
+                self._send_frame(before, deadline, last=(row, number) == (rows - 1, len(pieces)))
+            sequence += len(pieces)
+            if progress is not None:
+                progress((row + 1) * size, len(data))
+        return replies.parse_cycles(self._reply(deadline))
+
+    def _await_request(self, before: bytes, deadline: Deadline) -> None:
+        """Until the device asks for a row. It may take the time of most of an inference.
+
+        Args:
+            before: The last frame, which is sent again where the device has not taken it after all.
+            deadline: Of the whole inference.
+        """
+        refused, noise = 0, 0
+        while not deadline.expired and refused <= _FRAME_TRIES and noise <= _NOISE:
+            answer = self._answer(deadline.within(_FRAME_S))
+            if answer is None:
+                self._check_health()
+            elif answer == ENQ:
+                return
+            elif answer == NAK and before:
+                refused += 1
+                self._write(before, deadline)
+            elif answer in _TEXT:
+                self._transfer_text(deadline)
+            elif answer not in (ACK, NAK):
+                noise += 1  # a request that was damaged: it is repeated
+                del self._buffer[0]
+        self._check_health()
+        raise DeviceError(
+            "load-failed",
+            "the device does not ask for the next row of the input",
+            why=f"Waited {deadline.seconds:.1f} s."
+            if deadline.expired
+            else "The line is disturbed, or bytes are lost.",
+            next="Reset the board; check the cable; a lower baud rate may help.",
+        )
 
     def _send_frame(self, frame: bytes, deadline: Deadline, *, last: bool) -> bool:
         """Send one frame until it is taken; True where the device already says that it has everything."""
@@ -265,7 +344,7 @@ class Session:
             if deadline.expired:
                 break
             self._write(frame, deadline)
-            answer = self._answer(deadline.within(_FRAME_S))
+            answer = self._answer(deadline.within(_FRAME_S), skip=ENQ)
             if answer == ACK:
                 if tried:
                     # An answer to an earlier try may still be on its way; taken for the next frame's, it would lie.
@@ -284,18 +363,19 @@ class Session:
             next="Check the cable; a lower baud rate may help.",
         )
 
-    def _answer(self, deadline: Deadline) -> int | None:
+    def _answer(self, deadline: Deadline, skip: int | None = None) -> int | None:
         """The next byte of a transfer, kept in the buffer where it is text; None after the deadline."""
-        if not self._buffer and not self._fill(deadline):
-            return None
-        byte = self._buffer[0]
-        if byte in (ACK, NAK):
-            del self._buffer[0]
-        return byte
+        while self._buffer or self._fill(deadline):
+            byte = self._buffer[0]
+            if byte in _ANSWERS:
+                del self._buffer[0]
+            if byte != skip:
+                return byte
+        return None
 
     def _drop_answers(self, deadline: Deadline) -> None:
         while True:
-            while self._buffer and self._buffer[0] in (ACK, NAK):
+            while self._buffer and self._buffer[0] in _ANSWERS:
                 del self._buffer[0]
             if self._buffer or not self._fill(deadline.within(_QUIET_S)):
                 return

@@ -31,7 +31,11 @@ _FAULT = re.compile(
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the firmware is. ``clock_hz`` is the processor's clock; sizes are the bytes of the tensors."""
+    """Who the firmware is.
+
+    ``clock_hz`` is the processor's clock; sizes are the bytes of the tensors. ``input_rows`` are the rows of an input
+    that is streamed, 0 where there is room for all of it.
+    """
 
     protocol: int
     board: str
@@ -41,6 +45,7 @@ class Identity:
     clock_hz: int
     input_bytes: int
     output_bytes: int
+    input_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -166,7 +171,8 @@ def parse_identity(lines: Sequence[str]) -> Identity:
     """
     pattern = (
         rf"m-id-\[protocol=({_NUMBER}) board=([a-z][a-z0-9_]{{0,39}}) build=([0-9a-f]{{16}}) model=([0-9a-f]{{64}})"
-        rf" runtime=([a-z0-9_]{{1,20}}) clock=({_NUMBER}) input=({_NUMBER}) output=({_NUMBER})\]"
+        rf" runtime=([a-z0-9_]{{1,20}}) clock=({_NUMBER}) input=({_NUMBER}) output=({_NUMBER})"
+        rf"(?: rows=({_NUMBER}))?\]"
     )
     line = _only(lines, "m-id-[…]")
     other = re.match(rf"m-id-\[protocol=({_NUMBER})[ \]]", line)
@@ -187,6 +193,7 @@ def parse_identity(lines: Sequence[str]) -> Identity:
         clock_hz=int(match[6]),
         input_bytes=int(match[7]),
         output_bytes=int(match[8]),
+        input_rows=int(match[9] or 0),
     )
 
 
@@ -199,6 +206,18 @@ def parse_memory(lines: Sequence[str]) -> Memory:
         line, "m-memory-[arena=… used=… static=… stack_reserve=… stack_used=…]"
     )
     return Memory(*(int(value) for value in match.groups()))
+
+
+def parse_stream(lines: Sequence[str], count: int) -> tuple[int, int]:
+    """Reply of ``stream N%``: rows, and bytes of each; ``count`` bytes in all."""
+    line = _only(lines, "m-stream-[rows=R bytes=B]")
+    match = re.fullmatch(rf"m-stream-\[rows=({_NUMBER}) bytes=({_NUMBER})\]", line) or garbled(
+        line, "m-stream-[rows=R bytes=B]"
+    )
+    rows, size = int(match[1]), int(match[2])
+    if rows * size != count:
+        garbled(line, f"rows of {count} bytes in all")
+    return rows, size
 
 
 def parse_cycles(lines: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.boards import Board
 from pipeline.estimate.flash import flash_items
 from pipeline.estimate.macs import macs
-from pipeline.estimate.model import Estimate, MemoryPlan, Prefer
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.estimate.planner import plan as make_plan
 from pipeline.estimate.ram import other_items, ram_items
 from pipeline.estimate.stages import stages
@@ -14,7 +14,12 @@ from pipeline.graph.model import Graph
 
 
 def plan_for(
-    graph: Graph, board: Board, *, prefer: Prefer = Prefer.BALANCED, ram_bytes: int | None = None
+    graph: Graph,
+    board: Board,
+    *,
+    prefer: Prefer = Prefer.BALANCED,
+    ram_bytes: int | None = None,
+    input_mode: InputMode = InputMode.RESIDENT,
 ) -> MemoryPlan:
     """The memory plan of a Graph on a board: what a firmware for it runs, and what is estimated before.
 
@@ -23,13 +28,15 @@ def plan_for(
         board: The board type.
         prefer: What the firmware is made for.
         ram_bytes: RAM that the program may have; None: the board's.
+        input_mode: How the firmware takes its input.
 
     Raises:
-        UsageError: ``no-calibration`` where the table is missing.
+        UsageError: ``no-calibration`` where the table is missing; ``input-not-streamable``.
     """
-    others = other_items(graph, stages(graph), load_for(board))
+    streams = input_mode is InputMode.STREAMED
+    others = other_items(graph, stages(graph), load_for(board), streams=streams)
     room = (board.ram_bytes if ram_bytes is None else ram_bytes) - sum(item.bytes for item in others)
-    return make_plan(graph, prefer=prefer, limit=max(0, room))
+    return make_plan(graph, prefer=prefer, limit=max(0, room), streamed_input=streams)
 
 
 def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None) -> Estimate:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.estimate.model import MemoryPlan
+from pipeline.estimate.model import INPUT, MemoryPlan
 from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
@@ -103,14 +103,15 @@ _CYCLES, _DONE = 4, 2
 def structure_bytes(graph: Graph, plan: MemoryPlan) -> int:
     """Bytes in flash of what says how the stages go together, beside the calls: names, steps, ends, rows."""
     stages = plan.stages
-    names = WORD * len(stages) + sum(words(len(name) + 1) for name in {stage.name for stage in stages})
+    called = [stage.name for stage in stages] + [INPUT] * plan.streams(graph.input.index)
+    names = WORD * len(called) + sum(words(len(name) + 1) for name in set(called))
     with_rows = {
         tensor
         for segment in plan.segments
         for stage in segment.stages
         for tensor in _with_rows(stage, flat=segment.flat)
     }
-    return names + words(_SCHEDULE * len(stages)) + words(_END * len(plan.segments)) + _ROWS * len(with_rows)
+    return names + words(_SCHEDULE * len(called)) + words(_END * len(plan.segments)) + _ROWS * len(with_rows)
 
 
 def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:

@@ -24,6 +24,17 @@ class Prefer(StrEnum):
     SPEED = "speed"
 
 
+class InputMode(StrEnum):
+    """How a firmware takes its input: in whole before an inference, or row by row as it is needed."""
+
+    RESIDENT = "resident"
+    STREAMED = "streamed"
+
+
+#: Name of the stage that takes the rows of a streamed input; no operator is called so.
+INPUT = "INPUT"
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where an activation lives: bytes [offset, offset + size) of the arena, segments [first, last].
@@ -75,6 +86,10 @@ class MemoryPlan:
     def stages(self) -> tuple[Stage, ...]:
         """All stages, in order."""
         return tuple(stage for segment in self.segments for stage in segment.stages)
+
+    def streams(self, tensor: int) -> bool:
+        """Whether a tensor, the model's input, is never there in whole: its rows come as they are needed."""
+        return any(placement.tensor == tensor and placement.ring is not None for placement in self.placements)
 
     def offset(self, tensor: int) -> int:
         """Offset of a tensor in the arena.

@@ -18,10 +18,11 @@ from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
 from pipeline.estimate.placing import Layout, Step, lay_out
 from pipeline.estimate.roots import roots
-from pipeline.estimate.runs import Cut, Runs, Way
+from pipeline.estimate.runs import IMPOSSIBLE, Cut, Runs, Way
 from pipeline.estimate.segments import Cutter
 from pipeline.estimate.stages import Stage, stages
 from pipeline.estimate.storage import Store, stores
+from pipeline.estimate.streaming import demand_streamable, not_streamable
 from pipeline.graph.model import Graph
 
 #: ``balanced`` may take this many times the least arena.
@@ -55,12 +56,18 @@ def plan(
         streamed_input: The input is not kept in whole: its rows come as they are needed.
 
     Raises:
-        UsageError: ``unsupported-tensor`` for an activation that is read before it is written.
+        UsageError: ``unsupported-tensor`` for an activation that is read before it is written;
+            ``input-not-streamable`` for a model that needs its input in whole.
     """
     made = stages(graph)
+    if streamed_input:
+        demand_streamable(graph, made, stores(graph, made, roots(graph)))
     if not made:
         return spread(graph)  # Nothing runs.
-    return Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED).plan(prefer, limit)
+    planner = Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED)
+    if planner.least >= IMPOSSIBLE:
+        raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
+    return planner.plan(prefer, limit)
 
 
 def spread(graph: Graph) -> MemoryPlan:

@@ -14,6 +14,8 @@ from pipeline.estimate.overlap import Geometry, distance
 from pipeline.estimate.stages import Stage, StageKind
 from pipeline.estimate.storage import Store
 
+#: More than any arena: added to what a cut needs that would have to keep a streamed input in whole.
+IMPOSSIBLE = 1 << 50
 #: Stages that a segment may have: the schedule says in a byte how many stages back an image is made.
 _LONGEST = 250
 
@@ -93,7 +95,7 @@ class Runs:
             sums: Bytes that each stage keeps from its first to its last step.
             ways: How each stage runs with the largest blocks.
             align: Rounds sizes up.
-            streamed_input: The input is not kept in whole, where it can be a ring.
+            streamed_input: The input is not kept in whole; its Store can be a ring.
         """
         self._stages, self.stores, self._align, self.ways = stages, stores, align, ways
         self._sums = [align(size) for size in sums]
@@ -178,9 +180,9 @@ class Runs:
         """The stage before ``end`` as a segment."""
         last, way, made = self._stages[end - 1], self.ways[end - 1], self.made[end - 1]
         sink = made[0] if len(made) == 1 and last.kind is StageKind.ROWS and made[0].last >= end else None
-        spared = self._spared_by(end - 1, end)
-        base = self.alive[end - 1] + self._own(end - 1) - spared
-        flat = last.pointwise and not spared and way.flat <= way.rows
+        streams = self._streams(end - 1, end)
+        base = self.alive[end - 1] + self._own(end - 1) - self._spared_by(end - 1, end)
+        flat = last.pointwise and not streams and way.flat <= way.rows
         cost = way.flat if flat else way.rows
         return Cut(end - 1, end, flat, cost, base, way.scratch, way.scratch, sink, sink is not None)
 
@@ -200,15 +202,20 @@ class Runs:
         return store.first != first or (store.ring > 0 and store.joined < end)
 
     def _spared_by(self, first: int, end: int) -> int:
-        """Bytes that the input does not take because it is a ring."""
+        """Bytes that a streamed input does not take because it is a ring; of what cannot be, less than any room."""
         stream = self.stream
-        return self._spared if first == 0 and stream is not None and stream.last < end > stream.joined else 0
+        if first != 0 or stream is None:
+            return 0
+        return self._spared if stream.last < end > stream.joined else -IMPOSSIBLE
+
+    def _streams(self, first: int, end: int) -> bool:
+        """Whether the input is a ring while these stages run."""
+        return first == 0 and self.stream is not None and self.stream.last < end > self.stream.joined
 
     def rings(self, cut: Cut) -> Iterator[Store]:
         """The Stores that are rings in a cut."""
-        stream = self.stream
-        if cut.first == 0 and stream is not None and stream.last < cut.end > stream.joined:
-            yield stream
+        if self.stream is not None and self._streams(cut.first, cut.end):
+            yield self.stream
         if cut.end - cut.first > 1:
             for made in self.made[cut.first : cut.end - 1]:
                 yield from (store for store in made if store.last < cut.end)

@@ -48,17 +48,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import resources
-from pipeline.errors import UsageError, printable
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Segment
+from pipeline.errors import UsageError
+from pipeline.estimate.model import INPUT, MemoryPlan, Segment
 from pipeline.estimate.stages import Stage, StageKind, image_rows
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
-from pipeline.firmware.lowering import Call, Constant, ConstantPool, Enumerator, Float32, Form, Lowering, Value
-from pipeline.graph.model import DType, Graph, Tensor
+from pipeline.firmware.layout import Layout, value_text
+from pipeline.firmware.lowering import Call, Form, Lowering
+from pipeline.graph.model import Graph
 
 #: Headers of firmware_templates/runtime/aot that kernels share.
 SHARED_HEADERS = (
@@ -76,7 +76,6 @@ SHARED_HEADERS = (
 )
 
 _ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t", "uint32": "uint32_t"}
-_EDGE_TYPES = {DType.INT8: "kInt8", DType.UINT8: "kUint8", DType.FLOAT32: "kFloat32"}
 
 
 @dataclass(frozen=True)
@@ -105,27 +104,33 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
     if not plan.stages:
         raise UsageError("no-operators", "the model has no operators", next="Give a model that computes something.")
     lowering = Lowering(graph)
-    layout = Layout(graph, plan)
+    layout = Layout(graph, plan, lowering.pool)
     calls = [lowering.call(stage, flat=segment.flat) for segment in plan.segments for stage in segment.stages]
     kernels = tuple(sorted({kernel for call in calls for kernel in call.kernels}))
     segments = [segment for segment in plan.segments for _ in segment.stages]
-    rows: dict[int, dict[str, Any]] = {}
     stages = [
-        _stage_context(stage, segment, call, lowering.pool, layout, rows)
+        _stage_context(stage, segment, call, layout)
         for stage, segment, call in zip(plan.stages, segments, calls, strict=True)
     ]
     ends = list(itertools.accumulate(len(segment.stages) for segment in plan.segments))
-    text = " ".join(stage["arguments"] for stage in stages)
+    if layout.streamed is not None:
+        layout.rows_of(layout.streamed)
+        stages.insert(0, _input_context(graph))
+        ends = [end + 1 for end in ends]
+    text = " ".join(stage["arguments"] for stage in stages if stage["function"])
     context = {
         "headers": [f"{kernel}.h" for kernel in kernels],
         "arena_bytes": plan.arena_bytes,
         "stages": stages,
-        "rows": [rows[tensor] for tensor in sorted(rows)],
+        "rows": [rows for _, rows in sorted(layout.rows.items())],
         "ends": CText(", ".join(str(filters.c_int(end)) for end in ends)),
         "uses_at": " at(" in f" {text}" or "{at(" in text,
         "uses_float": "floats_at(" in text,
         "uses_scratch": "scratch_at(" in text,
         "uses_sums": "sums_at(" in text,
+        "streamed": None
+        if layout.streamed is None
+        else {**layout.rows[layout.streamed], "rows": image_rows(graph.input)},
         "input": layout.edge(graph.input),
         "output": layout.edge(graph.output),
         # Last: the calls' arguments may add constants.
@@ -139,156 +144,80 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
     return ModelSources(files=files, kernels=kernels)
 
 
-class Layout:
-    """Where the activations of a Graph lie, after a check that the plan is whole and stays inside the arena."""
-
-    def __init__(self, graph: Graph, plan: MemoryPlan) -> None:
-        self.tensors = graph.tensors
-        self._placements: dict[int, Placement] = {}
-        for placement in plan.placements:
-            tensor = graph.tensors[placement.tensor]
-            kept = image_rows(tensor) if placement.ring is None else placement.ring
-            if placement.offset % ALIGNMENT or placement.size < tensor.nbytes // image_rows(tensor) * kept:
-                raise ValueError(f"the plan misplaces tensor {tensor.index}")
-            if not 0 <= placement.offset <= plan.arena_bytes - placement.size:
-                raise ValueError(f"the plan puts tensor {tensor.index} outside the arena")
-            self._placements[tensor.index] = placement
-        for tensor in (graph.input, graph.output):
-            if tensor.constant or tensor.dtype not in _EDGE_TYPES:
-                raise UsageError(
-                    "unsupported-tensor",
-                    f"tensor {tensor.index} '{printable(tensor.name)}' cannot be the model's input or output",
-                    why="It is a constant, or neither int8, uint8 nor float32.",
-                    next="Export the model again.",
-                )
-            self.offset(tensor.index)
-
-    def __contains__(self, tensor: int) -> bool:
-        return tensor in self._placements
-
-    def offset(self, tensor: int) -> int:
-        """Offset of an activation in the arena."""
-        if tensor not in self._placements:
-            raise ValueError(f"the plan leaves out tensor {tensor}")
-        return self._placements[tensor].offset
-
-    def rows(self, tensor: int) -> dict[str, Any]:
-        """The Rows of an activation."""
-        height = image_rows(self.tensors[tensor])
-        ring = self._placements[tensor].ring if tensor in self._placements else None
-        return {
-            "name": CText(f"kRows{filters.c_int(tensor)}"),
-            "offset": self.offset(tensor),
-            "bytes": self.tensors[tensor].nbytes // height,
-            "kept": height if ring is None else ring,
-        }
-
-    def edge(self, tensor: Tensor) -> dict[str, Any]:
-        """The model's input or output."""
-        quantization = None if tensor.dtype is DType.FLOAT32 else tensor.quantization
-        return {
-            "offset": self.offset(tensor.index),
-            "bytes": tensor.nbytes,
-            "type": CText(_EDGE_TYPES[tensor.dtype]),
-            "scale": quantization.scale if quantization else 0.0,
-            "zero_point": quantization.zero_point if quantization else 0,
-        }
-
-
-def _stage_context(
-    stage: Stage,
-    segment: Segment,
-    call: Call,
-    pool: ConstantPool,
-    layout: Layout,
-    rows: dict[int, dict[str, Any]],
-) -> dict[str, Any]:
-    """What the template prints of a stage; the Rows that it names are gathered in ``rows``."""
-
-    def rows_of(tensor: int) -> CText:
-        rows[tensor] = layout.rows(tensor)
-        name: CText = rows[tensor]["name"]
-        return name
-
-    def row_of(tensor: int) -> CText:
-        return CText(f"row_of({rows_of(tensor)}, y)")
-
+def _stage_context(stage: Stage, segment: Segment, call: Call, layout: Layout) -> dict[str, Any]:
+    """What the template prints of a stage."""
     names = [CText(f"kStage{filters.c_int(stage.index)}{suffix}") for suffix in ("", "Pointwise")]
     params = [
         {
             "name": name,
             "type": CText(part.type),
-            "fields": [{"name": field.name, "text": _value_text(field.value)} for field in part.fields],
+            "fields": [{"name": field.name, "text": value_text(field.value)} for field in part.fields],
         }
         for name, part in zip(names, call.params, strict=False)
     ]
-    source, output = call.inputs[0], call.output
-    if call.form is Form.WINDOW or call.form is Form.BLOCKS:
-        arguments = [rows_of(source), CText("y"), row_of(output)]
-        if call.form is Form.BLOCKS:
-            arguments.append(CText(f"scratch_at({filters.c_int(segment.scratch)})"))
-    elif call.form is Form.SUMS:
-        sums = CText(f"sums_at({filters.c_int(segment.sums)})")
-        arguments = [row_of(source), CText("y"), sums, _argument(layout, output, call.output_type, pool)]
-    elif call.form is Form.ELEMENTS and stage.kind is StageKind.ROWS and not segment.flat:
-        arguments = [*map(row_of, call.inputs), row_of(output)]
-    else:
-        arguments = [_argument(layout, index, call.input_type, pool, constants=layout.tensors) for index in call.inputs]
-        if call.gathered:
-            arguments = [CText("{" + ", ".join(arguments) + "}")]
-        outputs = [_argument(layout, index, call.output_type, pool) for index in call.scattered or (output,)]
-        arguments += [CText("{" + ", ".join(outputs) + "}")] if call.scattered else outputs
+    arguments = [*(str(part["name"]) for part in params), *_arguments(stage, segment, call, layout)]
     return {
         "code": stage.name,
-        "comment": layout.tensors[output].name,
+        "comment": layout.tensors[call.output].name,
         "params": params,
         "function": CText(call.function),
-        "arguments": CText(", ".join([*(str(part["name"]) for part in params), *arguments])),
-        "schedule": _schedule(stage, segment),
+        "arguments": CText(", ".join(arguments)),
+        "schedule": _schedule(stage, segment, layout.streamed),
     }
 
 
-def _schedule(stage: Stage, segment: Segment) -> CText:
-    """The steps of a stage, and of each input that its segment makes how many stages back, stride and first need."""
+def _arguments(stage: Stage, segment: Segment, call: Call, layout: Layout) -> list[CText]:
+    """What a kernel takes after its parameters."""
+    source, output = call.inputs[0], call.output
+    if call.form in (Form.WINDOW, Form.BLOCKS):
+        scratch = CText(f"scratch_at({filters.c_int(segment.scratch)})")
+        rows = [layout.rows_of(source), CText("y"), layout.row_of(output)]
+        return [*rows, scratch] if call.form is Form.BLOCKS else rows
+    if call.form is Form.SUMS:
+        sums = CText(f"sums_at({filters.c_int(segment.sums)})")
+        return [layout.row_of(source), CText("y"), sums, layout.whole(output, call.output_type)]
+    if call.form is Form.ELEMENTS and stage.kind is StageKind.ROWS and not segment.flat:
+        return [*map(layout.row_of, call.inputs), layout.row_of(output)]
+    inputs = [layout.operand(index, call.input_type) for index in call.inputs]
+    outputs = [layout.whole(index, call.output_type) for index in call.scattered or (output,)]
+    return [*(_list(inputs) if call.gathered else inputs), *(_list(outputs) if call.scattered else outputs)]
+
+
+def _list(arguments: list[CText]) -> list[CText]:
+    return [CText("{" + ", ".join(arguments) + "}")]
+
+
+def _input_context(graph: Graph) -> dict[str, Any]:
+    """The stage that takes the rows of a streamed input; it calls no kernel."""
+    return {
+        "code": INPUT,
+        "comment": graph.input.name,
+        "params": [],
+        "function": "",
+        "arguments": "",
+        "schedule": _schedule_text(image_rows(graph.input), []),
+    }
+
+
+def _schedule(stage: Stage, segment: Segment, streamed: int | None) -> CText:
+    """The steps of a stage, and of each input that its segment makes how many stages back, stride and first need.
+
+    The source of a streamed input's rows stands before the first stage.
+    """
     feeds = []
     for feed in stage.feeds:
-        source = next((other for other in segment.stages if feed.tensor in other.outputs), None)
-        if source is not None and stage.kind is not StageKind.WHOLE:
-            back = filters.c_int(stage.index - source.index)
+        maker = next((other.index for other in segment.stages if feed.tensor in other.outputs), None)
+        if feed.tensor == streamed:
+            maker = -1
+        if maker is not None and stage.kind is not StageKind.WHOLE:
+            back = filters.c_int(stage.index - maker)
             feeds.append(f"{{{back}, {filters.c_int(feed.stride)}, {filters.c_int(feed.kernel - feed.pad)}}}")
-    feeds += ["{aot::kNoFeed, 0, 0}"] * (2 - len(feeds))
-    steps = filters.c_int(1 if segment.flat else stage.steps)
-    return CText(f"{{{steps}, {{{', '.join(feeds)}}}}}")
+    return _schedule_text(1 if segment.flat else stage.steps, feeds)
 
 
-def _argument(
-    layout: Layout, index: int, dtype: DType, pool: ConstantPool, *, constants: tuple[Tensor, ...] | None = None
-) -> CText:
-    """Where a kernel finds a tensor: in the arena, or among the constants where they are given."""
-    if index in layout or constants is None:
-        function = "floats_at" if dtype is DType.FLOAT32 else "at"
-        return CText(f"{function}({filters.c_int(layout.offset(index))})")
-    tensor = constants[index]
-    if tensor.data is None or tensor.dtype is not DType.INT8:
-        raise UsageError(
-            "unsupported-tensor",
-            f"tensor {tensor.index} '{printable(tensor.name)}' is a constant where the aot runtime takes an activation",
-            why=f"It has the type {tensor.dtype}.",
-            next="Export the model again with constants folded.",
-        )
-    return _value_text(pool.add(np.asarray(tensor.data, np.int8)))
-
-
-def _value_text(value: Value) -> CText:
-    if isinstance(value, Constant):
-        return CText(f"model::kConstant{filters.c_int(value.number)}")
-    if isinstance(value, Enumerator):
-        return CText(f"aot::{value.name}")
-    if isinstance(value, Float32):
-        return filters.c_float(value.value)
-    if isinstance(value, tuple):
-        return CText("{" + ", ".join(_value_text(field.value) for field in value) + "}")
-    return filters.c_int(value)
+def _schedule_text(steps: int, feeds: list[str]) -> CText:
+    feeds = feeds + ["{aot::kNoFeed, 0, 0}"] * (2 - len(feeds))
+    return CText(f"{{{filters.c_int(steps)}, {{{', '.join(feeds)}}}}}")
 
 
 def _constant_context(array: NDArray[Any]) -> dict[str, Any]:

@@ -49,14 +49,15 @@ def window(tensors: tuple[Tensor, ...], operator: Operator) -> Window:
             raise ValueError(tensor.index)
     top, bottom, left, right = options.pads or (0, 0, 0, 0)
     return Window(
-        _axis(source, output, 1, kernel[0], options, (top, bottom)),
-        _axis(source, output, 2, kernel[1], options, (left, right)),
+        _axis((source, output), 1, kernel[0], options, (top, bottom)),
+        _axis((source, output), 2, kernel[1], options, (left, right)),
     )
 
 
 def _axis(
-    source: Tensor, output: Tensor, axis: int, kernel: int, options: WindowOptions, pads: tuple[int, int]
+    tensors: tuple[Tensor, Tensor], axis: int, kernel: int, options: WindowOptions, pads: tuple[int, int]
 ) -> Axis:
+    source, output = tensors
     size, made, stride = source.shape[axis], output.shape[axis], options.stride[axis - 1]
     padded = size + sum(pads)
     if min(size, kernel, stride, made) < 1:

@@ -84,7 +84,13 @@ class Context:
         """The memory plan that the firmware will run."""
         from pipeline.estimate import plan_for
 
-        return plan_for(self.graph, self.board, prefer=self.settings.prefer, ram_bytes=self.limits.ram_bytes)
+        return plan_for(
+            self.graph,
+            self.board,
+            prefer=self.settings.prefer,
+            ram_bytes=self.limits.ram_bytes,
+            input_mode=self.settings.input_mode,
+        )
 
     @cached_property
     def estimate(self) -> Estimate:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline import preflight
 from pipeline.boards import Board
-from pipeline.estimate.model import Prefer
+from pipeline.estimate.model import InputMode, Prefer
 from pipeline.settings import Target
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ class Recipe(BaseModel):
     Attributes:
         environment: PlatformIO environment; None: the board's local one.
         prefer: What the firmware is made for.
+        input_mode: How the firmware takes its input.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     environment: str | None = None
     prefer: Prefer = Prefer.BALANCED
+    input_mode: InputMode = InputMode.RESIDENT
 
 
 @contextlib.contextmanager
@@ -122,7 +124,7 @@ def make(
     recipe = recipe if recipe is not None else Recipe()
     content = self_contained(content)
     graph = parse(content)
-    memory = plan_for(graph, board, prefer=recipe.prefer)
+    memory = plan_for(graph, board, prefer=recipe.prefer, input_mode=recipe.input_mode)
     rendered = render.render(graph, memory, board, into=into, environment=recipe.environment)
     firmware = build.build(rendered.folder, board, environment=recipe.environment, on_line=on_line)
     return Made(

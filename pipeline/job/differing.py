@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.boards import Board
 from pipeline.device.protocol import Session
-from pipeline.errors import DoesNotFitError, UsageError
+from pipeline.errors import DanasError, DoesNotFitError, UsageError
 from pipeline.graph.model import Graph, Operator
 from pipeline.graph.reader import content_of, parse
 from pipeline.graph.reference import Reference
@@ -105,8 +105,7 @@ class DeviceRunner:
 
 
 def _output(session: Session, one: NDArray[Any], wanted: NDArray[Any]) -> bytes | None:
-    session.load(np.ascontiguousarray(one).tobytes())
-    session.run()
+    session.infer_on(np.ascontiguousarray(one).tobytes())
     return None if session.crc().output == zlib.crc32(wanted.tobytes()) else session.output()
 
 
@@ -150,7 +149,8 @@ class Comparison:
         """Compare the tensor at a point.
 
         Raises:
-            DoesNotFitError: The whole model does not fit; one that is cut off is only ``unknown`` then.
+            DoesNotFitError: The whole model does not fit; one that is cut off is only ``unknown`` then, as is one
+                whose input cannot be streamed.
             DanasError: What building and running a model raises.
         """
         if point not in self._known:
@@ -199,7 +199,9 @@ class Comparison:
         expected = [np.ascontiguousarray(tensors[found.tensor]) for tensors in self._oracle]
         try:
             outputs = self._run(content, inputs, expected)
-        except DoesNotFitError:
+        except DanasError as error:
+            if not _says_nothing(error):
+                raise
             return Outcome.UNKNOWN
         return Outcome.EQUAL if outputs is None else Outcome.DIFFERS
 
@@ -245,8 +247,8 @@ class Comparison:
         try:
             content = self._content if whole else truncated(self._graph, point.tensor)
             differing = self._run(content, self._inputs, expected)
-        except DoesNotFitError:
-            if whole:
+        except DanasError as error:
+            if whole or not _says_nothing(error):
                 raise
             return made.model_copy(update={"outcome": Outcome.UNKNOWN})
         return made if differing is None else made.model_copy(update=differing)
@@ -260,6 +262,11 @@ class Comparison:
                 if output is not None and output != expected[number].tobytes():
                     return _difference(output, expected[number], number)
         return None
+
+
+def _says_nothing(error: DanasError) -> bool:
+    """Whether a part of a model cannot be run alone, for a reason that is no fault of its operators."""
+    return isinstance(error, DoesNotFitError) or error.id == "input-not-streamable"
 
 
 def _readable(content: bytes) -> bool:

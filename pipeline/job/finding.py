@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 #: Best candidates that are quantized.
 FINALISTS = 3
 
-_SEARCH_SETTINGS = ("data", "group_by", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed")
+_SEARCH_SETTINGS = (
+    *("data", "group_by", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed"),
+    *("prefer", "input_mode"),  # They decide the plan, and so what is feasible.
+)
 
 
 def demand_search(context: Context) -> None:
@@ -55,6 +58,7 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
             len(context.source.class_names),
             prefer=context.settings.prefer,
             ram_bytes=context.limits.ram_bytes,
+            input_mode=context.settings.input_mode,
         ),
         progress=lambda progress: _show(step, progress),
     )

@@ -14,6 +14,7 @@ from pipeline.device.replies import Operator as Reported
 from pipeline.errors import DeviceError, printable
 from pipeline.estimate.kernels import constant_bytes
 from pipeline.estimate.macs import operator_macs
+from pipeline.estimate.model import INPUT
 from pipeline.estimate.stages import Stage
 from pipeline.figures import Figure, Source
 from pipeline.graph.model import Graph
@@ -57,17 +58,19 @@ def profile_of(made: Made, session: Session, *, inputs: NDArray[Any], emulated: 
     counts: list[list[int]] = []
     for number, one in enumerate(inputs):
         step.update("inputs", done=number, total=len(inputs))
-        session.load(np.ascontiguousarray(one).tobytes())
-        totals.append(session.run())
+        totals.append(session.infer_on(np.ascontiguousarray(one).tobytes()))
         counts.append(matched(made, session.ops()))
     identity = session.identity()
     source = Source.EMULATED if emulated else Source.MEASURED
     unit = "instructions" if emulated else "cycles"
     total = Figure(value=_mean(totals), unit=unit, source=source)
+    means = [Figure(value=_mean(values), unit=unit, source=source) for values in zip(*counts, strict=True)]
+    streams = made.plan.streams(made.graph.input.index)
     lines = tuple(
-        _line(made.graph, stage, Figure(value=_mean(values), unit=unit, source=source), total)
-        for stage, values in zip(made.plan.stages, zip(*counts, strict=True), strict=True)
+        _line(made.graph, stage, count, total) for stage, count in zip(made.plan.stages, means[streams:], strict=True)
     )
+    if streams:
+        lines = (_input_line(made.graph, means[0]), *lines)
     return Profile(
         board=identity.board,
         target="emulated" if emulated else "device",
@@ -92,7 +95,8 @@ def matched(made: Made, reported: Sequence[Reported]) -> list[int]:
     Raises:
         DeviceError: ``other-stages``.
     """
-    wanted = [stage.name for stage in made.plan.stages]
+    waits = [INPUT] if made.plan.streams(made.graph.input.index) else []
+    wanted = [*waits, *(stage.name for stage in made.plan.stages)]
     found = [one.code for one in reported]
     if wanted != found:
         pairs = zip([*wanted, "nothing"], [*found, "nothing"], strict=False)
@@ -104,6 +108,21 @@ def matched(made: Made, reported: Sequence[Reported]) -> list[int]:
             next="Build and flash the firmware again.",
         )
     return [one.cycles for one in reported]
+
+
+def _input_line(graph: Graph, count: Figure) -> ProfileLine:
+    """The waiting for a streamed input; no part of the total."""
+    none = Figure(value=0, unit="MAC", source=Source.ANALYTIC)
+    return ProfileLine(
+        name=INPUT,
+        operators=(),
+        output=graph.input.shape[1:],
+        count=count,
+        macs=none,
+        constants=Figure(value=0, unit="B", source=Source.ANALYTIC),
+        per_mac=None,
+        share=None,
+    )
 
 
 def _line(graph: Graph, stage: Stage, count: Figure, total: Figure) -> ProfileLine:

@@ -22,13 +22,13 @@ class ProfileLine(_Frozen):
 
     Attributes:
         name: The operators' names, joined by ``+``.
-        operators: Their indices in the model.
+        operators: Their indices in the model; none for INPUT, the waiting for the rows of a streamed input.
         output: Shape of what the stage leaves, without the batch.
         count: Instructions or cycles of an inference.
         macs: Multiply-accumulates of an inference.
         constants: Bytes of its constants in flash.
         per_mac: ``count`` by ``macs``; None where there are no MACs.
-        share: Part of the whole inference, 0..1.
+        share: Part of the whole inference, 0..1; None for INPUT, which is no part of it.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ProfileLine(_Frozen):
     macs: Figure
     constants: Figure
     per_mac: float | None
-    share: float
+    share: float | None
 
 
 class Profile(_Frozen):
@@ -87,13 +87,13 @@ def profile_text(profile: Profile, *, colour: bool = False, width: int = 110) ->
     ):
         table.add_column(title, footer=footer, justify="right")
     for line in profile.lines:
-        indices = f"{line.operators[0]}–{line.operators[-1]}" if len(line.operators) > 1 else f"{line.operators[0]}"
+        indices = "–".join(map(str, dict.fromkeys((*line.operators[:1], *line.operators[-1:]))))
         table.add_row(
             indices,
             Text(printable(line.name)),
             "×".join(map(str, line.output)),
             _number(line.count),
-            f"{line.share:.1%}",
+            "" if line.share is None else f"{line.share:.1%}",
             _number(line.macs) if line.macs.value else "",
             _ratio(line.per_mac),
             _number(line.constants) if line.constants.value else "",

@@ -8,7 +8,7 @@ from functools import cached_property
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
 from pipeline.estimate import estimate, plan_for
-from pipeline.estimate.model import Estimate, Limits, Prefer
+from pipeline.estimate.model import Estimate, InputMode, Limits, Prefer
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.graph.skeleton import from_genotype
 from pipeline.search.space import Space
@@ -17,7 +17,12 @@ Estimator = Callable[[Genotype], Estimate]
 
 
 def analytic(
-    board: Board, classes: int, *, prefer: Prefer = Prefer.BALANCED, ram_bytes: int | None = None
+    board: Board,
+    classes: int,
+    *,
+    prefer: Prefer = Prefer.BALANCED,
+    ram_bytes: int | None = None,
+    input_mode: InputMode = InputMode.RESIDENT,
 ) -> Estimator:
     """The estimator of a real search: a genotype's shapes on a board; no weights, no TensorFlow.
 
@@ -26,11 +31,14 @@ def analytic(
         classes: Outputs of the network.
         prefer: What the firmware will be made for.
         ram_bytes: RAM that it may have; None: the board's.
+        input_mode: How it will take its input.
     """
 
     def figures(genotype: Genotype) -> Estimate:
         graph = from_genotype(genotype, classes)
-        return estimate(graph, board, plan=plan_for(graph, board, prefer=prefer, ram_bytes=ram_bytes))
+        return estimate(
+            graph, board, plan=plan_for(graph, board, prefer=prefer, ram_bytes=ram_bytes, input_mode=input_mode)
+        )
 
     return figures
 

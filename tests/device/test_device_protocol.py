@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.device import replies
+from pipeline.device import frames, replies
 from pipeline.device.deadline import Deadline, ManualClock
 from pipeline.device.fake import FakeDevice, Misbehaviour, fake_identity
 from pipeline.device.link import MemoryLink
@@ -54,7 +54,7 @@ def test_one_whole_measurement() -> None:
     data = data_for(session)
     seen: list[tuple[int, int]] = []
     session.load(data, progress=lambda done, whole: seen.append((done, whole)))
-    assert seen == [(1024, 3000), (2048, 3000), (3000, 3000)]
+    assert seen == [(min(done, 3000), 3000) for done in range(256, 3256, 256)]
     assert session.run() == 123456
     assert session.output() == (sum(data) % 65536).to_bytes(2, "little")
     assert [op.code for op in session.ops()] == ["CONV_2D", "SOFTMAX"]
@@ -255,11 +255,8 @@ def test_an_input_of_the_wrong_size_is_the_devices_word() -> None:
 # The transfer over a bad line.
 
 
-@given(seed=st.integers(0, 2**32), rate=st.floats(0, 0.35), losses=st.frozensets(st.integers(0, 8), max_size=4))
-@settings(max_examples=60, deadline=None)
-def test_a_bad_line_delivers_the_very_bytes_or_says_that_it_cannot(
-    seed: int, rate: float, losses: frozenset[int]
-) -> None:
+def damaging(seed: int, rate: float) -> Callable[[bytes], bytes]:
+    """Changes, loses or adds bytes in this part of what is sent."""
     rng = random.Random(seed)
 
     def damage(data: bytes) -> bytes:
@@ -277,7 +274,15 @@ def test_a_bad_line_delivers_the_very_bytes_or_says_that_it_cannot(
                 bad[rng.randrange(len(bad)) : 0] = rng.randbytes(3)
         return bytes(bad)
 
-    session, _ = session_with(Misbehaviour(damage=damage, lose_acks=losses))
+    return damage
+
+
+@given(seed=st.integers(0, 2**32), rate=st.floats(0, 0.35), losses=st.frozensets(st.integers(0, 8), max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_a_bad_line_delivers_the_very_bytes_or_says_that_it_cannot(
+    seed: int, rate: float, losses: frozenset[int]
+) -> None:
+    session, _ = session_with(Misbehaviour(damage=damaging(seed, rate), lose_acks=losses))
     session.connect()
     data = data_for(session, seed)
     try:
@@ -318,15 +323,118 @@ def test_a_device_that_gives_up_a_transfer() -> None:
     assert "load timed out" in error.what
 
 
+# A firmware that takes its input row by row.
+
+
+def streaming(wrong: Misbehaviour | None = None, **identity: object) -> tuple[Session, FakeDevice]:
+    return session_with(wrong, health=None, **({"input_rows": 10} | identity))
+
+
+@pytest.mark.parametrize(("size", "rows"), [(3000, 10), (3000, 1), (4096, 2), (6150, 3), (300, 300)])
+def test_an_input_goes_row_by_row(size: int, rows: int) -> None:
+    """Rows of more than a frame, of just some frames, and of one byte."""
+    session, _ = streaming(input_bytes=size, input_rows=rows)
+    assert session.connect().input_rows == rows
+    data = data_for(session)
+    seen: list[tuple[int, int]] = []
+    assert session.stream(data, progress=lambda done, whole: seen.append((done, whole))) == 123456
+    assert seen == [(size // rows * (row + 1), size) for row in range(rows)]
+    assert session.crc().input == zlib.crc32(data)
+    assert session.output() == (sum(data) % 65536).to_bytes(2, "little")
+
+
+@pytest.mark.parametrize("rows", [0, 10])
+def test_one_method_runs_an_inference_either_way(rows: int) -> None:
+    session, device = session_with(input_rows=rows)
+    data = data_for(session)
+    assert session.infer_on(data) == 123456
+    assert session.output() == (sum(data) % 65536).to_bytes(2, "little")
+    words = [command.split(" ")[0] for command in device.commands]
+    assert words == ["id", *(["stream"] if rows else ["load", "run"]), "output"]
+
+
+def test_each_firmware_says_which_way_it_goes() -> None:
+    session, _ = streaming()
+    for call in (lambda: session.load(bytes(3000)), lambda: session.db_load(bytes(3000)), session.run,
+                 lambda: session.infer(1)):  # fmt: skip
+        assert "the input is streamed" in fails(call).what
+    session, _ = session_with()
+    assert "the input is not streamed" in fails(lambda: session.stream(bytes(3000))).what
+    session, _ = streaming()
+    assert "3000" in fails(lambda: session.stream(bytes(17))).what
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    rate=st.floats(0, 0.3),
+    acks=st.frozensets(st.integers(0, 12), max_size=4),
+    requests=st.frozensets(st.integers(0, 12), max_size=4),
+    shape=st.sampled_from([(3000, 10), (4096, 2), (12, 12)]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_bad_line_streams_the_very_bytes_or_says_that_it_cannot(
+    seed: int, rate: float, acks: frozenset[int], requests: frozenset[int], shape: tuple[int, int]
+) -> None:
+    wrong = Misbehaviour(damage=damaging(seed, rate), lose_acks=acks, lose_requests=requests)
+    session, _ = streaming(wrong, input_bytes=shape[0], input_rows=shape[1])
+    session.connect()
+    data = data_for(session, seed)
+    try:
+        session.stream(data)
+    except DanasError as error:
+        assert error.id == "load-failed"
+    else:
+        assert session.output() == (sum(data) % 65536).to_bytes(2, "little")
+        assert session.crc().input == zlib.crc32(data)
+    assert session.connect().input_rows == shape[1], "the device is there as before"
+
+
+def test_lost_requests_and_acknowledgements_are_made_up_for() -> None:
+    wrong = Misbehaviour(lose_acks=frozenset({0, 4, 9, 10}), lose_requests=frozenset({0, 3, 8}))
+    session, _ = streaming(wrong)
+    data = data_for(session)
+    assert session.stream(data) == 123456
+    assert session.crc().input == zlib.crc32(data)
+
+
+def test_a_host_that_goes_leaves_a_device_that_works() -> None:
+    session, device = streaming()
+    assert device(b"stream 3000%").endswith(b"m-ready\r\n\x05")
+    device(frames.frame(0, bytes(300)))
+    device(frames.frame(1, bytes(300))[:20])
+    assert session.connect() == device.identity
+    data = data_for(session)
+    assert session.stream(data) == 123456
+    assert session.crc().input == zlib.crc32(data)
+
+
+@pytest.mark.parametrize(
+    ("answers", "identifier"),
+    [
+        (b"m-stream-[rows=7 bytes=300]\r\nm-ready\r\n", "garbled-line"),
+        (b"m-stream-[rows=10 bytes=300]\r\nm-ready\r\n", "load-failed"),
+        (b"m-stream-[rows=10 bytes=300]\r\nm-ready\r\n" + b"\x07" * 9000, "load-failed"),
+        (b"m-stream-[rows=10 bytes=300]\r\nm-ready\r\ne-[input timed out]\r\nm-ready\r\n", "load-failed"),
+        (b"m-stream-[rows=10 bytes=300]\r\nm-ready\r\nm-init-done\r\n", "garbled-line"),
+        (b"m-stream-[rows=10 bytes=300]\r\nm-ready\r\ne-[fault hard pc=0x080012a4 lr=0x08000f01"
+         b" cfsr=0x00008200 addr=0x20050000]\r\n", "device-fault"),
+    ],
+)  # fmt: skip
+def test_a_device_that_does_not_ask_for_rows(answers: bytes, identifier: str) -> None:
+    session, _ = streaming(Misbehaviour(replace={"stream": answers}))
+    assert fails(lambda: session.stream(bytes(3000))).id == identifier
+
+
 # Nothing from a device raises anything but our errors.
 
 _FRAGMENTS = st.sampled_from(
     [b"m-ready\r\n", b"m-id-[", b"protocol=1", b"]\r\n", b"e-[", b"fault hard pc=0x", b"m-crc-[input=", b"\r\n",
-     b"m-load-[piece=1024]\r\n", b"m-op-[0 ", b"m-output-[", b"\x06", b"\x15", b"m-results-[1,2", b"=", b" ", b"\x00"]
+     b"m-load-[piece=1024]\r\n", b"m-stream-[rows=2 bytes=1000]\r\n", b"\x05", b"m-op-[0 ", b"m-output-[", b"\x06",
+     b"\x15", b"m-results-[1,2", b"=", b" ", b"\x00"]
 )  # fmt: skip
 
 
-@given(st.lists(st.one_of(st.binary(max_size=40), _FRAGMENTS), max_size=12), st.integers(0, 9))
+@given(st.lists(st.one_of(st.binary(max_size=40), _FRAGMENTS), max_size=12), st.integers(0, 10))
 @settings(max_examples=150, deadline=None)
 def test_arbitrary_bytes_raise_only_our_errors(pieces: list[bytes], which: int) -> None:
     answers = list(pieces)
@@ -335,6 +443,7 @@ def test_arbitrary_bytes_raise_only_our_errors(pieces: list[bytes], which: int) 
     call: Callable[[], object] = [
         session.connect, session.identity, session.memory, session.crc, session.ops, session.run, session.results,
         lambda: session.load(bytes(2000)), lambda: session.infer(1), lambda: session.output(64),
+        lambda: session.stream(bytes(2000)),
     ][which]  # fmt: skip
     try:
         call()
@@ -350,6 +459,7 @@ def test_parsers_raise_only_our_errors(lines: list[str]) -> None:
         replies.parse_crc,
         replies.parse_cycles,
         replies.parse_operators,
+        lambda given: replies.parse_stream(given, 12),
         lambda given: replies.parse_hex(given, "m-output", 3),
         lambda given: replies.parse_inference(given, count=1, warmups=0),
         lambda given: replies.parse_text(given, "m-name-dut"),

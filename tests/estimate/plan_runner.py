@@ -81,6 +81,9 @@ class Runner:
             assert done[position] < steps[position], "a stage is asked for more steps than it has"
             self.step(stages[position], segment, done[position])
             done[position] += 1
+        for position, arrival in enumerate(sources):  # Rows that no stage needs come all the same.
+            for y in range(done[position], steps[position]):
+                self.step(arrival, segment, y)
 
     def arrival(self, index: int) -> Stage:
         rows = image_rows(self.graph.tensors[index])

@@ -18,7 +18,7 @@ from pipeline.estimate.roots import roots
 from pipeline.estimate.storage import rows_alive
 from pipeline.genotype import ALPHAS, Genotype
 from pipeline.graph.filling import filled_bytes
-from pipeline.graph.model import Graph, NoOptions, OpCode
+from pipeline.graph.model import Graph, NoOptions, OpCode, Padding
 from pipeline.graph.reader import parse
 from pipeline.graph.skeleton import from_genotype
 from pipeline.search.space import all_data, all_depths
@@ -50,7 +50,12 @@ def check(graph: Graph, found: MemoryPlan) -> None:
 
 
 def examine(graph: Graph, prefer: Prefer, streamed: bool, limit: int | None) -> None:
-    found = plan(graph, prefer=prefer, streamed_input=streamed, limit=limit)
+    try:
+        found = plan(graph, prefer=prefer, streamed_input=streamed, limit=limit)
+    except UsageError as error:
+        assert streamed and error.id == "input-not-streamable"
+        return
+    assert found.streams(graph.input.index) is streamed
     check(graph, found)
     assert found.arena_bytes >= found.least
 
@@ -66,7 +71,7 @@ def test_each_byte_that_is_read_is_its_owner_s(graph: Graph, prefer: Prefer, str
 
 @pytest.mark.slow
 @given(plan_graphs.graphs(most=20), *ANY[1:])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_each_byte_is_its_owner_s_in_larger_graphs(
     graph: Graph, prefer: Prefer, streamed: bool, limit: int | None
 ) -> None:
@@ -83,7 +88,7 @@ def test_nothing_is_shared_where_tensors_are_spread(graph: Graph) -> None:
 
 
 @given(plan_graphs.graphs(), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_what_is_preferred_orders_the_arenas(graph: Graph, streamed: bool) -> None:
     ram, flash, balanced, speed = (
         plan(graph, prefer=prefer, streamed_input=streamed)
@@ -151,7 +156,7 @@ def test_each_byte_is_its_owner_s_in_networks_of_the_search(name: str, streamed:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("genotype", some(12, 3, widest=0.5), ids=lambda genotype: genotype.id)
+@pytest.mark.parametrize("genotype", some(5, 3, widest=0.4), ids=lambda genotype: genotype.id)
 def test_each_byte_is_its_owner_s_in_many_networks_of_the_search(genotype: Genotype) -> None:
     graph = from_genotype(Genotype(list(all_data())[genotype.depths[1] % 4], genotype.depths, genotype.alpha), 2)
     for prefer in (Prefer.RAM, Prefer.BALANCED):
@@ -163,7 +168,7 @@ def test_a_convolution_with_large_windows_makes_fewer_pixels_at_a_time_where_tha
     sketch = plan_graphs.Sketch((1, 8, 8, 64))
     x = 0
     for _ in range(3):
-        x = sketch.window(OpCode.CONV_2D, x, 64, (3, 3), (1, 1), plan_graphs.Padding.SAME)
+        x = sketch.window(OpCode.CONV_2D, x, 64, (3, 3), (1, 1), Padding.SAME)
     graph = sketch.finish(x)
     ram, speed = (plan(graph, prefer=prefer) for prefer in (Prefer.RAM, Prefer.SPEED))
     assert {stage.block for stage in speed.stages} == {4}
@@ -174,8 +179,8 @@ def test_a_convolution_with_large_windows_makes_fewer_pixels_at_a_time_where_tha
 
 def test_a_stride_that_the_schedule_cannot_hold_is_not_fused() -> None:
     sketch = plan_graphs.Sketch((1, 600, 1, 1))
-    wide = sketch.window(OpCode.CONV_2D, 0, 4, (3, 1), (1, 1), plan_graphs.Padding.SAME)
-    far = sketch.window(OpCode.MAX_POOL_2D, wide, 4, (3, 1), (300, 1), plan_graphs.Padding.SAME)
+    wide = sketch.window(OpCode.CONV_2D, 0, 4, (3, 1), (1, 1), Padding.SAME)
+    far = sketch.window(OpCode.MAX_POOL_2D, wide, 4, (3, 1), (300, 1), Padding.SAME)
     graph = sketch.finish(sketch.operator(OpCode.RELU, (far,), sketch.shape(far), NoOptions()))
     check(graph, plan(graph, prefer=Prefer.RAM))
 
@@ -184,10 +189,19 @@ def test_segments_of_many_stages_stay_within_the_schedule() -> None:
     sketch = plan_graphs.Sketch((1, 6, 6, 2))
     x = 0
     for _ in range(270):
-        x = sketch.window(OpCode.DEPTHWISE_CONV_2D, x, 2, (1, 1), (1, 1), plan_graphs.Padding.SAME)
+        x = sketch.window(OpCode.DEPTHWISE_CONV_2D, x, 2, (1, 1), (1, 1), Padding.SAME)
     graph = sketch.finish(x)
     found = plan(graph)
     assert max(len(segment.stages) for segment in found.segments) <= 250
+    check(graph, found)
+
+
+def test_an_input_that_arrives_by_rows_is_not_taken_for_one_long_row() -> None:
+    """Even where a ring saves nothing."""
+    sketch = plan_graphs.Sketch((1, 2, 1, 1))
+    graph = sketch.finish(sketch.pointwise(0, 1))
+    found = plan(graph, streamed_input=True)
+    assert not found.segments[0].flat
     check(graph, found)
 
 

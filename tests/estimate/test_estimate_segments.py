@@ -15,7 +15,7 @@ from pipeline.estimate.planner import Planner, align, plan
 from pipeline.estimate.runs import Cut
 from pipeline.estimate.segments import Cutter
 from pipeline.estimate.stages import stages
-from pipeline.graph.model import Graph, OpCode, Padding
+from pipeline.graph.model import ConcatenationOptions, Graph, MeanOptions, OpCode, Padding
 
 
 def _planner(graph: Graph, *, streamed: bool = False, bounded: bool = False) -> Planner:
@@ -85,7 +85,7 @@ def test_rows_that_the_last_stage_leaves_out_are_made_by_a_segment_of_their_own(
     wide = sketch.window(OpCode.CONV_2D, y, 4, (1, 1), (1, 1), Padding.SAME)
     flat = sketch.reshape(x, (1, 144))
     end = sketch.operator(
-        OpCode.CONCATENATION, (flat, sketch.reshape(wide, (1, 64))), (1, 208), plan_graphs.ConcatenationOptions(1)
+        OpCode.CONCATENATION, (flat, sketch.reshape(wide, (1, 64))), (1, 208), ConcatenationOptions(1)
     )
     cutter = _planner(sketch.finish(end)).cutter
     assert cutter.cut(0, 2) is None and cutter.cut(1, 3) is not None
@@ -102,6 +102,6 @@ def test_published_networks_reach_their_peaks() -> None:
             inner = sketch.separable(inner, channels, 3, stride if number == 0 else 1)
             x = sketch.add(x, inner) if number else inner
     x = sketch.pointwise(x, 1280)
-    graph = sketch.finish(sketch.operator(OpCode.MEAN, (x,), (1, 1280), plan_graphs.MeanOptions((1, 2))))
+    graph = sketch.finish(sketch.operator(OpCode.MEAN, (x,), (1, 1280), MeanOptions((1, 2))))
     assert plan(graph, prefer=Prefer.RAM).arena_bytes <= 23_328
     assert plan(graph, prefer=Prefer.RAM, streamed_input=True).arena_bytes <= 16_500

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline import resources
 from pipeline.estimate.model import MemoryPlan
+from pipeline.estimate.stages import image_rows
 from pipeline.firmware.model_sources import ModelSources, model_sources, runtime_files
 from pipeline.graph.model import Graph
 
@@ -50,7 +51,7 @@ struct Entry {
   bool (*init)();
   danas::runtime::EdgeTensor (*input)();
   danas::runtime::EdgeTensor (*output)();
-  bool (*invoke)();
+  bool (*invoke)(danas::runtime::RowSource);
   danas::runtime::MemoryReport (*memory)();
   size_t (*operator_count)();
   danas::runtime::OperatorProfile (*profile)(size_t);
@@ -64,7 +65,7 @@ struct Entry {
   bool init();                                                                     \\
   danas::runtime::EdgeTensor input();                                              \\
   danas::runtime::EdgeTensor output();                                             \\
-  bool invoke();                                                                   \\
+  bool invoke(danas::runtime::RowSource);                                          \\
   danas::runtime::MemoryReport memory();                                           \\
   size_t operator_count();                                                         \\
   danas::runtime::OperatorProfile profile(size_t);                                 \\
@@ -85,16 +86,30 @@ uint32_t cycles() {
 }
 }  // namespace danas::port
 
-// A request is the model's number and its input; an answer is the output, the arena's watermark, the arena, and for
-// each stage its name in 64 bytes and its cycles.
+uint32_t limit;  // rows that a source of rows gives
+uint32_t asked;
+
+bool next_row(int8_t* row, size_t bytes) {
+  return asked++ < limit && std::fread(row, 1, bytes, stdin) == bytes;
+}
+
+// A request is the model's number, how many rows of its input come (all of an input that is not streamed), and the
+// input; an answer is whether the inference went well and how often a row was asked for, and then, if it did, the
+// output, the arena's watermark, the arena, and for each stage its name in 64 bytes and its cycles.
 int main() {
   uint32_t number;
-  while (std::fread(&number, sizeof number, 1, stdin) == 1) {
+  while (std::fread(&number, sizeof number, 1, stdin) == 1 && std::fread(&limit, sizeof limit, 1, stdin) == 1) {
     const Entry& entry = kEntries[number];
     if (!entry.init()) return 2;
     const danas::runtime::EdgeTensor input = entry.input();
-    if (std::fread(input.data, 1, input.bytes, stdin) != input.bytes) return 3;
-    if (!entry.invoke()) return 4;
+    if ((input.data == nullptr) != (input.rows != 0)) return 7;
+    if (input.rows != 0 && entry.invoke(nullptr)) return 8;
+    if (input.rows == 0 && std::fread(input.data, 1, input.bytes, stdin) != input.bytes) return 3;
+    asked = 0;
+    const uint32_t done = entry.invoke(next_row) ? 1 : 0;
+    std::fwrite(&done, sizeof done, 1, stdout);
+    std::fwrite(&asked, sizeof asked, 1, stdout);
+    if (!done) continue;
     const danas::runtime::EdgeTensor output = entry.output();
     const danas::runtime::MemoryReport memory = entry.memory();
     const uint32_t used = static_cast<uint32_t>(memory.used_bytes);
@@ -124,6 +139,7 @@ class Answer:
     used: int
     arena: NDArray[np.uint8]
     profile: tuple[tuple[str, int], ...]  # of each stage: name, cycles (7 a step)
+    asked: int = 0  # rows that were asked for
 
 
 class HostProgram:
@@ -152,21 +168,40 @@ class HostProgram:
 
     def run(self, requests: Sequence[tuple[int, NDArray[np.generic]]]) -> list[Answer]:
         """Run (model number, input) one after another."""
-        sent = b"".join(struct.pack("<I", number) + values.tobytes() for number, values in requests)
+        rows = [image_rows(graph.input) for graph, _ in self._models]
+        answers = self.attempt([(number, values, rows[number]) for number, values in requests])
+        assert None not in answers
+        return [answer for answer in answers if answer is not None]
+
+    def attempt(self, requests: Sequence[tuple[int, NDArray[np.generic], int]]) -> list[Answer | None]:
+        """Run (model number, input, rows of it that come); None for an inference that says that it failed."""
+        sent = b""
+        for number, values, rows in requests:
+            graph, plan = self._models[number]
+            row = values.nbytes // image_rows(graph.input)
+            given = rows * row if plan.streams(graph.input.index) else values.nbytes
+            sent += struct.pack("<II", number, rows) + values.tobytes()[:given]
         done = subprocess.run([self._path], input=sent, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
-        answers, position = [], 0
-        for number, _ in requests:
+        answers: list[Answer | None] = []
+        position = 0
+        for number, _, _ in requests:
             graph, plan = self._models[number]
+            well, asked = struct.unpack_from("<II", done.stdout, position)
+            position += 8
+            if not well:
+                answers.append(None)
+                continue
             size = graph.output.nbytes
             output = np.frombuffer(done.stdout, graph.output.dtype.value, graph.output.elements, position)
             (used,) = struct.unpack_from("<I", done.stdout, position + size)
             arena = np.frombuffer(done.stdout, np.uint8, plan.arena_bytes, position + size + 4)
             position += size + 4 + plan.arena_bytes
-            lines = [struct.unpack_from("<64sI", done.stdout, position + 68 * i) for i in range(len(plan.stages))]
+            stages = len(plan.stages) + plan.streams(graph.input.index)
+            lines = [struct.unpack_from("<64sI", done.stdout, position + 68 * i) for i in range(stages)]
             position += 68 * len(lines)
             profile = tuple((code.rstrip(b"\0").decode(), cycles) for code, cycles in lines)
-            answers.append(Answer(output.reshape(graph.output.shape), used, arena, profile))
+            answers.append(Answer(output.reshape(graph.output.shape), used, arena, profile, asked))
         assert position == len(done.stdout)
         return answers
 

@@ -20,24 +20,27 @@ from pipeline.graph.model import (
 )
 
 
-def ties(code: OpCode) -> Graph:
-    """CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED whose factors are 2^-1 ... 2^-8 and 3/8, on sums −128 ... 127.
+def ties(code: OpCode, *, width: int = 1, activation: Activation = Activation.NONE, least: int = 1) -> Graph:
+    """CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED whose factors are 2^-least ... 2^-8 and 3/8, on sums −128 ... 127.
 
-    Rounding once or twice, ties up or away from zero: all of them differ here.
+    Rounding once or twice, ties up or away from zero: all of them differ here. ``width``: pixels of the image.
     """
     builder = GraphBuilder()
     sums = np.arange(-128, 128, dtype=np.int32)
-    factors = [*(2.0**-power for power in range(1, 9)), 3 / 8]
+    factors = [*(2.0**-power for power in range(least, 9)), 3 / 8]
     bias = np.tile(sums, len(factors))
     scales = np.repeat(factors, len(sums)).tolist()
     channels = len(bias)
     dense, depthwise = code is OpCode.FULLY_CONNECTED, code is OpCode.DEPTHWISE_CONV_2D
-    x = builder.activation((1, 1) if dense else (1, 1, 1, 1), 1.0, 0)
+    x = builder.activation((1, 1) if dense else (1, 1, width, 1), 1.0, 0)
     shape = (channels, 1) if dense else (1, 1, 1, channels) if depthwise else (channels, 1, 1, 1)
     w = builder.constant(np.ones(shape, np.int8), scales, axis=3 if depthwise else 0)
     b = builder.constant(bias, scales)
-    y = builder.activation((1, channels) if dense else (1, 1, 1, channels), 1.0, 0)
-    options = ActivationOptions() if dense else WindowOptions(depth_multiplier=channels if depthwise else 1)
+    y = builder.activation((1, channels) if dense else (1, 1, width, channels), 1.0, 0)
+    multiplier = channels if depthwise else 1
+    options = (
+        ActivationOptions(activation) if dense else WindowOptions(activation=activation, depth_multiplier=multiplier)
+    )
     builder.operator(code, [x, w, b], y, options)
     return builder.finish(x, y)
 

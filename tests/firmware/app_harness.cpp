@@ -60,6 +60,8 @@ int get() {
   return std::getchar();
 }
 
+void compute(uint32_t milliseconds) { now += kHz / 1000 * milliseconds; }
+
 uint32_t cycles() { return static_cast<uint32_t>(now += 10); }
 uint32_t clock_hz() { return kHz; }
 RamReport ram() { return RamReport{1, 2, 3}; }
@@ -74,12 +76,22 @@ int inferences = 0;
 
 }  // namespace
 
-EdgeTensor input() { return EdgeTensor{arena, sizeof arena, ElementType::kInt8, 0.5f, 0}; }
+EdgeTensor input() {
+  return EdgeTensor{HARNESS_ROWS == 0 ? arena : nullptr, sizeof arena, ElementType::kInt8, 0.5f, 0, HARNESS_ROWS};
+}
 EdgeTensor output() { return EdgeTensor{arena, sizeof arena, ElementType::HARNESS_OUTPUT, 0.5f, -3}; }
 
-// The output is the input of the first inference after a load; every further one gives another output.
-bool invoke() {
+// The output is the input of the first inference after a load; every further one gives another output. The rows of a
+// streamed input are taken with 10 ms of computing between them.
+bool invoke(RowSource source) {
   port::cycles();
+  for (size_t row = 0; row != HARNESS_ROWS; ++row) {
+    constexpr size_t kBytes = HARNESS_BYTES / (HARNESS_ROWS + (HARNESS_ROWS == 0));
+    if (!source(reinterpret_cast<int8_t*>(arena) + row * kBytes, kBytes)) {
+      return false;
+    }
+    port::compute(10);
+  }
   ++inferences;
   for (uint8_t& byte : arena) {
     byte = static_cast<uint8_t>(inferences == 1 || HARNESS_KEEP ? byte : byte + 1);

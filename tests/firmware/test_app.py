@@ -27,6 +27,7 @@ pytestmark = [
 ]
 
 SIZE = 300
+ROWS = 3
 BANNER = "m-init-done\r\nm-ready\r\n"
 Program = Callable[[Iterable[bytes | int]], bytes]
 
@@ -43,12 +44,19 @@ def floats(tmp_path_factory: pytest.TempPathFactory) -> Program:
     return _compile(tmp_path_factory.mktemp("app"), "kFloat32", keep=True)
 
 
-def _compile(folder: Path, output: str, *, keep: bool) -> Program:
+@pytest.fixture(scope="module")
+def streamed(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """300 int8 values in 3 rows, which come out as they went in."""
+    return _compile(tmp_path_factory.mktemp("app"), "kInt8", keep=True, rows=ROWS)
+
+
+def _compile(folder: Path, output: str, *, keep: bool, rows: int = 0) -> Program:
     templates = resources.firmware_templates()
     program = folder / "app"
     command = ["g++", "-std=gnu++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti"]
     command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-static-libasan"]
     command += [f"-DHARNESS_BYTES={SIZE}", f"-DHARNESS_OUTPUT={output}", f"-DHARNESS_KEEP={int(keep)}"]
+    command += [f"-DHARNESS_ROWS={rows}"]
     command += [f"-I{templates / part}" for part in ("app", "port", "runtime")]
     command += [str(Path(__file__).parent / "app_harness.cpp")]
     command += [str(path) for path in sorted((templates / "app").glob("*.cpp")) if path.name != "main.cpp"]
@@ -253,3 +261,96 @@ def test_damaged_frames_are_refused_once_and_repeated(
         + b"m-load-done\r\nm-ready\r\n"
         + f"m-crc-[input={zlib.crc32(data):08x} output=00000000]\r\nm-ready\r\n".encode()
     )
+
+
+# A streamed input.
+
+ROW = SIZE // ROWS
+COMPUTED = 10  # ms that the harness computes after each row
+STREAM = b"m-stream-[rows=3 bytes=100]\r\nm-ready\r\n"
+
+
+def test_a_streamed_input_is_asked_for_row_by_row(streamed: Program) -> None:
+    data = bytes(range(256)) + bytes(44)
+    events: list[bytes | int] = [b"id%stream 300%"]
+    for row in range(ROWS):
+        events += [_frame(row, data[row * ROW : (row + 1) * ROW]), 50]
+    said = streamed([*events, b"crc%output%ops%"]).removeprefix(BANNER.encode())
+    identity, rest = said.split(b"m-ready\r\n", 1)
+    assert identity.rstrip().endswith(b"output=300 rows=3]")
+    assert rest.startswith(STREAM + b"\x05\x06" * ROWS)
+    lines = rest[len(STREAM) + 2 * ROWS :].decode().splitlines()
+    cycles = int(re.fullmatch(r"m-run-\[cycles=(\d+)\]", lines[0])[1])  # type: ignore[index]
+    assert 30 * 216_000 <= cycles < 31 * 216_000, "without the 150 ms in which rows came"
+    assert lines[1:3] == ["m-ready", f"m-crc-[input={zlib.crc32(data):08x} output={zlib.crc32(data):08x}]"]
+    assert "".join(re.findall(r"m-output-\[([0-9a-f]{2,64})\]", rest.decode("latin-1"))) == data.hex()
+
+
+def test_a_row_may_come_in_pieces(streamed: Program) -> None:
+    data = bytes(reversed(range(256))) + bytes(44)
+    events: list[bytes | int] = [b"stream 300%"]
+    for number, place in enumerate(range(0, SIZE, 20)):
+        events += [_frame(number, data[place : place + 20]), 30]
+    said = streamed([*events, b"crc%"])
+    assert (b"\x05" + b"\x06" * 5) * 3 in said
+    assert f"m-crc-[input={zlib.crc32(data):08x}".encode() in said
+
+
+def test_a_piece_ends_with_its_row(streamed: Program) -> None:
+    said = streamed([b"stream 300%", _frame(0, bytes(ROW + 1)), 30, _frame(0, bytes(ROW)), 30, 3000, b"name%"])
+    assert said.startswith(BANNER.encode() + STREAM + b"\x05\x15\x06\x05")
+
+
+def test_a_host_that_sends_no_row_is_asked_again_and_given_up(streamed: Program) -> None:
+    said = streamed([b"stream 300%", _frame(0, bytes(ROW)), 1700, _frame(1, bytes(ROW)), 2300, b"crc%output%name%"])
+    wanted = STREAM + b"\x05\x06" + b"\x05" * 4 + b"\x06" + b"\x05" * 4
+    wanted += b"e-[input timed out]\r\nm-ready\r\nm-crc-[input=00000000 output=00000000]\r\nm-ready\r\n"
+    wanted += b"e-[no output]\r\nm-ready\r\nm-name-dut-[danas-deploy]\r\nm-ready\r\n"
+    assert said == BANNER.encode() + wanted
+
+
+def test_a_broken_stream_leaves_a_device_that_works(streamed: Program) -> None:
+    data = bytes(range(200, 256)) + bytes(244)
+    events: list[bytes | int] = [b"stream 300%", _frame(0, data[:ROW]), 20, _frame(1, data)[:30], 3000, b"stream 300%"]
+    for row in range(ROWS):
+        events += [_frame(row, data[row * ROW : (row + 1) * ROW]), 50]
+    said = streamed([*events, b"crc%"])
+    assert b"e-[input timed out]" in said
+    assert f"m-crc-[input={zlib.crc32(data):08x} output={zlib.crc32(data):08x}]".encode() in said
+
+
+@pytest.mark.parametrize("command", ["load 300", "db load 300", "db 00", "db print", "infer 1", "run"])
+def test_what_needs_a_resident_input_says_so(streamed: Program, command: str) -> None:
+    assert _ask(streamed, command, "name") == ["e-[the input is streamed: stream 300]", "m-name-dut-[danas-deploy]"]
+
+
+def test_a_resident_input_is_not_streamed(integers: Program, streamed: Program) -> None:
+    assert _ask(integers, "stream 300") == ["e-[the input is not streamed: load 300]"]
+    assert _ask(streamed, "stream", "stream 299", "stream 300 1") == ["e-[input takes 300 bytes]"] * 3
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(min_size=SIZE, max_size=SIZE), st.integers(1, ROW), st.lists(st.sampled_from(_DAMAGES), max_size=12))
+def test_rows_survive_damaged_frames(streamed: Program, data: bytes, piece: int, damages: list[str]) -> None:
+    events: list[bytes | int] = [b"stream 300%"]
+    schedule = iter(damages)
+    pieces = [data[row + place : row + min(place + piece, ROW)] for row in range(0, SIZE, ROW)
+              for place in range(0, ROW, piece)]  # fmt: skip
+    for sequence, payload in enumerate(pieces):
+        good = _frame(sequence, payload)
+        bad = {
+            "none": b"",
+            "crc": _frame(sequence, payload, damage=1 << 7),
+            "sequence": _frame(sequence + 3, payload),
+            "cut": good[:-2],
+            "long": _frame(sequence, bytes(1025)),
+            "empty": _frame(sequence, b""),
+            "overflow": _frame(sequence, bytes(ROW + 1)),
+            "noise": b"\x00\xff%\r\n",
+            "lost ack": _frame(sequence - 1, pieces[sequence - 1]) if sequence else b"",
+            "header": good[:2],
+        }
+        events += [bad[next(schedule, "none")], 200, good, 60]
+    said = streamed([*events, b"crc%output%"])
+    assert f"m-crc-[input={zlib.crc32(data):08x} output={zlib.crc32(data):08x}]".encode() in said
+    assert "".join(re.findall(r"m-output-\[([0-9a-f]{2,64})\]", said.decode("latin-1"))) == data.hex()

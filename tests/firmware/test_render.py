@@ -203,9 +203,9 @@ def test_board_facts_reach_the_port(tmp_path: Path) -> None:
 
 
 def test_qemus_pace_reaches_the_port(tmp_path: Path) -> None:
-    """2^3 ns an instruction."""
+    """1 ns an instruction."""
     render.render(GRAPH, PLAN, boards.load("mps2_an500"), into=tmp_path)
-    assert "kEmulatedHz = 125000000;" in (tmp_path / "lib" / "port" / "board.h").read_text()
+    assert "kEmulatedHz = 1000000000;" in (tmp_path / "lib" / "port" / "board.h").read_text()
 
 
 @pytest.mark.parametrize("name", boards.names())

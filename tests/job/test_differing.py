@@ -21,7 +21,7 @@ from pipeline.device.deadline import ManualClock
 from pipeline.device.fake import FakeDevice, fake_identity
 from pipeline.device.link import MemoryLink
 from pipeline.device.protocol import Expected, Session
-from pipeline.errors import DoesNotFitError, printable
+from pipeline.errors import DoesNotFitError, UsageError, printable
 from pipeline.firmware import render as rendering
 from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import ActivationOptions, DType, Graph, NoOptions, OpCode, WindowOptions
@@ -56,6 +56,7 @@ class HostRunner:
         folder: For its files.
         spoil: Makes the wrong model of the right one.
         too_large: Names of tensors that do not fit as an output.
+        whole: The same of those before which the input would be needed in whole.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class HostRunner:
         folder: Path,
         spoil: Callable[[Graph], Graph] = lambda graph: graph,
         too_large: Sequence[str] = (),
+        whole: Sequence[str] = (),
     ) -> None:
+        self._whole = whole
         self._path = folder / "part.tflite"
         self.spoil = spoil
         self._too_large = too_large
@@ -76,20 +79,28 @@ class HostRunner:
         self.runs.append(graph.output.name)
         if graph.output.name in self._too_large:
             raise DoesNotFitError("region-overflow", "too large")
+        if graph.output.name in self._whole:
+            raise UsageError("input-not-streamable", "needed in whole")
         self._path.write_bytes(write(self.spoil(graph)))
         outputs = Reference(self._path).run(np.stack(inputs).reshape(-1, *graph.input.shape[1:]))
         return (output.tobytes() for output in outputs)
 
 
 def comparison(
-    folder: Path, content: bytes, *, fault: str | None = None, too_large: Sequence[str] = (), images: int = 2
+    folder: Path,
+    content: bytes,
+    *,
+    fault: str | None = None,
+    too_large: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    images: int = 2,
 ) -> tuple[Comparison, HostRunner]:
     """A comparison of a model with one whose operator that writes ``fault`` is wrong."""
     path = folder / "whole.tflite"
     path.write_bytes(content)
     graph, reference = parse(content), Reference(path)
     sent = random_inputs(graph.input, images, seed=5)
-    runner = HostRunner(folder, lambda made: spoiled(made, fault) if fault else made, too_large)
+    runner = HostRunner(folder, lambda made: spoiled(made, fault) if fault else made, too_large, whole)
     oracle = [reference.intermediates(one) for one in sent]
     return Comparison(graph, content, inputs=list(sent), oracle=oracle, runner=runner), runner
 
@@ -203,6 +214,14 @@ def test_what_does_not_fit_alone_leaves_a_doubt(tmp_path: Path) -> None:
     assert found is not None and (found.name, compared.doubtful(found)) == ("b", (0,))
     with pytest.raises(DoesNotFitError):
         comparison(tmp_path, _branches(), too_large=["total"])[0].search()
+
+
+def test_what_cannot_be_streamed_alone_leaves_a_doubt(tmp_path: Path) -> None:
+    compared, _ = comparison(tmp_path, _branches(), fault="b", whole=["b"])
+    found = compared.search()
+    assert found is not None and (found.name, compared.doubtful(found)) == ("c", (1,))
+    with pytest.raises(UsageError):
+        comparison(tmp_path, _branches(), whole=["total"])[0].search()
 
 
 def test_a_difference_that_vanishes_is_seen_only_by_comparing_everything(tmp_path: Path) -> None:

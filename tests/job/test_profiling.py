@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from pipeline.device.protocol import Expected, Session
 from pipeline.errors import DeviceError, UsageError
 from pipeline.estimate.macs import macs
 from pipeline.estimate.planner import plan
+from pipeline.estimate.stages import image_rows
 from pipeline.figures import Source
 from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import OpCode
@@ -40,7 +42,8 @@ def made() -> Made:
 
 def _session(made: Made, lines: list[str]) -> Session:
     reply = "".join(f"{line}\r\n" for line in [*lines, "m-ready"]).encode()
-    identity = fake_identity(input_bytes=made.graph.input.nbytes, model=made.graph.sha256)
+    rows = image_rows(made.graph.input) if made.plan.streams(made.graph.input.index) else 0
+    identity = fake_identity(input_bytes=made.graph.input.nbytes, model=made.graph.sha256, input_rows=rows)
     clock = ManualClock()
     device = FakeDevice(identity, clock=clock, misbehaviour=Misbehaviour(replace={"ops": reply}))
     return Session(MemoryLink(device, clock=clock), clock=clock)
@@ -77,6 +80,22 @@ def test_a_profile_says_what_each_stage_costs(made: Made) -> None:
     assert Profile.model_validate_json(found.model_dump_json()) == found
 
 
+def test_waiting_for_a_streamed_input_is_an_entry_of_its_own(made: Made) -> None:
+    streamed = replace(made, plan=plan(made.graph, streamed_input=True))
+    stages = [line.split(" ")[1] for line in _reported(made)]
+    lines = [f"m-op-[{index} {code} {1000 + index}]" for index, code in enumerate(["INPUT", *stages])]
+    found = _profile(streamed, lines)
+    waiting, first = found.lines[:2]
+    assert (waiting.name, waiting.operators, waiting.count.value, waiting.share) == ("INPUT", (), 1000, None)
+    assert waiting.output == made.graph.input.shape[1:]
+    assert (first.name, first.operators, first.count.value) == ("CONV_2D", (0,), 1001)
+    assert found.total.value == 123_456
+    assert "INPUT" in profile_text(found)
+    assert Profile.model_validate_json(found.model_dump_json()) == found
+    with pytest.raises(DeviceError, match="CONV_2D as stage 0, the plan has INPUT"):
+        _profile(streamed, _reported(made))
+
+
 def test_an_emulated_board_has_instructions_and_no_time(made: Made) -> None:
     emulated, measured = (_profile(made, _reported(made), emulated=emulated) for emulated in (True, False))
     assert (emulated.total.unit, emulated.total.source, emulated.time) == ("instructions", Source.EMULATED, None)
@@ -90,7 +109,7 @@ def test_an_emulated_board_has_instructions_and_no_time(made: Made) -> None:
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (lambda lines: lines[:-1], "stage 9"),
+        (lambda lines: lines[:-1], "stage 8"),
         (lambda lines: [*lines, f"m-op-[{len(lines)} CONV_2D 5]"], "the plan has nothing"),
         (lambda lines: [line.replace(" ADD ", " SUB ") for line in lines], "SUB as stage 2, the plan has ADD"),
         (lambda lines: [], "nothing as stage 0, the plan has CONV_2D"),

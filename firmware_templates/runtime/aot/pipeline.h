@@ -39,18 +39,19 @@ inline size_t lacking(const Stage* stages, const uint16_t* done, size_t stage) {
 }
 
 // Runs stages [first, end) to the end of the last one. step(stage, y) takes step y of a stage; `done` counts the steps
-// that each has taken.
+// that each has taken. False: a step has failed, and nothing was done after it.
 template <typename Step>
-void run(const Stage* stages, uint16_t* done, size_t first, size_t end, const Step& step) {
+bool run(const Stage* stages, uint16_t* done, size_t first, size_t end, const Step& step) {
   for (size_t stage = first; stage < end; ++stage) done[stage] = 0;
   while (done[end - 1] < stages[end - 1].steps) {
     size_t stage = end - 1;
     for (size_t source = lacking(stages, done, stage); source != stage; source = lacking(stages, done, stage)) {
       stage = source;
     }
-    step(stage, done[stage]);
+    if (!step(stage, done[stage])) return false;
     ++done[stage];
   }
+  return true;
 }
 
 }  // namespace danas::aot

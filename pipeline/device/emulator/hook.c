@@ -11,7 +11,8 @@
 #define RX_CAPACITY 32768u
 #define TX_CAPACITY 4096u
 #define TX_FLUSH 1024u
-#define LINE_FEED 0x0Au
+// Line feeds and bytes of a transfer: a program may compute for long behind one.
+#define GOES_AT_ONCE(byte) ((byte) < ' ' && (byte) != '\r')
 #define SELF_BRANCH 0xE7FEu
 
 typedef struct hook_state {
@@ -117,7 +118,7 @@ void danas_hook_write(void* engine, uint64_t offset, unsigned size, uint64_t val
   hook_state* const s = window->state;
   const uint32_t address = (uint32_t)(window->base + offset);
   const uint8_t byte = (uint8_t)value;
-  if (address == s->uart_send_at && s->uart_transmits && byte != LINE_FEED && s->tx_count + 1 < TX_FLUSH) {
+  if (address == s->uart_send_at && s->uart_transmits && !GOES_AT_ONCE(byte) && s->tx_count + 1 < TX_FLUSH) {
     s->tx[s->tx_count++] = byte;
     ++s->tx_total;
     return;

@@ -26,7 +26,7 @@ from pipeline.errors import DeviceError, EnvironmentProblem, printable
 
 PROGRAM = "qemu-system-arm"
 _PIECE = 4096
-_LOOK_S = 0.25  # how often the process is looked at while no byte comes
+_LOOK_S = 0.05  # how often QEMU is looked at, and woken, while no byte comes
 _STOP_S = 5.0
 # What QEMU prints before it aborts when the core locks up: a fault within a fault handler.
 _LOCKUP = re.compile(r"Lockup: (.*)")

@@ -11,7 +11,6 @@ from pipeline.device.emulator.terminal import Terminal
 _SENDING_POLLS = 2  # of the UART after a byte was sent: the program asks whether it may send on
 _EMPTY_POLLS = 32  # before the emulator sleeps
 _IDLE_WAIT_S = 0.02  # longest sleep; a byte from the host ends it at once
-_LINE_FEED = 0x0A
 
 
 class Uart:
@@ -56,7 +55,7 @@ class Uart:
         if offset == layout.send:
             if self._is_on(layout.transmits):
                 waiting = self._state.tx_put(value & 0xFF)
-                if value & 0xFF == _LINE_FEED or waiting >= TX_FLUSH:
+                if _goes_at_once(value & 0xFF) or waiting >= TX_FLUSH:
                     self.flush()
         elif offset == layout.request:
             if value & layout.drop:
@@ -121,3 +120,8 @@ class Uart:
         self._empty_polls = 0
         self._state.rx_put(data)
         return True
+
+
+def _goes_at_once(byte: int) -> bool:
+    """Line feeds and bytes of a transfer: a program may compute for long behind one."""
+    return byte < ord(" ") and byte != ord("\r")

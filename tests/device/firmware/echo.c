@@ -13,6 +13,10 @@ void reset(void) {
   REG(0x40004010) = 217;  // BAUDDIV
   REG(0x40004008) = 3;    // CTRL: transmit, receive
   for (;;) {
-    if (REG(0x40004004) & 2u) REG(0x40004000) = REG(0x40004000) & 0xFFu;
+    if (!(REG(0x40004004) & 2u)) continue;
+    const uint32_t byte = REG(0x40004000) & 0xFFu;
+    while (REG(0x40004004) & 1u) {
+    }
+    REG(0x40004000) = byte;
   }
 }
