@@ -38,6 +38,7 @@ from pipeline.boards import Board
 from pipeline.errors import BuildError, EnvironmentProblem, UsageError, printable
 from pipeline.estimate.model import MemoryPlan
 from pipeline.files import disk_problem
+from pipeline.firmware import features
 from pipeline.firmware.filters import CText
 from pipeline.firmware.filters import environment as template_environment
 from pipeline.firmware.model_sources import model_sources, runtime_files
@@ -188,6 +189,7 @@ def _model_files(graph: Graph, plan: MemoryPlan) -> dict[str, str]:
     made = model_sources(graph, plan)
     files = {f"src/{path}": text for path, text in made.files.items()}
     files["src/first_output.cpp"] = _template("app", "first_output.cpp.j2", output_bytes=graph.output.nbytes)
+    files["lib/runtime/features.h"] = features.header(made.features)
     files.update({f"lib/runtime/{path.name}": _read(path) for path in runtime_files(made.kernels)})
     return files
 
@@ -241,7 +243,6 @@ def _emulated_hz(board: Board) -> int:
 
 def _template(folder: str, name: str, **values: object) -> str:
     jinja = template_environment(resources.firmware_templates() / folder)
-    jinja.filters["c_bool"] = lambda value: CText("true" if value else "false")
     # The linker reads no C suffixes.
     jinja.filters["ld_address"] = lambda value: CText(f"0x{int(value):08X}")
     return jinja.get_template(name).render(**values)
