@@ -277,7 +277,8 @@ def toml(table: Table) -> str:
         lines += section(f"ports.{name}", dict(port))
     for name, kernel in table.kernels.items():
         lines += section(f"kernels.{name}", dict(kernel))
-    lines += section("functions", dict(table.functions.items()))
+    # The compiler's names may have dots.
+    lines += section("functions", {text(name): size for name, size in table.functions.items()})
     return "\n".join(lines) + "\n"
 
 
