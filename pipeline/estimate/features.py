@@ -119,9 +119,7 @@ def _of_stage(graph: Graph, stage: Stage, *, flat: bool) -> Features:
     if first.code is OpCode.DEPTHWISE_CONV_2D:
         kernel, stride = window_of(graph, first)
         made |= (
-            depthwise_features(
-                kernel, stride, linear=_linear(first), as_pairs=len(stage.operators) > 1, blocks=blocks
-            )
+            depthwise_features(kernel, stride, linear=_linear(first), as_pairs=len(stage.operators) > 1, blocks=blocks)
             if depthwise_short(graph, first)
             else Features(depthwise_plain=1)
         )

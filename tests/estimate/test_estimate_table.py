@@ -25,7 +25,7 @@ def test_every_board_has_a_table_with_every_kernel() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "field"),
     [
-        ("schema_version = 2", "schema_version = 1", "schema_version"),
+        ("schema_version = 3", "schema_version = 2", "schema_version"),
         ("port_code = ", "port_code = -", "program.port_code"),
         ("[kernels.add]\n", "[kernels.add]\ncolour = 1\n", "kernels.add.colour"),
         ("stack = ", "stock = ", "program.stack"),
