@@ -158,17 +158,18 @@ class Workshop:
 class Causes:
     """Why functions are in programs.
 
-    A program calls kernels and needs features of them (features.h). A function belongs to a kernel or a feature if all
-    programs contain it that have that one; a program's functions must be those of its kernels and features together.
+    A program calls kernels and needs features of them (model_features.h). A function belongs to a kernel or a feature
+    if all programs contain it that have that one; a program's functions must be those of its kernels and features
+    together.
     """
 
     def __init__(self) -> None:
         self._programs: list[tuple[frozenset[str], frozenset[str]]] = []
 
-    def add(self, graph: Graph, anatomy: Anatomy) -> None:
-        """A program, and the model that it was made of."""
+    def add(self, graph: Graph, anatomy: Anatomy, *probed: str) -> None:
+        """A program, the model that it was made of, and the kernel that it is to show."""
         memory = plan(graph)
-        kernels = frozenset(kernel_name(graph, stage) for stage in memory.stages)
+        kernels = frozenset(kernel_name(graph, stage) for stage in memory.stages).union(probed)
         self._programs.append((kernels | model_sources(graph, memory).features.names, frozenset(anatomy.functions)))
 
     def owned(self) -> dict[str, frozenset[str]]:
@@ -200,8 +201,8 @@ def calibrate(workshop: Workshop, say: Callable[[str], None]) -> Table:
         graph, longer = probe(FEW), probe(MANY)
         short, long = plan(graph), plan(longer)
         found[name] = few
-        causes.add(graph, few)
-        causes.add(longer, many)
+        causes.add(graph, few, name)
+        causes.add(longer, many, name)
         for function, size in (*few.functions.items(), *many.functions.items()):
             functions[function] = max(size, functions.get(function, 0))
         more = len(long.stages) - len(short.stages)

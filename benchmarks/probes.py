@@ -28,7 +28,6 @@ from pipeline.graph.operators import MAX_CONCATENATED
 from pipeline.graph.reader import parse
 from pipeline.graph.writer import ModelWriter
 
-
 #: The zero point of what a fused RELU gives.
 _LEAST = -128
 

@@ -1,7 +1,7 @@
 """What a model's calls need of the kernels that come in parts: requantization forms, sizes of blocks, kernel shapes.
 
-The renderer writes it to ``features.h``, so that the rest of those kernels is not compiled; the estimator counts by it.
-:func:`expected` says what follows from shapes and activations. What weights decide is not seen there: that a layer
+The renderer writes it to ``model_features.h``, so that the rest of those kernels is not compiled; the estimator counts
+by it. :func:`expected` says what follows from shapes and activations. What weights decide is not seen there: that a layer
 takes the form plain, or the form relu because no output can lie below its zero point.
 """
 
@@ -70,7 +70,7 @@ EVERYTHING = Features(_SIZES, _SIZES, _SIZES, 1, 1, _STRIDES, _STRIDES, 1, 1, 1,
 
 
 def block_sizes(width: int, most: int) -> int:
-    """The sizes of the blocks that a row of ``width`` pixels is made in, of ``most`` at most (block.h, block_pixels)."""
+    """The sizes of the blocks that make a row of ``width`` pixels, of ``most`` at most; block.h, block_sizes."""
     sizes = 0
     while width > 0:
         pixels = min(3 if width in (5, 6, 9) else width, most)

@@ -14,7 +14,7 @@ _OURS = "_ZN5danas3aot"
 
 
 def flash_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
-    """The items constants, one a kernel, one for parts that kernels choose from, runtime, port, and libraries, in bytes.
+    """The items constants, one a kernel, one for the parts of kernels, runtime, port, and libraries, in bytes.
 
     Raises:
         UsageError: ``no-calibration`` for a kernel that the table does not have.

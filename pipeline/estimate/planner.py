@@ -31,6 +31,9 @@ BALANCED = 1.15
 _SCRATCH_SHARE = 0.1
 #: ... and to a model whose least peak falls below this share of what it was.
 _WORTH = 0.97
+#: The largest block of ``flash``: each size of blocks is a loop of its own, that of two pixels a short one, and nearly
+#: as fast as any.
+_COMPACT = 2
 #: The smallest arena is looked for to within this part of the least peak.
 _CLOSE = 500
 #: How many layouts are carried on: at first, and where the first one does not fit.
@@ -64,6 +67,8 @@ def plan(
         demand_streamable(graph, made, stores(graph, made, roots(graph)))
     if not made:
         return spread(graph)  # Nothing runs.
+    if prefer is Prefer.FLASH:
+        made = tuple(replace(stage, block=_COMPACT) for stage in made)
     planner = Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED)
     if planner.least >= IMPOSSIBLE:
         raise not_streamable(graph, "What is made from it does not come together before all of it is there.")

@@ -35,9 +35,9 @@ def of_call(call: Call) -> Features:
 
 
 def header(made: Features) -> str:
-    """The text of features.h."""
+    """The text of model_features.h."""
     environment = filters.environment(resources.firmware_templates() / "model")
-    return environment.get_template("features.h.j2").render(features=made)
+    return environment.get_template("model_features.h.j2").render(features=made)
 
 
 def _blocks(params: Params, first: Params) -> int:

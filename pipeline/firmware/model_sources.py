@@ -82,7 +82,7 @@ _ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t", "uint32": "uint32_t"}
 
 @dataclass(frozen=True)
 class ModelSources:
-    """Files for ``src/`` (relative path → text), the kernels they call (file stems, sorted), and what these must have."""
+    """Files for ``src/`` (relative path → text), the kernels they call (file stems, sorted) and their parts."""
 
     files: dict[str, str]
     kernels: tuple[str, ...]
@@ -92,7 +92,7 @@ class ModelSources:
 def runtime_files(kernels: tuple[str, ...]) -> tuple[Path, ...]:
     """The files of ``firmware_templates/runtime/`` that a program with these kernels needs, runtime.h included.
 
-    Beside them it needs ``features.h``: :func:`pipeline.firmware.features.header`.
+    Beside them it needs ``model_features.h``: :func:`pipeline.firmware.features.header`.
     """
     folder = resources.firmware_templates() / "runtime"
     aot = folder / "aot"

@@ -189,7 +189,7 @@ def _model_files(graph: Graph, plan: MemoryPlan) -> dict[str, str]:
     made = model_sources(graph, plan)
     files = {f"src/{path}": text for path, text in made.files.items()}
     files["src/first_output.cpp"] = _template("app", "first_output.cpp.j2", output_bytes=graph.output.nbytes)
-    files["lib/runtime/features.h"] = features.header(made.features)
+    files["lib/runtime/model_features.h"] = features.header(made.features)
     files.update({f"lib/runtime/{path.name}": _read(path) for path in runtime_files(made.kernels)})
     return files
 

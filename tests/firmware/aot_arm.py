@@ -112,7 +112,7 @@ class ArmProgram:
         for path in (*runtime_files(kernels), resources.firmware_templates() / "port" / "port.h"):
             shutil.copy(path, folder)
         needed = reduce(operator.or_, (made.features for made in sources))
-        (folder / "features.h").write_text(features.header(needed))
+        (folder / "model_features.h").write_text(features.header(needed))
         units = [folder / f"{kernel}.cpp" for kernel in kernels]
         for start in range(0, len(sources), aot_host.UNIT):
             unit = folder / f"unit_{start}.cpp"

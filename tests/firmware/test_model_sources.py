@@ -288,7 +288,7 @@ def test_the_layout_is_the_promised_one(tmp_path: Path) -> None:
     """Cross-compiled without a warning; parameters have the promised sizes, constants sum up to the promised bytes."""
     for path in (*runtime_files(KERNELS), resources.firmware_templates() / "port" / "port.h"):
         shutil.copy(path, tmp_path)
-    (tmp_path / "features.h").write_text(features.header(EVERYTHING))
+    (tmp_path / "model_features.h").write_text(features.header(EVERYTHING))
     models = _all_kernels()
     assert {name for name, _ in models} == set(PARAMETER_BYTES)
     texts = [aot_host.renamed(model_sources(graph, spread(graph)), number) for number, (_, graph) in enumerate(models)]
@@ -343,7 +343,7 @@ def _object_sizes(path: Path) -> dict[tuple[int, str], int]:
 @needs_arm
 def test_kernels_are_small_static_and_call_nothing_unknown(tmp_path: Path) -> None:
     allowed = {"memcpy", "memset"}
-    (tmp_path / "features.h").write_text(features.header(EVERYTHING))
+    (tmp_path / "model_features.h").write_text(features.header(EVERYTHING))
     for path in runtime_files(KERNELS):
         if path.suffix == ".cpp":
             made = tmp_path / f"{path.stem}.o"

@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include "features.h"
+#include "model_features.h"
 #include "requantize.h"
 
 namespace danas::aot {

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "block.h"
-#include "features.h"
+#include "model_features.h"
 #include "requantize.h"
 #include "rows.h"
 #include "window.h"
