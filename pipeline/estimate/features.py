@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 from pipeline.estimate.kernels import depthwise_short, depthwise_special, window_of
 from pipeline.estimate.model import MemoryPlan
-from pipeline.estimate.stages import Stage
+from pipeline.estimate.stages import Stage, blocks
 from pipeline.graph.model import Activation, ActivationOptions, Graph, OpCode, Operator, WindowOptions
 
 #: Activations whose outputs are never below zero.
@@ -63,6 +63,8 @@ class Features:
         )
 
 
+#: Of a loop over blocks of so many pixels, on an Armv7E-M core.
+_LOOP_BYTES = {4: 940, 3: 550, 2: 450, 1: 350}
 _SIZES = 0b11110
 _STRIDES = 0b110
 #: All that there is.
@@ -72,11 +74,16 @@ EVERYTHING = Features(_SIZES, _SIZES, _SIZES, 1, 1, _STRIDES, _STRIDES, 1, 1, 1,
 def block_sizes(width: int, most: int) -> int:
     """The sizes of the blocks that make a row of ``width`` pixels, of ``most`` at most; block.h, block_sizes."""
     sizes = 0
-    while width > 0:
-        pixels = min(3 if width in (5, 6, 9) else width, most)
+    for pixels in blocks(width, most):
         sizes |= 1 << pixels
-        width -= pixels
     return sizes
+
+
+def block_code(found: Features) -> int:
+    """Roughly the bytes of the loops that multiply blocks: enough to choose between sizes of blocks."""
+    return sum(
+        size * (sizes >> pixels & 1) for sizes in (found.relu, found.linear) for pixels, size in _LOOP_BYTES.items()
+    )
 
 
 def depthwise_features(kernel: tuple[int, int], stride: int, *, linear: bool, as_pairs: bool, blocks: int) -> Features:
@@ -109,17 +116,17 @@ def _of_stage(graph: Graph, stage: Stage, *, flat: bool) -> Features:
         width = graph.tensors[last.outputs[0]].elements // shape[-1]
     else:
         width = shape[2] * (shape[1] if flat else 1)
-    blocks = block_sizes(width, stage.block)
+    sizes = block_sizes(width, stage.block)
     made = Features()
     if last.code is not OpCode.DEPTHWISE_CONV_2D:
-        made |= Features(linear=blocks) if _linear(last) else Features(relu=blocks)
+        made |= Features(linear=sizes) if _linear(last) else Features(relu=sizes)
         if len(stage.operators) == 1:
-            made |= Features(spread=blocks)
+            made |= Features(spread=sizes)
     first = stage.operators[0]
     if first.code is OpCode.DEPTHWISE_CONV_2D:
         kernel, stride = window_of(graph, first)
         made |= (
-            depthwise_features(kernel, stride, linear=_linear(first), as_pairs=len(stage.operators) > 1, blocks=blocks)
+            depthwise_features(kernel, stride, linear=_linear(first), as_pairs=len(stage.operators) > 1, blocks=sizes)
             if depthwise_short(graph, first)
             else Features(depthwise_plain=1)
         )
