@@ -1,8 +1,8 @@
 """What a model's calls need of the kernels that come in parts: requantization forms, sizes of blocks, kernel shapes.
 
-The renderer writes it to ``model_features.h``, so that the rest of those kernels is not compiled; the estimator counts
-by it. :func:`expected` says what follows from shapes and activations. What weights decide is not seen there: that a layer
-takes the form plain, or the form relu because no output can lie below its zero point.
+The renderer writes it to ``model_features.h``, so that the rest of those kernels is not compiled; the estimator
+counts by it. :func:`expected` says what follows from shapes and activations. What weights decide is not seen there:
+that a layer takes the form plain, or the form relu because no output can lie below its zero point.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How many instructions a stage executes, roughly: enough to choose between ways to run it.
 
 A convolution works on blocks of four pixels or three; what is left of a row is made in blocks of two and one, which
-share less of the work. So a row of seven pixels takes longer than one of eight, and an image taken for one long row has a single
-rest. The factors are rounded from counts on the emulated Cortex-M7; figures that are shown to anybody are counted,
-never taken from here.
+share less of the work. So a row of seven pixels takes longer than one of eight, and an image taken for one long row has
+a single rest. The factors are rounded from counts on the emulated Cortex-M7; figures that are shown to anybody are
+counted, never taken from here.
 """
 
 from __future__ import annotations

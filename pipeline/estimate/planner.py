@@ -76,6 +76,8 @@ def plan(
         if planner.least >= IMPOSSIBLE:
             raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
         plans.append(planner.plan(prefer, limit))
+    if len(plans) == 1:
+        return plans[0]
     return min(plans, key=lambda found: block_code(expected(graph, found)))
 
 
