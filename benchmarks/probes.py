@@ -308,5 +308,4 @@ PROBES: dict[str, Callable[[int], Graph]] = {
     "softmax": _softmaxes,
     "split": _splits,
     "strided_copy": _transposes,
-    "sub": _broadcasts(OpCode.SUB),
 }

@@ -211,12 +211,47 @@ def _stage_command(name: str, text: str) -> None:
 _stage_command("quantize", "Slice, fine-tune and convert the best candidates of RUN to int8; choose the winner.")
 
 
+SourceArgument = Annotated[Path, typer.Argument(metavar="RUN|MODEL", help="Run directory, or an int8 .tflite.")]
+MaybeBoardOption = Annotated[
+    str | None, typer.Option("--board", "-b", help="Board type, for a .tflite.", show_default=False)
+]
+ExplainOption = Annotated[
+    bool, typer.Option("--explain", help="Print the memory plan: what is alive when, and why it is cut there.")
+]
+
+
+@app.command()
+def estimate(
+    source: SourceArgument,
+    board: MaybeBoardOption = None,
+    ram: RamOption = None,
+    flash: FlashOption = None,
+    environment: EnvironmentOption = None,
+    prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
+    explain: ExplainOption = False,
+    run: RunOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """RAM and flash of a model, before anything is built."""
+    recipe = {"environment": environment, "prefer": prefer, "input_mode": input_mode}
+    job = _job_of(source, board, ram, flash, recipe, run, quiet)
+    result = job.one("estimate")
+    data, text = {"estimate": result.data}, result.text
+    if explain:
+        from pipeline.job.making import explained
+
+        plan = explained(job.context, colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+        data, text = data | {"plan": plan.data}, f"{text.rstrip()}\n\n{plan.text}"
+    _print_result(job, data, text, result.verdict, as_json)
+
+
 def _model_or_run_command(name: str, text: str) -> None:
     def command(
-        source: Annotated[Path, typer.Argument(metavar="RUN|MODEL", help="Run directory, or an int8 .tflite.")],
-        board: Annotated[
-            str | None, typer.Option("--board", "-b", help="Board type, for a .tflite.", show_default=False)
-        ] = None,
+        source: SourceArgument,
+        board: MaybeBoardOption = None,
         ram: RamOption = None,
         flash: FlashOption = None,
         environment: EnvironmentOption = None,
@@ -227,38 +262,40 @@ def _model_or_run_command(name: str, text: str) -> None:
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        from pipeline.errors import UsageError, printable
-
-        if _is_folder(source):
-            job = _open_job(source, quiet)
-        elif board is None:
-            raise UsageError(
-                "no-board-given",
-                f"{printable(source)} is no run directory",
-                why="For a model file the board must be named.",
-                next="Add --board NAME; see `danas-deploy boards list`.",
-            )
-        else:
-            settings = _deploy_settings(
-                source,
-                board,
-                ram,
-                flash,
-                target_of(False, None, None),
-                environment=environment,
-                prefer=prefer,
-                input_mode=input_mode,
-            )
-            job = _new_job(settings, run, quiet, needs_board=False)
-        _stage(job, name, as_json)
+        recipe = {"environment": environment, "prefer": prefer, "input_mode": input_mode}
+        _stage(_job_of(source, board, ram, flash, recipe, run, quiet), name, as_json)
 
     command.__doc__ = text
     app.command(name)(command)
 
 
-_model_or_run_command("estimate", "RAM and flash of a model, before anything is built.")
 _model_or_run_command("render", "Write the C++ sources of the firmware.")
 _model_or_run_command("build", "Build the firmware with PlatformIO.")
+
+
+def _job_of(
+    source: Path,
+    board: str | None,
+    ram: str | None,
+    flash: str | None,
+    recipe: dict[str, Any],
+    run: Path | None,
+    quiet: bool,
+) -> Job:
+    """The job of a run directory, or a new one of a model file."""
+    from pipeline.errors import UsageError, printable
+
+    if _is_folder(source):
+        return _open_job(source, quiet)
+    if board is None:
+        raise UsageError(
+            "no-board-given",
+            f"{printable(source)} is no run directory",
+            why="For a model file the board must be named.",
+            next="Add --board NAME; see `danas-deploy boards list`.",
+        )
+    settings = _deploy_settings(source, board, ram, flash, target_of(False, None, None), **recipe)
+    return _new_job(settings, run, quiet, needs_board=False)
 
 
 def _is_folder(path: Path) -> bool:

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.planner import Planner, align
+from pipeline.estimate.runs import IMPOSSIBLE
 from pipeline.estimate.segments import Cutter
 from pipeline.estimate.stages import BLOCK, image_rows, stages
 from pipeline.graph.model import Graph
@@ -80,8 +81,12 @@ class Explained:
             found.append(f"one by one, its stages would have up to {self.alone:,} bytes alive")
         if self.fused is None or self.more is None:
             found.append("the next segment cannot run row by row with it")
-        elif self.fused > self.peak or self.more <= 0:
+        elif self.fused > self.peak:
             found.append(f"together with the next segment {self.fused:,} bytes would be alive")
+        elif self.more <= 0:
+            found.append(
+                f"together with the next segment {self.fused:,} bytes would be alive, in smaller blocks of pixels"
+            )
         else:
             found.append(f"together with the next segment it would take {self.more:,} instructions more")
         return tuple(found)
@@ -111,7 +116,7 @@ def explain(graph: Graph, plan: MemoryPlan, *, streamed_input: bool = False) -> 
                 block=smallest if smallest < BLOCK else None,
                 fused=fused,
                 more=None if fused is None else _more(cutter, first, end, bounds[number + 1][1]),
-                alone=max(peak for peak in alone if peak is not None) if end - first > 1 else None,
+                alone=max((peak for peak in alone if peak is not None), default=None) if end - first > 1 else None,
             )
         )
     return tuple(found)
@@ -119,7 +124,8 @@ def explain(graph: Graph, plan: MemoryPlan, *, streamed_input: bool = False) -> 
 
 def _peak(cutter: Cutter, first: int, end: int) -> int | None:
     cut = cutter.cut(first, end)
-    return None if cut is None else cutter.lowest(cut)
+    peak = None if cut is None else cutter.lowest(cut)
+    return None if peak is None or peak >= IMPOSSIBLE else peak
 
 
 def _more(cutter: Cutter, first: int, middle: int, end: int) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import printable
 from pipeline.estimate.fitting import demand_fit
+from pipeline.estimate.model import InputMode
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import missing
@@ -48,6 +49,15 @@ def estimate_result(context: Context) -> StageResult:
         lines.append(f"  {'total':<28} {total:>10,} B of {limit:,}")
     lines.append(f"{figures.macs:,} MAC an inference")
     return StageResult(values, "\n".join(lines))
+
+
+def explained(context: Context, *, colour: bool = False) -> StageResult:
+    """Why the memory plan is as it is, segment by segment."""
+    from pipeline.estimate.explain import explain
+    from pipeline.report.explained import explained_json, explained_text
+
+    segments = explain(context.graph, context.plan, streamed_input=context.settings.input_mode is InputMode.STREAMED)
+    return StageResult(explained_json(segments), explained_text(context.graph, segments, colour=colour))
 
 
 def render(context: Context, step: Step) -> tuple[Path, ...]:

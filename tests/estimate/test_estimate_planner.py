@@ -91,9 +91,13 @@ def test_nothing_is_shared_where_tensors_are_spread(graph: Graph) -> None:
 @given(plan_graphs.graphs(), st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_what_is_preferred_orders_the_arenas(graph: Graph, streamed: bool) -> None:
-    ram, flash, balanced, speed = (
-        plan(graph, prefer=prefer, streamed_input=streamed)
-        for prefer in (Prefer.RAM, Prefer.FLASH, Prefer.BALANCED, Prefer.SPEED)
+    try:
+        ram = plan(graph, prefer=Prefer.RAM, streamed_input=streamed)
+    except UsageError as error:
+        assert streamed and error.id == "input-not-streamable"
+        return
+    flash, balanced, speed = (
+        plan(graph, prefer=prefer, streamed_input=streamed) for prefer in (Prefer.FLASH, Prefer.BALANCED, Prefer.SPEED)
     )
     assert block_code(expected(graph, flash)) <= block_code(expected(graph, balanced))
     assert ram.arena_bytes <= 1.02 * balanced.arena_bytes + ALIGNMENT  # To within what the search stops at.

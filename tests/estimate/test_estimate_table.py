@@ -30,7 +30,7 @@ def test_every_board_has_a_table_with_every_kernel() -> None:
         ("[kernels.add]\n", "[kernels.add]\ncolour = 1\n", "kernels.add.colour"),
         ("stack = ", "stock = ", "program.stack"),
         ('cpu = "cortex-m7"', "cpu = cortex-m7", "(whole file)"),
-        ('"memcpy"', '"nothing_like_it"', "program.functions"),
+        ('functions = ["memcpy"', 'functions = ["nothing_like_it"', "program.functions"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) -> None:

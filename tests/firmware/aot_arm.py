@@ -58,7 +58,7 @@ _MAIN = """
   bool init();                                \\
   danas::runtime::EdgeTensor input();         \\
   danas::runtime::EdgeTensor output();        \\
-  bool invoke();                              \\
+  bool invoke(danas::runtime::RowSource);     \\
   danas::runtime::MemoryReport memory();      \\
   }
 @DECLARATIONS@
@@ -92,7 +92,7 @@ uint32_t used(uint32_t number) {
   return 0;
 }
 void infer(uint32_t number) {
-#define CASE(N) case N: model_##N::invoke(); return;
+#define CASE(N) case N: model_##N::invoke(nullptr); return;
   switch (number) { @CASES@ }
 #undef CASE
 }

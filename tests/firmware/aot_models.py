@@ -263,7 +263,14 @@ def squeeze(rng: np.random.Generator) -> Graph:
     x = builder.activation(shape, 0.5, 3)
     y = builder.activation([size for axis, size in enumerate(shape) if axis not in axes], 0.5, 3)
     builder.operator(OpCode.SQUEEZE, [x], y, SqueezeOptions(axes))
-    return builder.finish(x, y)
+    return builder.finish(x, _used(builder, y))
+
+
+def _used(builder: GraphBuilder, x: int) -> int:
+    """A RELU of what another name was given to: alone, that computes nothing."""
+    y = builder.activation(builder.shape(x), 0.25, -10)
+    builder.operator(OpCode.RELU, [x], y, NoOptions())
+    return y
 
 
 #: Shapes of an operand that repeats beside (1, h, w, c), and how often it is drawn: scalars, channels, rows, pixels.
@@ -413,7 +420,7 @@ def reshape(rng: np.random.Generator) -> Graph:
     shape = (1, height * width * depth)
     y = builder.activation(shape, 0.5, 3)
     builder.operator(OpCode.RESHAPE, [x, builder.constant(np.array(shape, np.int32))], y, NoOptions())
-    return builder.finish(x, y)
+    return builder.finish(x, _used(builder, y))
 
 
 def relu(rng: np.random.Generator, code: OpCode = OpCode.RELU) -> Graph:
@@ -506,6 +513,8 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Graph], int]] = {
     "max_pool_2d": (max_pool, 8),
     "mean": (mean, 14),
     "pad": (pad, 6),
+    "reshape": (reshape, 2),
+    "squeeze": (squeeze, 4),
     "pad_v2": (pad_v2, 10),
     "concatenation": (concatenation, 20),
     "split": (split, 16),
