@@ -234,12 +234,11 @@ def _edge(code: OpCode, before: DType, after: DType) -> Callable[[int], Graph]:
 
 
 def _part_convolution(width: int, activation: Activation) -> Graph:
-    """Blocks of ``width`` pixels alone."""
+    """Blocks of ``width`` pixels alone; of an image that is so large that blocks need not be small."""
     least = 0 if activation is Activation.NONE else _LEAST
     options = WindowOptions(activation=activation)
-    return (
-        _Chain((1, 4, width, 4)).add(OpCode.CONV_2D, (1, 4, width, 8), options, weights=(8, 3, 3, 4), zero_point=least)
-    ).graph()
+    chain = _Chain((1, 64, width, 4))
+    return chain.add(OpCode.CONV_2D, (1, 64, width, 64), options, weights=(64, 3, 3, 4), zero_point=least).graph()
 
 
 def _part_depthwise(kernel: int, stride: int, channels: int, activation: Activation) -> Graph:
