@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import aot_host
@@ -20,6 +20,7 @@ from pipeline.genotype import Genotype
 from pipeline.graph.filling import filled
 from pipeline.graph.skeleton import from_genotype
 
+_COMMAND = (str(aot_host.COMPILER), "-std=c++17", "-O1", "-I.")
 needs_compiler = pytest.mark.skipif(aot_host.COMPILER is None, reason="g++ is not installed")
 
 
@@ -54,12 +55,29 @@ def test_a_call_that_would_lack_something_does_not_compile(name: str, made: Mode
     assert "model_features.h lacks what this call needs" in _compiles(made, lacking, tmp_path)
 
 
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("name", ["", *(each.name for each in fields(Features))])
+def test_kernels_compile_with_any_parts(name: str, made: ModelSources, tmp_path: Path) -> None:
+    """Without a warning: what is left out leaves nothing that is not used."""
+    alone = Features(**{name: getattr(EVERYTHING, name)}) if name else Features()
+    _lay_out(made, alone, tmp_path)
+    for kernel in ("block", "conv_2d", "depthwise_conv_2d", "separable_conv_2d"):
+        command = [*_COMMAND, "-Wall", "-Wextra", "-Wpedantic", "-c", f"{kernel}.cpp", "-o", "made.o"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), kernel
+
+
 def _compiles(made: ModelSources, given: Features, folder: Path) -> str:
     """What the compiler complains about."""
+    _lay_out(made, given, folder)
+    command = [*_COMMAND, "-fsyntax-only", "model.cpp"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder).stderr
+
+
+def _lay_out(made: ModelSources, given: Features, folder: Path) -> None:
     for path in (*runtime_files(made.kernels), resources.firmware_templates() / "port" / "port.h"):
         shutil.copy(path, folder)
     (folder / "model_features.h").write_text(features.header(given))
     for name, text in made.files.items():
         (folder / name).write_text(text)
-    command = [str(aot_host.COMPILER), "-std=c++17", "-fsyntax-only", f"-I{folder}", str(folder / "model.cpp")]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stderr

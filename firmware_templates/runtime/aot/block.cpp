@@ -35,7 +35,8 @@ __attribute__((noinline)) void multiply_pairs(const Filters& filters, const uint
 
 // A block of one of the sizes in `kSizes`, which are looked at from kPixels downwards; the last one needs no look.
 template <Form kForm, uint32_t kSizes, int kPixels = 4>
-inline void multiply(const Filters& filters, const uint32_t* scratch, int32_t pixels, int8_t* output) {
+inline void multiply([[maybe_unused]] const Filters& filters, [[maybe_unused]] const uint32_t* scratch,
+                     [[maybe_unused]] int32_t pixels, [[maybe_unused]] int8_t* output) {
   if constexpr (has(kSizes, kPixels)) {
     if (kSizes % bit(kPixels) == 0 || pixels == kPixels) {
       multiply_pairs<kPixels, kForm>(filters, scratch, output);
@@ -92,8 +93,8 @@ inline uint32_t* spread(const int8_t* source, int32_t stride, int32_t words, uin
 
 // The same for one of the sizes in `kSizes`.
 template <uint32_t kSizes, int kPixels = 4>
-inline uint32_t* spread_one_of(const int8_t* source, int32_t stride, int32_t words, int32_t pixels,
-                               uint32_t* scratch) {
+inline uint32_t* spread_one_of([[maybe_unused]] const int8_t* source, [[maybe_unused]] int32_t stride,
+                               [[maybe_unused]] int32_t words, [[maybe_unused]] int32_t pixels, uint32_t* scratch) {
   if constexpr (has(kSizes, kPixels)) {
     if (kSizes % bit(kPixels) == 0 || pixels == kPixels) return spread<kPixels>(source, stride, words, scratch);
   }

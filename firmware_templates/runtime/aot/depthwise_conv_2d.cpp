@@ -230,16 +230,17 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
 
 // `pixels` outputs of one row from column x on.
 template <typename Value>
-inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps, int32_t x, int32_t pixels,
-                           uint32_t* pairs, const Target<Value>& target) {
+inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps, int32_t x,
+                           [[maybe_unused]] int32_t pixels, uint32_t* pairs,
+                           [[maybe_unused]] const Target<Value>& target) {
   const Window& window = params.window;
   const int32_t left = x * window.stride_width - window.pad_left;
   const int32_t columns = (pixels - 1) * window.stride_width + window.kernel_width;
   const Block block{pairs, clip(left, columns, window.input_width), columns};
   pad_columns(block, kGroup * ((window.kernel_height + 1) / 2), params.input_zero_point);
-  const Place place{taps, block, (left + block.inside.begin) * window.input_channels};
-  if constexpr (sizeof(Value) == 1 && kDepthwiseFeatures.other) {
-    if (!is_3x3<Value>(params)) {
+  [[maybe_unused]] const Place place{taps, block, (left + block.inside.begin) * window.input_channels};
+  if constexpr (sizeof(Value) == 1) {
+    if (kDepthwiseFeatures.other && !is_3x3<Value>(params)) {
       convolve(params, place, pixels, target);
       return;
     }
