@@ -45,7 +45,7 @@ def test_every_part_that_shapes_tell_of_has_functions() -> None:
         ("[kernels.add]\n", "[kernels.add]\ncolour = 1\n", "kernels.add.colour"),
         ("stack = ", "stock = ", "program.stack"),
         ('cpu = "cortex-m7"', "cpu = cortex-m7", "(whole file)"),
-        ('functions = ["memcpy"', 'functions = ["nothing_like_it"', "program.functions"),
+        ('functions = ["_ZN5danas3aot3add', 'functions = ["nothing_like_it', "add.functions"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) -> None:
