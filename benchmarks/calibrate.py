@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
-from probes import PROBES
+from probes import PARTS, PROBES
 
 from pipeline import boards, resources
 from pipeline.boards import Board
@@ -39,6 +39,7 @@ from pipeline.estimate.planner import plan
 from pipeline.estimate.table import TABLES, Kernel, Port, Program, Table, load
 from pipeline.firmware.build import build
 from pipeline.firmware.elf import ElfReport
+from pipeline.firmware.model_sources import model_sources
 from pipeline.firmware.render import render
 from pipeline.genotype import ALPHAS, MAX_DEPTHS, RESOLUTIONS, Colour, DataConfig, Genotype
 from pipeline.graph.filling import filled
@@ -154,17 +155,54 @@ class Workshop:
         return memory
 
 
+class Causes:
+    """Why functions are in programs.
+
+    A program calls kernels and needs features of them (model_features.h). A function belongs to a kernel or a feature
+    if all programs contain it that have that one; a program's functions must be those of its kernels and features
+    together.
+    """
+
+    def __init__(self) -> None:
+        self._programs: list[tuple[frozenset[str], frozenset[str]]] = []
+
+    def add(self, graph: Graph, anatomy: Anatomy, *probed: str) -> None:
+        """A program, the model that it was made of, and the kernel that it is to show."""
+        memory = plan(graph)
+        kernels = frozenset(kernel_name(graph, stage) for stage in memory.stages).union(probed)
+        self._programs.append((kernels | model_sources(graph, memory).features.names, frozenset(anatomy.functions)))
+
+    def owned(self) -> dict[str, frozenset[str]]:
+        """The functions of each kernel and feature.
+
+        Raises:
+            RuntimeError: A program has a function that neither its kernels nor its features account for.
+        """
+        found: dict[str, frozenset[str]] = {}
+        for names, functions in self._programs:
+            for name in names:
+                found[name] = found.get(name, functions) & functions
+        for names, functions in self._programs:
+            left = functions.difference(*(found[name] for name in names))
+            if left:
+                raise RuntimeError(f"no kernel and none of {sorted(names)} accounts for {sorted(left)}")
+        return found
+
+
 def calibrate(workshop: Workshop, say: Callable[[str], None]) -> Table:
     """Build and run every probe."""
     functions: dict[str, int] = {}
     kernels: dict[str, Kernel] = {}
     runtime, static = 0, 0
     found: dict[str, Anatomy] = {}
+    causes = Causes()
     for name, probe in PROBES.items():
         few, many = dissect(workshop.build(probe(FEW))), dissect(workshop.build(probe(MANY)))
         graph, longer = probe(FEW), probe(MANY)
         short, long = plan(graph), plan(longer)
         found[name] = few
+        causes.add(graph, few, name)
+        causes.add(longer, many, name)
         for function, size in (*few.functions.items(), *many.functions.items()):
             functions[function] = max(size, functions.get(function, 0))
         more = len(long.stages) - len(short.stages)
@@ -179,25 +217,31 @@ def calibrate(workshop: Workshop, say: Callable[[str], None]) -> Table:
             call=call,
             parameters=few.parameters // len(short.stages),
             stack=stack,
-            functions=tuple(sorted({*few.functions, *many.functions})),
         )
         say(f"{name}: {kernels[name]}")
+    for make in PARTS:
+        graph = make()
+        built = dissect(workshop.build(graph))
+        causes.add(graph, built)
+        for function, size in built.functions.items():
+            functions[function] = max(size, functions.get(function, 0))
+    owned = causes.owned()
     # What every program has is the program's.
     common = min(kernel.constants for kernel in kernels.values())
-    shared = set.intersection(*(set(kernel.functions) for kernel in kernels.values()))
+    shared = frozenset.intersection(*(owned[name] for name in kernels))
     # A model has one input and one output: their kernels have no second call.
-    typical = max(kernel.call for kernel in kernels.values() if kernel.functions)
+    typical = max(kernel.call for kernel in kernels.values())
     for name, kernel in kernels.items():
         kernels[name] = kernel.model_copy(
             update={
                 "call": kernel.call or typical,
                 "constants": kernel.constants - common,
-                "functions": tuple(sorted(set(kernel.functions) - shared)),
+                "functions": tuple(sorted(owned[name] - shared)),
             }
         )
     first = next(iter(found.values()))
     return Table(
-        schema_version=2,
+        schema_version=3,
         cpu=workshop.board.core.cpu,
         compiler=_compiler(),
         flags=_flags(workshop.board),
@@ -213,6 +257,11 @@ def calibrate(workshop: Workshop, say: Callable[[str], None]) -> Table:
         ),
         ports=_ports(workshop),
         kernels=kernels,
+        parts={
+            name: tuple(sorted(one - shared))
+            for name, one in sorted(owned.items())
+            if name not in kernels and one - shared
+        },
         functions=dict(sorted(functions.items())),
     )
 
@@ -277,6 +326,7 @@ def toml(table: Table) -> str:
         lines += section(f"ports.{name}", dict(port))
     for name, kernel in table.kernels.items():
         lines += section(f"kernels.{name}", dict(kernel))
+    lines += section("parts", {text(name): part for name, part in table.parts.items()})
     # The compiler's names may have dots.
     lines += section("functions", {text(name): size for name, size in table.functions.items()})
     return "\n".join(lines) + "\n"

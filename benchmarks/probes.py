@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from pipeline.graph.model import (
 from pipeline.graph.operators import MAX_CONCATENATED
 from pipeline.graph.reader import parse
 from pipeline.graph.writer import ModelWriter
+
+#: The zero point of what a fused RELU gives.
+_LEAST = -128
 
 
 class _Chain:
@@ -83,8 +87,8 @@ class _Chain:
 
 def _convolutions(calls: int) -> Graph:
     chain = _Chain((1, 24, 24, 3))
-    stem = WindowOptions(stride=(2, 2), activation=Activation.RELU6)
-    chain.add(OpCode.CONV_2D, (1, 12, 12, 32), stem, weights=(32, 3, 3, 3))
+    stem = WindowOptions(stride=(2, 2), activation=Activation.RELU)
+    chain.add(OpCode.CONV_2D, (1, 12, 12, 32), stem, weights=(32, 3, 3, 3), zero_point=_LEAST)
     for kernel in itertools.islice(itertools.cycle((1, 3, 1)), calls - 1):
         chain.add(OpCode.CONV_2D, (1, 12, 12, 32), WindowOptions(), weights=(32, kernel, kernel, 32))
     return chain.graph()
@@ -95,8 +99,9 @@ def _depthwise(calls: int) -> Graph:
     for index in range(calls):
         stride = 2 if index == 1 else 1
         size = 24 if index == 0 else 12
-        options = WindowOptions(stride=(stride, stride), activation=Activation.RELU6)
-        chain.add(OpCode.DEPTHWISE_CONV_2D, (1, size, size, 16), options, weights=(1, 3, 3, 16), axis=3)
+        options = WindowOptions(stride=(stride, stride), activation=Activation.RELU)
+        shape = (1, size, size, 16)
+        chain.add(OpCode.DEPTHWISE_CONV_2D, shape, options, weights=(1, 3, 3, 16), axis=3, zero_point=_LEAST)
     return chain.graph()
 
 
@@ -105,8 +110,9 @@ def _separables(calls: int) -> Graph:
     for index in range(calls):
         stride = 2 if index == 1 else 1
         size = 24 if index == 0 else 12
-        options = WindowOptions(stride=(stride, stride), activation=Activation.RELU6)
-        chain.add(OpCode.DEPTHWISE_CONV_2D, (1, size, size, 16), options, weights=(1, 3, 3, 16), axis=3)
+        options = WindowOptions(stride=(stride, stride), activation=Activation.RELU)
+        shape = (1, size, size, 16)
+        chain.add(OpCode.DEPTHWISE_CONV_2D, shape, options, weights=(1, 3, 3, 16), axis=3, zero_point=_LEAST)
         chain.add(OpCode.CONV_2D, (1, size, size, 16), WindowOptions(), weights=(16, 1, 1, 16))
     return chain.graph()
 
@@ -226,6 +232,57 @@ def _edge(code: OpCode, before: DType, after: DType) -> Callable[[int], Graph]:
 
     return make
 
+
+def _part_convolution(width: int, activation: Activation) -> Graph:
+    """Blocks of ``width`` pixels alone; of an image that is so large that blocks need not be small."""
+    least = 0 if activation is Activation.NONE else _LEAST
+    options = WindowOptions(activation=activation)
+    chain = _Chain((1, 64, width, 4))
+    return chain.add(OpCode.CONV_2D, (1, 64, width, 64), options, weights=(64, 3, 3, 4), zero_point=least).graph()
+
+
+def _part_depthwise(kernel: int, stride: int, channels: int, activation: Activation) -> Graph:
+    """Rows of a depthwise convolution; channels that are no multiple of four take the form plain."""
+    return _with_depthwise(_Chain((1, 8, 8, channels)), kernel, stride, activation).graph()
+
+
+def _part_separable(kernel: int, stride: int, channels: int, width: int, pointwise: Activation) -> Graph:
+    """A depthwise convolution and the 1×1 convolution of it, in rows of ``width`` pixels."""
+    depthwise = Activation.RELU if pointwise is Activation.NONE else Activation.NONE
+    chain = _with_depthwise(_Chain((1, 8, width * stride, channels)), kernel, stride, depthwise)
+    least = 0 if pointwise is Activation.NONE else _LEAST
+    options = WindowOptions(activation=pointwise)
+    shape = (*chain.shape[:3], 8)
+    return chain.add(OpCode.CONV_2D, shape, options, weights=(8, 1, 1, channels), zero_point=least).graph()
+
+
+def _with_depthwise(chain: _Chain, kernel: int, stride: int, activation: Activation) -> _Chain:
+    _, height, width, channels = chain.shape
+    options = WindowOptions(stride=(stride, stride), activation=activation)
+    shape = (1, -(-height // stride), -(-width // stride), channels)
+    least = 0 if activation is Activation.NONE else _LEAST
+    weights = (1, kernel, kernel, channels)
+    return chain.add(OpCode.DEPTHWISE_CONV_2D, shape, options, weights=weights, axis=3, zero_point=least)
+
+
+#: Models that differ in the parts of kernels that they need, few of them in each.
+PARTS: tuple[Callable[[], Graph], ...] = (
+    *(
+        partial(_part_convolution, width, fused)
+        for width in (4, 3, 2, 1)
+        for fused in (Activation.RELU, Activation.NONE)
+    ),
+    partial(_part_depthwise, 3, 1, 8, Activation.NONE),
+    partial(_part_depthwise, 3, 1, 8, Activation.RELU),
+    partial(_part_depthwise, 3, 2, 8, Activation.RELU),
+    partial(_part_depthwise, 5, 1, 8, Activation.NONE),
+    partial(_part_depthwise, 3, 1, 6, Activation.NONE),
+    partial(_part_separable, 3, 1, 8, 4, Activation.RELU),
+    partial(_part_separable, 3, 2, 8, 3, Activation.NONE),
+    partial(_part_separable, 3, 1, 8, 1, Activation.NONE),
+    partial(_part_separable, 5, 1, 8, 2, Activation.RELU),
+    partial(_part_separable, 3, 1, 6, 4, Activation.NONE),
+)
 
 #: By the function that is called.
 PROBES: dict[str, Callable[[int], Graph]] = {

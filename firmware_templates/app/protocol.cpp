@@ -57,11 +57,15 @@ class Words {
   // True when the next word is `word`; then it is taken.
   bool take(const char* word) {
     skip_spaces();
-    const size_t length = std::strlen(word);
-    if (std::strncmp(rest_, word, length) != 0 || (rest_[length] != ' ' && rest_[length] != '\0')) {
+    const char* rest = rest_;
+    while (*word != '\0' && *rest == *word) {
+      ++rest;
+      ++word;
+    }
+    if (*word != '\0' || (*rest != ' ' && *rest != '\0')) {
       return false;
     }
-    rest_ += length;
+    rest_ = rest;
     return true;
   }
 
@@ -184,7 +188,10 @@ bool check_output() {
 
 void keep_output() {
   const runtime::EdgeTensor output = runtime::output();
-  std::memcpy(first_output, output.data, output.bytes);
+  const uint8_t* bytes = static_cast<const uint8_t*>(output.data);
+  for (size_t index = 0; index < output.bytes; ++index) {
+    first_output[index] = bytes[index];
+  }
   state.has_output = true;
 }
 
@@ -244,7 +251,10 @@ void profile(Words) {
 void timestamp(Words) { lap(microseconds()); }
 
 void db_hex(const char* digits) {
-  const size_t length = std::strlen(digits);
+  size_t length = 0;
+  while (digits[length] != '\0') {
+    ++length;
+  }
   if (state.input != Input::kPartial) {
     error("no db load");
     return;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.errors import UsageError
+from pipeline.estimate.features import expected
 from pipeline.estimate.kernels import constant_bytes, kernel_name, structure_bytes
 from pipeline.estimate.model import Item, MemoryPlan
 from pipeline.estimate.table import Kernel, Table
@@ -13,7 +14,7 @@ _OURS = "_ZN5danas3aot"
 
 
 def flash_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
-    """The items constants, one a kernel, runtime, port, and libraries, in bytes.
+    """The items constants, one a kernel, one for the parts of kernels, runtime, port, and libraries, in bytes.
 
     Raises:
         UsageError: ``no-calibration`` for a kernel that the table does not have.
@@ -35,14 +36,20 @@ def flash_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...
         constants += sum(constant_bytes(graph, operator) for operator in stage.operators) + kernel.parameters
         calls += kernel.call
         used[name] = kernel
+    # A feature that the table does not know adds no function of its own.
+    parts = {function for name in expected(graph, plan).names for function in table.parts.get(name, ())}
     program = table.program
-    functions = set(program.functions).union(*(kernel.functions for kernel in used.values()))
-    # A function that several kernels share is counted with the first that has it.
+    functions = parts.union(program.functions, *(kernel.functions for kernel in used.values()))
+    # A function that several kernels share is counted with the first that has it, one of a part by itself.
     kernels = []
     for name, kernel in sorted(used.items()):
         own = {function for function in kernel.functions if function in functions and function.startswith(_OURS)}
         kernels.append(Item(name=f"kernel {name}", bytes=kernel.constants + sum(map(table.functions.__getitem__, own))))
         functions -= own
+    own = {function for function in parts & functions if function.startswith(_OURS)}
+    functions -= own
+    if own:
+        kernels.append(Item(name="kernel parts", bytes=sum(map(table.functions.__getitem__, own))))
     return (
         Item(name="constants", bytes=constants),
         *kernels,

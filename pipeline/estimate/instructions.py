@@ -1,16 +1,16 @@
 """How many instructions a stage executes, roughly: enough to choose between ways to run it.
 
-A convolution works on blocks of four pixels; what is left of a row is made in blocks of two and one, which share less
-of the work. So a row of seven pixels takes longer than one of eight, and an image taken for one long row has a single
-rest. The factors are rounded from counts on the emulated Cortex-M7; figures that are shown to anybody are counted,
-never taken from here.
+A convolution works on blocks of four pixels or three; what is left of a row is made in blocks of two and one, which
+share less of the work. So a row of seven pixels takes longer than one of eight, and an image taken for one long row has
+a single rest. The factors are rounded from counts on the emulated Cortex-M7; figures that are shown to anybody are
+counted, never taken from here.
 """
 
 from __future__ import annotations
 
 from math import prod
 
-from pipeline.estimate.stages import Stage, StageKind
+from pipeline.estimate.stages import Stage, StageKind, blocks
 from pipeline.graph.model import Graph, OpCode, Operator
 
 #: Of choosing a stage and calling its kernel.
@@ -19,7 +19,7 @@ _STEP = 90
 _OUTPUT, _MAC, _GATHERED = 10.0, 0.75, 1.3
 _DEPTHWISE_MAC = 2.7
 #: Sizes of blocks, and how many pixels of a block of four each costs.
-_PRICES = ((4, 4.0), (2, 2.7), (1, 2.0))
+_PRICES = {4: 4.0, 3: 3.1, 2: 2.7, 1: 2.0}
 
 
 def instructions(graph: Graph, stage: Stage, *, flat: bool) -> int:
@@ -49,9 +49,4 @@ def _operator(graph: Graph, operator: Operator, rows: int, block: int) -> float:
 
 def _block_pixels(width: int, block: int) -> float:
     """Pixels of a block of four that a row of ``width`` costs as much as, where no block is larger than ``block``."""
-    cost = 0.0
-    for size, price in _PRICES:
-        if size <= block:
-            blocks, width = divmod(width, size)
-            cost += blocks * price
-    return cost
+    return sum(_PRICES[pixels] for pixels in blocks(width, block))

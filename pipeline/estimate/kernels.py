@@ -85,11 +85,11 @@ def window_elements(weights: Tensor) -> int:
 
 def _depthwise_bytes(graph: Graph, operator: Operator, weights: Tensor, channels: int) -> int:
     """A stream of weights and records (depthwise_conv_2d.h), in a short form where there is a kernel for it."""
-    if not _short(graph, operator):
+    if not depthwise_short(graph, operator):
         return words(12 * channels + weights.nbytes)
     _, height, width, _ = weights.shape
     pairs = height // 2 * width
-    _, stride = _window_of(graph, operator)
+    _, stride = window_of(graph, operator)
     last_row = height % 2 * (1 if depthwise_special((height, width), stride) else width)
     return channels * (4 * -(-pairs // 2) + 8 + last_row)
 
@@ -148,7 +148,7 @@ def stage_needs(graph: Graph, stage: Stage) -> Needs:
         return Needs(0, 4 * graph.tensors[stage.outputs[0]].shape[-1])
     if len(stage.operators) > 1:  # a separable convolution: both have theirs, a block of few pixels
         depthwise, pointwise = stage.operators
-        kernel, stride = _window_of(graph, depthwise)
+        kernel, stride = window_of(graph, depthwise)
         pairs = _convolution_scratch(graph, pointwise, stage.block)
         # Where there are no loops that make pairs, bytes lie behind them first.
         loose = 0 if depthwise_special(kernel, stride) else pairs // 2
@@ -157,7 +157,7 @@ def stage_needs(graph: Graph, stage: Stage) -> Needs:
     if operator.code in (OpCode.CONV_2D, OpCode.FULLY_CONNECTED):
         return Needs(_convolution_scratch(graph, operator, stage.block), 0)
     if operator.code is OpCode.DEPTHWISE_CONV_2D:
-        kernel, stride = _window_of(graph, operator)
+        kernel, stride = window_of(graph, operator)
         return Needs(depthwise_bytes(kernel, stride, depthwise_pixels(kernel, stride)), 0)
     return Needs(0, 0)
 
@@ -183,7 +183,7 @@ def depthwise_special(kernel: tuple[int, ...], stride: int) -> bool:
     return tuple(kernel) == (3, 3) and stride <= 2
 
 
-def _short(graph: Graph, operator: Operator) -> bool:
+def depthwise_short(graph: Graph, operator: Operator) -> bool:
     """Whether the depthwise kernel for four channels at a time applies; data may forbid it all the same."""
     source, channels = operator.inputs[0], graph.tensors[operator.outputs[0]].shape[3]
     return source is not None and graph.tensors[source].shape[3] == channels and channels % GROUP == 0
@@ -200,7 +200,7 @@ def depthwise_bytes(kernel: tuple[int, int], stride: int, pixels: int) -> int:
     return WORD * GROUP * -(-kernel[0] // 2) * ((pixels - 1) * stride + kernel[1])
 
 
-def _window_of(graph: Graph, operator: Operator) -> tuple[tuple[int, int], int]:
+def window_of(graph: Graph, operator: Operator) -> tuple[tuple[int, int], int]:
     """Kernel (rows, columns) and stride along a row."""
     options = operator.options
     if not isinstance(options, WindowOptions):

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
@@ -20,7 +21,7 @@ from pipeline.estimate.placing import Layout, Step, lay_out
 from pipeline.estimate.roots import roots
 from pipeline.estimate.runs import IMPOSSIBLE, Cut, Runs, Way
 from pipeline.estimate.segments import Cutter
-from pipeline.estimate.stages import Stage, stages
+from pipeline.estimate.stages import BLOCK, Stage, stages
 from pipeline.estimate.storage import Store, stores
 from pipeline.estimate.streaming import demand_streamable, not_streamable
 from pipeline.graph.model import Graph
@@ -31,6 +32,9 @@ BALANCED = 1.15
 _SCRATCH_SHARE = 0.1
 #: ... and to a model whose least peak falls below this share of what it was.
 _WORTH = 0.97
+#: Where ``flash`` looks for less code: each size of blocks has a loop of its own, and that of three is as fast as that
+#: of four, and shorter.
+_COMPACT_BLOCKS = (BLOCK, 3)
 #: The smallest arena is looked for to within this part of the least peak.
 _CLOSE = 500
 #: ``speed`` may take this many times the fewest instructions, where that saves RAM.
@@ -51,11 +55,11 @@ def plan(
 
     Args:
         graph: Read from a .tflite, or a skeleton.
-        prefer: ``ram`` and ``flash`` take the smallest arena that is found, ``speed`` the fewest instructions within
-            ``limit`` (to one percent, given for a smaller arena), ``balanced`` the fewest within 1.15 times the
-            smallest arena.
-        limit: Bytes that the arena may have; None: any number. It only binds ``speed`` and ``balanced``, and them only
-            where there is such an arena.
+        prefer: ``ram`` takes the smallest arena that is found, ``speed`` the fewest instructions within ``limit`` (to
+            one percent, given for a smaller arena), ``balanced`` the fewest within 1.15 times the smallest arena, and
+            ``flash`` does as ``balanced``, with blocks of three pixels at most where these need less code.
+        limit: Bytes that the arena may have; None: any number. It does not bind ``ram``, and the others only where
+            there is such an arena.
         streamed_input: The input is not kept in whole: its rows come as they are needed.
 
     Raises:
@@ -67,10 +71,16 @@ def plan(
         demand_streamable(graph, made, stores(graph, made, roots(graph)))
     if not made:
         return spread(graph)  # Nothing runs.
-    planner = Planner(graph, made, streamed_input, bounded=prefer is not Prefer.SPEED)
-    if planner.least >= IMPOSSIBLE:
-        raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
-    return planner.plan(prefer, limit)
+    plans = []
+    for most in _COMPACT_BLOCKS if prefer is Prefer.FLASH else (BLOCK,):
+        sized = [replace(stage, block=most) for stage in made]
+        planner = Planner(graph, sized, streamed_input, bounded=prefer is not Prefer.SPEED)
+        if planner.least >= IMPOSSIBLE:
+            raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
+        plans.append(planner.plan(prefer, limit))
+    if len(plans) == 1:
+        return plans[0]
+    return min(plans, key=lambda found: block_code(expected(graph, found)))
 
 
 def spread(graph: Graph) -> MemoryPlan:
@@ -138,9 +148,9 @@ class Planner:
             self.cutter.allow([[usual] for usual in ways])
 
     def plan(self, prefer: Prefer, limit: int | None) -> MemoryPlan:
-        if prefer in (Prefer.RAM, Prefer.FLASH):
+        if prefer is Prefer.RAM:
             return self.finished(self.smallest())
-        allowed = int(self.least * BALANCED) if prefer is Prefer.BALANCED else 1 << 40
+        allowed = 1 << 40 if prefer is Prefer.SPEED else int(self.least * BALANCED)
         if limit is not None:
             allowed = min(allowed, limit)
         if prefer is Prefer.SPEED:
@@ -148,7 +158,7 @@ class Planner:
         layout = self.within(max(allowed, self.least))
         if layout is None:
             layout = self.smallest()
-            if prefer is Prefer.BALANCED and limit is None:
+            if prefer is not Prefer.SPEED and limit is None:
                 layout = self.within(int(layout.arena * BALANCED)) or layout
         return self.finished(layout)
 

@@ -36,6 +36,14 @@ from pipeline.graph.windows import Axis, window
 BLOCK = 4
 
 
+def blocks(width: int, most: int) -> Iterator[int]:
+    """The pixels of each block that a row of ``width`` is made in, of ``most`` at most; block.h, block_pixels."""
+    while width > 0:
+        pixels = min(3 if width in (5, 6, 9) else width, most)
+        yield pixels
+        width -= pixels
+
+
 class StageKind(StrEnum):
     """How a stage runs."""
 
@@ -75,7 +83,7 @@ class Stage:
         overwrites: The input whose bytes its output takes, None where it needs its own.
         pointwise: A ROWS stage whose pixels need no neighbours: it can take a whole image for one long row.
         reads_ahead: A pixel's input has been read before its output is written.
-        block: Pixels that a convolution makes at a time: 4, or 2 or 1 where scratch must be small.
+        block: Pixels that a convolution makes at a time: 4, or fewer where scratch or code must be small.
     """
 
     index: int

@@ -86,16 +86,18 @@ class Table(_Frozen):
 
     Attributes:
         ports: By the ``port`` of a board file, the calibrated board's among them.
+        parts: By the name of a feature (features.py), the functions that it adds to the kernels' own.
         functions: Bytes of code by the linker's name.
     """
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     cpu: str
     compiler: str
     flags: str
     program: Program
     ports: dict[str, Port]
     kernels: dict[str, Kernel]
+    parts: dict[str, tuple[str, ...]]
     functions: dict[str, _Bytes]
 
 
@@ -134,9 +136,10 @@ def read(path: Path) -> Table:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
         raise _wrong(path, field, str(first["msg"])) from error
-    users: dict[str, Program | Kernel] = {"program": table.program, **table.kernels}
-    for name, user in users.items():
-        missing = sorted(set(user.functions) - set(table.functions))
+    users = {"program": table.program.functions, **table.parts}
+    users.update((name, kernel.functions) for name, kernel in table.kernels.items())
+    for name, used in users.items():
+        missing = sorted(set(used) - set(table.functions))
         if missing:
             raise _wrong(path, f"{name}.functions", f"{missing[0]} is not in the table functions")
     return table

@@ -51,6 +51,11 @@ def c_int(value: Any) -> CText:
     return CText(number)
 
 
+def c_bool(value: Any) -> CText:
+    """``true`` or ``false``, for anything that is one or the other."""
+    return CText("true" if value else "false")
+
+
 def c_hex(value: Any) -> CText:
     """A hexadecimal literal, unsigned."""
     number = index(value)
@@ -144,6 +149,7 @@ def _lines(elements: Iterable[str]) -> CText:
 
 FILTERS: dict[str, Callable[..., CText]] = {
     "c_int": c_int,
+    "c_bool": c_bool,
     "c_hex": c_hex,
     "c_int_array": c_int_array,
     "c_float": c_float,

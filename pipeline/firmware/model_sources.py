@@ -52,9 +52,11 @@ from numpy.typing import NDArray
 
 from pipeline import resources
 from pipeline.errors import UsageError
+from pipeline.estimate.features import Features
 from pipeline.estimate.model import INPUT, MemoryPlan, Segment
 from pipeline.estimate.stages import Stage, StageKind, image_rows
 from pipeline.firmware import filters
+from pipeline.firmware.features import features, of_call
 from pipeline.firmware.filters import CText
 from pipeline.firmware.layout import Layout, value_text
 from pipeline.firmware.lowering import Call, Form, Lowering
@@ -80,14 +82,18 @@ _ARRAY_TYPES = {"int8": "int8_t", "int32": "int32_t", "uint32": "uint32_t"}
 
 @dataclass(frozen=True)
 class ModelSources:
-    """Files for ``src/`` (relative path → text) and the kernels they call (file stems, sorted)."""
+    """Files for ``src/`` (relative path → text), the kernels they call (file stems, sorted) and their parts."""
 
     files: dict[str, str]
     kernels: tuple[str, ...]
+    features: Features
 
 
 def runtime_files(kernels: tuple[str, ...]) -> tuple[Path, ...]:
-    """The files of ``firmware_templates/runtime/`` that a program with these kernels needs, runtime.h included."""
+    """The files of ``firmware_templates/runtime/`` that a program with these kernels needs, runtime.h included.
+
+    Beside them it needs ``model_features.h``: :func:`pipeline.firmware.features.header`.
+    """
     folder = resources.firmware_templates() / "runtime"
     aot = folder / "aot"
     headers = [folder / "runtime.h", *(aot / name for name in SHARED_HEADERS)]
@@ -141,7 +147,7 @@ def model_sources(graph: Graph, plan: MemoryPlan) -> ModelSources:
         name: environment.get_template(f"{name}.j2").render(context)
         for name in ("model.cpp", "constants.cpp", "constants.h")
     }
-    return ModelSources(files=files, kernels=kernels)
+    return ModelSources(files=files, kernels=kernels, features=features(calls))
 
 
 def _stage_context(stage: Stage, segment: Segment, call: Call, layout: Layout) -> dict[str, Any]:
@@ -162,6 +168,7 @@ def _stage_context(stage: Stage, segment: Segment, call: Call, layout: Layout) -
         "params": params,
         "function": CText(call.function),
         "arguments": CText(", ".join(arguments)),
+        "in_parts": of_call(call) != Features(),
         "schedule": _schedule(stage, segment, layout.streamed),
     }
 
@@ -195,6 +202,7 @@ def _input_context(graph: Graph) -> dict[str, Any]:
         "params": [],
         "function": "",
         "arguments": "",
+        "in_parts": False,
         "schedule": _schedule_text(image_rows(graph.input), []),
     }
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -201,7 +202,16 @@ def _model_files(graph: Graph, plan: MemoryPlan, runtime: Runtime) -> dict[str, 
 
 def _program_files() -> dict[str, str]:
     app = resources.firmware_templates() / "app"
-    return {f"lib/app/{path.name}": _read(path) for path in sorted(app.iterdir()) if path.suffix in (".h", ".cpp")}
+    files = {f"lib/app/{path.name}": _read(path) for path in sorted(app.iterdir()) if path.suffix in (".h", ".cpp")}
+    return {"lib/app/library.json": _small_library("app"), **files}
+
+
+def _small_library(name: str) -> str:
+    """What tells PlatformIO to compile a library for size: all but kernels waits for the UART.
+
+    Loops stay loops: what the C library's memcpy and memset would save, a program that has no use for them never gains.
+    """
+    return json.dumps({"name": name, "build": {"flags": "-Os -fno-tree-loop-distribute-patterns"}}) + "\n"
 
 
 def _port_files(board: Board, baud: int, stack_bytes: int) -> dict[str, str]:
@@ -225,6 +235,7 @@ def _port_files(board: Board, baud: int, stack_bytes: int) -> dict[str, str]:
             stack_bytes=stack_bytes,
         ),
         "lib/port/board.h": _template("port", "board.h.j2", board=board, baud=baud, emulated_hz=_emulated_hz(board)),
+        "lib/port/library.json": _small_library("port"),
         "lib/port/port.h": _read(port / "port.h"),
     }
     for part in parts:
@@ -245,7 +256,6 @@ def _emulated_hz(board: Board) -> int:
 
 def _template(folder: str, name: str, **values: object) -> str:
     jinja = template_environment(resources.firmware_templates() / folder)
-    jinja.filters["c_bool"] = lambda value: CText("true" if value else "false")
     # The linker reads no C suffixes.
     jinja.filters["ld_address"] = lambda value: CText(f"0x{int(value):08X}")
     return jinja.get_template(name).render(**values)

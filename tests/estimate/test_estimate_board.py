@@ -63,7 +63,8 @@ def test_ram_and_flash_are_within_their_tolerances(name: str, make: _Make, tmp_p
     assert expected.flash_bytes == pytest.approx(firmware.report.flash_bytes, rel=0.03)
     parts = {item.name: item.bytes for item in expected.ram}
     assert parts["arena"] == firmware.report.arena_bytes
-    assert parts["static"] == firmware.report.static_bytes
+    # The linker may leave a few bytes free before a variable of 64 bits.
+    assert 0 <= parts["static"] - firmware.report.static_bytes < 8
 
     with emulated.start(board, firmware.elf) as device:
         link = SerialLink(device.port, baud=board.serial.baud)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from plan_runner import Runner
 
 from pipeline.errors import UsageError
+from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Prefer
 from pipeline.estimate.planner import BALANCED, align, plan, spread
@@ -98,7 +99,7 @@ def test_what_is_preferred_orders_the_arenas(graph: Graph, streamed: bool) -> No
     flash, balanced, speed = (
         plan(graph, prefer=prefer, streamed_input=streamed) for prefer in (Prefer.FLASH, Prefer.BALANCED, Prefer.SPEED)
     )
-    assert ram == flash
+    assert block_code(expected(graph, flash)) <= block_code(expected(graph, balanced))
     assert ram.arena_bytes <= 1.02 * balanced.arena_bytes + ALIGNMENT  # To within what the search stops at.
     assert balanced.arena_bytes <= ram.arena_bytes * BALANCED
     assert speed.arena_bytes >= ram.least

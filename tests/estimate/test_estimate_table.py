@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from pipeline import boards, resources
 from pipeline.errors import UsageError
 from pipeline.estimate import table
+from pipeline.estimate.features import EVERYTHING
 
 _TEXT = (table.TABLES / "cortex-m7.toml").read_text(encoding="utf-8")
 
@@ -22,15 +24,28 @@ def test_every_board_has_a_table_with_every_kernel() -> None:
         assert set(table.load_for(boards.load(name)).kernels) == files | twice
 
 
+def test_every_part_that_shapes_tell_of_has_functions() -> None:
+    """Loops for each size of blocks and each stride differ; a form of depthwise kernels has none of its own."""
+    needed = {name for name in EVERYTHING.names if not name.endswith(("plain", "clamped", "relu", "linear"))}
+    for name in boards.names():
+        parts = table.load_for(boards.load(name)).parts
+        assert needed <= set(parts)
+        for part in needed:
+            match = re.fullmatch(r"(relu|linear) (\d)", part)
+            if match:
+                loops = [function for function in parts[part] if "multiply_pairs" in function]
+                assert [function.partition("multiply_pairsILi")[2][0] for function in loops] == [match[2]], part
+
+
 @pytest.mark.parametrize(
     ("old", "new", "field"),
     [
-        ("schema_version = 2", "schema_version = 1", "schema_version"),
+        ("schema_version = 3", "schema_version = 2", "schema_version"),
         ("port_code = ", "port_code = -", "program.port_code"),
         ("[kernels.add]\n", "[kernels.add]\ncolour = 1\n", "kernels.add.colour"),
         ("stack = ", "stock = ", "program.stack"),
         ('cpu = "cortex-m7"', "cpu = cortex-m7", "(whole file)"),
-        ('functions = ["memcpy"', 'functions = ["nothing_like_it"', "program.functions"),
+        ('functions = ["_ZN5danas3aot3add', 'functions = ["nothing_like_it', "add.functions"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) -> None:

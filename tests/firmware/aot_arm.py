@@ -6,11 +6,13 @@ Unicorn runs in a process of its own (this file as a script), as it does in the 
 from __future__ import annotations
 
 import json
+import operator
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from pipeline import resources
 from pipeline.estimate.model import MemoryPlan
+from pipeline.firmware import features
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.graph.model import Graph
 
@@ -108,6 +111,8 @@ class ArmProgram:
         kernels = tuple(sorted({kernel for made in sources for kernel in made.kernels}))
         for path in (*runtime_files(kernels), resources.firmware_templates() / "port" / "port.h"):
             shutil.copy(path, folder)
+        needed = reduce(operator.or_, (made.features for made in sources))
+        (folder / "model_features.h").write_text(features.header(needed))
         units = [folder / f"{kernel}.cpp" for kernel in kernels]
         for start in range(0, len(sources), aot_host.UNIT):
             unit = folder / f"unit_{start}.cpp"

@@ -6,12 +6,14 @@ many models fit one program: the two namespaces that each model defines, and the
 
 from __future__ import annotations
 
+import operator
 import shutil
 import struct
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 from pipeline import resources
 from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.stages import image_rows
+from pipeline.firmware import features
 from pipeline.firmware.model_sources import ModelSources, model_sources, runtime_files
 from pipeline.graph.model import Graph
 
@@ -152,6 +155,8 @@ class HostProgram:
         kernels = tuple(sorted({kernel for made in sources for kernel in made.kernels}))
         for path in (*runtime_files(kernels), resources.firmware_templates() / "port" / "port.h"):
             shutil.copy(path, folder)
+        needed = reduce(operator.or_, (made.features for made in sources))
+        (folder / "model_features.h").write_text(features.header(needed))
         units = [folder / f"{kernel}.cpp" for kernel in kernels]
         for start in range(0, len(sources), UNIT):
             unit = folder / f"unit_{start}.cpp"

@@ -33,17 +33,21 @@ __attribute__((noinline)) void multiply_pairs(const Filters& filters, const uint
   }
 }
 
-template <int kPixels>
-void multiply(const Filters& filters, const uint32_t* scratch, int8_t* output) {
-  if (filters.form == Form::kRelu) {
-    multiply_pairs<kPixels, Form::kRelu>(filters, scratch, output);
-  } else {
-    multiply_pairs<kPixels, Form::kLinear>(filters, scratch, output);
+// A block of one of the sizes in `kSizes`, which are looked at from kPixels downwards; the last one needs no look.
+template <Form kForm, uint32_t kSizes, int kPixels = 4>
+inline void multiply([[maybe_unused]] const Filters& filters, [[maybe_unused]] const uint32_t* scratch,
+                     [[maybe_unused]] int32_t pixels, [[maybe_unused]] int8_t* output) {
+  if constexpr (has(kSizes, kPixels)) {
+    if (kSizes % bit(kPixels) == 0 || pixels == kPixels) {
+      multiply_pairs<kPixels, kForm>(filters, scratch, output);
+      return;
+    }
   }
+  if constexpr (kPixels > 1) multiply<kForm, kSizes, kPixels - 1>(filters, scratch, pixels, output);
 }
 
 // The form plain: a channel at a time, each word of weights being four elements.
-void multiply_plain(const Filters& filters, const uint32_t* scratch, int32_t pixels, int8_t* output) {
+__attribute__((noinline)) void multiply_plain(const Filters& filters, const uint32_t* scratch, int32_t pixels, int8_t* output) {
   const uint32_t* stream = filters.stream;
   for (int32_t channel = 0; channel < filters.outputs; ++channel) {
     const uint32_t* const end = stream + 1 + filters.pairs / 2;
@@ -87,30 +91,35 @@ inline uint32_t* spread(const int8_t* source, int32_t stride, int32_t words, uin
   return scratch;
 }
 
+// The same for one of the sizes in `kSizes`.
+template <uint32_t kSizes, int kPixels = 4>
+inline uint32_t* spread_one_of([[maybe_unused]] const int8_t* source, [[maybe_unused]] int32_t stride,
+                               [[maybe_unused]] int32_t words, [[maybe_unused]] int32_t pixels, uint32_t* scratch) {
+  if constexpr (has(kSizes, kPixels)) {
+    if (kSizes % bit(kPixels) == 0 || pixels == kPixels) return spread<kPixels>(source, stride, words, scratch);
+  }
+  if constexpr (kPixels > 1) return spread_one_of<kSizes, kPixels - 1>(source, stride, words, pixels, scratch);
+  return scratch;
+}
+
 }  // namespace
 
 void multiply_block(const Filters& filters, const uint32_t* scratch, int32_t pixels, int8_t* output) {
-  if (filters.form == Form::kPlain) {
+  constexpr BlockFeatures kNeeds = kBlockFeatures;
+  if (kNeeds.plain && (kNeeds.relu + kNeeds.linear == 0 || filters.form == Form::kPlain)) {
     multiply_plain(filters, scratch, pixels, output);
-  } else if (pixels == 4) {
-    multiply<4>(filters, scratch, output);
-  } else if (pixels == 3) {
-    multiply<3>(filters, scratch, output);
-  } else if (pixels == 2) {
-    multiply<2>(filters, scratch, output);
+  } else if (kNeeds.relu != 0 && (kNeeds.linear == 0 || filters.form == Form::kRelu)) {
+    multiply<Form::kRelu, kNeeds.relu>(filters, scratch, pixels, output);
   } else {
-    multiply<1>(filters, scratch, output);
+    multiply<Form::kLinear, kNeeds.linear>(filters, scratch, pixels, output);
   }
-  if (filters.output_min > INT8_MIN || filters.output_max < INT8_MAX) {
+  if (kNeeds.clamped && filters.clamped()) {
     clamp_row(output, pixels * filters.outputs, filters.output_min, filters.output_max);
   }
 }
 
 uint32_t* spread_block(const int8_t* source, int32_t stride, int32_t words, int32_t pixels, uint32_t* scratch) {
-  if (pixels == 4) return spread<4>(source, stride, words, scratch);
-  if (pixels == 3) return spread<3>(source, stride, words, scratch);
-  if (pixels == 2) return spread<2>(source, stride, words, scratch);
-  return spread<1>(source, stride, words, scratch);
+  return spread_one_of<kBlockFeatures.spread>(source, stride, words, pixels, scratch);
 }
 
 }  // namespace danas::aot

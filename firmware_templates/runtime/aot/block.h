@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "model_features.h"
 #include "requantize.h"
 
 namespace danas::aot {
@@ -34,13 +35,34 @@ struct Filters {
   int8_t zero_point;
   int8_t output_min;
   int8_t output_max;
+
+  // Whether a fused activation is narrower than saturation.
+  constexpr bool clamped() const { return output_min > INT8_MIN || output_max < INT8_MAX; }
 };
 
 // The size of the next block where `left` pixels are to be made, in blocks of `most` (4, 2 or 1) at most. Blocks of four
 // and of three cost alike for each pixel, smaller ones more: 5 is 3 + 2, 6 is 3 + 3, 9 three times 3.
-inline int32_t block_pixels(int32_t left, int32_t most) {
+constexpr int32_t block_pixels(int32_t left, int32_t most) {
   const int32_t pixels = left == 5 || left == 6 || left == 9 ? 3 : left;
   return pixels < most ? pixels : most;
+}
+
+// The sizes of all blocks of a row of `width` pixels.
+constexpr uint32_t block_sizes(int32_t width, int32_t most) {
+  uint32_t sizes = 0;
+  while (width > 0) {
+    const int32_t pixels = block_pixels(width, most);
+    sizes |= bit(pixels);
+    width -= pixels;
+  }
+  return sizes;
+}
+
+// Whether multiply_block has been compiled for these filters and blocks of these sizes.
+constexpr bool covered(const Filters& filters, uint32_t sizes) {
+  if (filters.clamped() && !kBlockFeatures.clamped) return false;
+  if (filters.form == Form::kPlain) return kBlockFeatures.plain;
+  return (sizes & ~(filters.form == Form::kRelu ? kBlockFeatures.relu : kBlockFeatures.linear)) == 0;
 }
 
 // The outputs of a block, [pixel][channel].

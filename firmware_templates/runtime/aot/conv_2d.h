@@ -26,4 +26,10 @@ struct Conv2dParams {
 // Source: TensorFlow Lite, kernels/internal/reference/integer_ops/conv.h, ConvPerChannel.
 void conv_2d(const Conv2dParams& params, const Rows& input, int32_t y, int8_t* output, uint32_t* scratch);
 
+// Whether it has been compiled for these parameters.
+constexpr bool covered(const Conv2dParams& params) {
+  const uint32_t sizes = block_sizes(params.window.output_width, params.block);
+  return covered(params.filters, sizes) && (sizes & ~kBlockFeatures.spread) == 0;
+}
+
 }  // namespace danas::aot

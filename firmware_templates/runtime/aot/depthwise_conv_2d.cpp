@@ -102,9 +102,14 @@ struct Place {
   int32_t offset;  // of the first column inside the image, in bytes of a row
 };
 
-// Whether depthwise_3x3.h has loops for a window.
-inline bool is_3x3(const Window& window) {
-  return window.kernel_height == 3 && window.kernel_width == 3 && window.stride_width <= 2;
+// The strides at which 3x3 kernels make such values.
+template <typename Value>
+constexpr uint32_t kStrides = sizeof(Value) == 1 ? kDepthwiseFeatures.bytes : kDepthwiseFeatures.pairs;
+
+// Whether the loops of depthwise_3x3.h make such values, where the model's calls leave a choice.
+template <typename Value>
+inline bool is_3x3(const DepthwiseConv2dParams& params) {
+  return kStrides<Value> != 0 && (!kDepthwiseFeatures.other || params.is_3x3());
 }
 
 // The outputs of a block under a 3x3 kernel.
@@ -130,7 +135,12 @@ __attribute__((noinline)) void convolve_3x3(const DepthwiseConv2dParams& params,
     lane.last = reinterpret_cast<const int8_t*>(lane.words + 4 * kGroup);
     lane.column = block.pairs;
     lane.count = depthwise_3x3::kDone + kGroup;
-    if (stride == 1) {
+    constexpr uint32_t kOne = bit(1);
+    if constexpr (kStrides<Value> == kOne) {
+      depthwise_3x3::convolve_group<1>(lane);
+    } else if constexpr (!has(kStrides<Value>, 1)) {
+      depthwise_3x3::convolve_group<2>(lane);
+    } else if (stride == 1) {
       depthwise_3x3::convolve_group<1>(lane);
     } else {
       depthwise_3x3::convolve_group<2>(lane);
@@ -220,21 +230,22 @@ __attribute__((noinline)) void convolve(const DepthwiseConv2dParams& params, con
 
 // `pixels` outputs of one row from column x on.
 template <typename Value>
-inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps, int32_t x, int32_t pixels,
-                           uint32_t* pairs, const Target<Value>& target) {
+inline void convolve_block(const DepthwiseConv2dParams& params, const Taps& taps, int32_t x,
+                           [[maybe_unused]] int32_t pixels, uint32_t* pairs,
+                           [[maybe_unused]] const Target<Value>& target) {
   const Window& window = params.window;
   const int32_t left = x * window.stride_width - window.pad_left;
   const int32_t columns = (pixels - 1) * window.stride_width + window.kernel_width;
   const Block block{pairs, clip(left, columns, window.input_width), columns};
   pad_columns(block, kGroup * ((window.kernel_height + 1) / 2), params.input_zero_point);
-  const Place place{taps, block, (left + block.inside.begin) * window.input_channels};
+  [[maybe_unused]] const Place place{taps, block, (left + block.inside.begin) * window.input_channels};
   if constexpr (sizeof(Value) == 1) {
-    if (!is_3x3(window)) {
+    if (kDepthwiseFeatures.other && !is_3x3<Value>(params)) {
       convolve(params, place, pixels, target);
       return;
     }
   }
-  convolve_3x3(params, place, pixels, target);
+  if constexpr (kStrides<Value> != 0) convolve_3x3(params, place, pixels, target);
 }
 
 // The pixel in column x, in the form plain: as bytes to `bytes`, or as halves to where `halves` says.
@@ -282,16 +293,18 @@ __attribute__((noinline)) void convolve_plain(const DepthwiseConv2dParams& param
   }
 }
 
-// Whether a fused activation is narrower than saturation.
-inline bool narrow(const DepthwiseConv2dParams& params) {
-  return params.output_min > INT8_MIN || params.output_max < INT8_MAX;
+// Whether a layer has the form plain, where the model's calls leave a choice.
+inline bool is_plain(const DepthwiseConv2dParams& params) {
+  constexpr DepthwiseFeatures kNeeds = kDepthwiseFeatures;
+  constexpr bool kOthers = kNeeds.other || kNeeds.bytes + kNeeds.pairs != 0;
+  return kNeeds.plain && (!kOthers || params.form == Form::kPlain);
 }
 
 // `pixels` pixels of row y from column x on, as bytes.
 inline void convolve_pixels(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x,
                             int32_t pixels, int8_t* output, uint32_t* scratch) {
   const int32_t channels = params.window.output_channels;
-  if (params.form == Form::kPlain) {
+  if (is_plain(params)) {
     for (int32_t i = 0; i < pixels; ++i) convolve_plain(params, input, y, x + i, output + i * channels, {});
     return;
   }
@@ -303,7 +316,7 @@ inline void convolve_pixels(const DepthwiseConv2dParams& params, const Rows& inp
     x += count;
     first += count * channels;
   }
-  if (narrow(params)) clamp_row(output, pixels * channels, params.output_min, params.output_max);
+  if (kDepthwiseFeatures.clamped && params.clamped()) clamp_row(output, pixels * channels, params.output_min, params.output_max);
 }
 
 }  // namespace
@@ -320,11 +333,11 @@ void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int
   uint32_t* const pairs = scratch + 2 * fours * pixels;
   int16_t* const first = reinterpret_cast<int16_t*>(scratch);
   const depthwise_3x3::Apart apart{2 * pixels, 1, kGroup * pixels, 2};
-  if (params.form == Form::kPlain) {
+  if (is_plain(params)) {
     for (int32_t i = 0; i < pixels; ++i) convolve_plain(params, input, y, x + i, nullptr, {first + 2 * i, apart});
     return;
   }
-  if (!is_3x3(params.window)) {
+  if (kDepthwiseFeatures.other && !is_3x3<int16_t>(params)) {
     int8_t* const bytes = reinterpret_cast<int8_t*>(pairs);
     convolve_pixels(params, input, y, x, pixels, bytes, pairs + fours * pixels);
     spread_block(bytes, channels, fours, pixels, scratch);
@@ -332,7 +345,7 @@ void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int
   }
   convolve_block(params, taps_of(params.window, input, y), x, pixels, pairs,
                  Target<int16_t>{first, apart});
-  if (!narrow(params)) return;
+  if (!kDepthwiseFeatures.clamped || !params.clamped()) return;
   for (int32_t i = 0; i < channels * pixels; ++i) {
     first[i] = static_cast<int16_t>(clamp(first[i], params.output_min, params.output_max));
   }

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "block.h"
+#include "model_features.h"
 #include "requantize.h"
 #include "rows.h"
 #include "window.h"
@@ -33,6 +35,14 @@ struct DepthwiseConv2dParams {
   int8_t output_max;
   Form form;
   uint8_t block;  // pixels that are made of one transposed block of the image: 4, 8, 12 or 16
+
+  // Whether a fused activation is narrower than saturation.
+  constexpr bool clamped() const { return output_min > INT8_MIN || output_max < INT8_MAX; }
+
+  // Whether depthwise_3x3.h has loops for the window.
+  constexpr bool is_3x3() const {
+    return window.kernel_height == 3 && window.kernel_width == 3 && window.stride_width <= 2;
+  }
 };
 
 // Row y of the output. Scratch holds (block - 1) * horizontal stride + kernel width columns of four times half the
@@ -45,5 +55,23 @@ void depthwise_conv_2d(const DepthwiseConv2dParams& params, const Rows& input, i
 // of 4; where the loops for 3x3 kernels do not apply, a word for each four channels and pixel more.
 void depthwise_block(const DepthwiseConv2dParams& params, const Rows& input, int32_t y, int32_t x, int32_t pixels,
                      uint32_t* scratch);
+
+// Whether what all outputs have in common has been compiled for these parameters; `strides`: of 3x3 kernels.
+constexpr bool covered_at(const DepthwiseConv2dParams& params, uint32_t strides) {
+  constexpr DepthwiseFeatures kNeeds = kDepthwiseFeatures;
+  if (params.form == Form::kPlain) return kNeeds.plain;
+  if (params.clamped() && !kNeeds.clamped) return false;
+  if (!params.is_3x3()) return kNeeds.other;
+  return has(strides, params.window.stride_width) && (params.form == Form::kRelu ? kNeeds.relu : kNeeds.linear);
+}
+
+// Whether depthwise_conv_2d has been.
+constexpr bool covered(const DepthwiseConv2dParams& params) { return covered_at(params, kDepthwiseFeatures.bytes); }
+
+// Whether depthwise_block has been, for blocks of these sizes.
+constexpr bool covered_as_pairs(const DepthwiseConv2dParams& params, uint32_t sizes) {
+  const bool spreads = params.form != Form::kPlain && !params.is_3x3();
+  return covered_at(params, kDepthwiseFeatures.pairs) && (!spreads || (sizes & ~kBlockFeatures.spread) == 0);
+}
 
 }  // namespace danas::aot

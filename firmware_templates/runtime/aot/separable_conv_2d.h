@@ -14,4 +14,10 @@ namespace danas::aot {
 void separable_conv_2d(const DepthwiseConv2dParams& depthwise, const Conv2dParams& pointwise, const Rows& input,
                        int32_t y, int8_t* output, uint32_t* scratch);
 
+// Whether it has been compiled for these parameters.
+constexpr bool covered(const DepthwiseConv2dParams& depthwise, const Conv2dParams& pointwise) {
+  const uint32_t sizes = block_sizes(depthwise.window.output_width, pointwise.block);
+  return covered_as_pairs(depthwise, sizes) && covered(pointwise.filters, sizes);
+}
+
 }  // namespace danas::aot

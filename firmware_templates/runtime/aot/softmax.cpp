@@ -59,7 +59,7 @@ inline int32_t reciprocal_of_one_plus(int32_t x) {
   return shift_left_saturating(estimate, 1);  // half of Q2.29 is Q1.30 with the same bits; then to Q0.31
 }
 
-inline int32_t exp_of_difference(const SoftmaxParams& params, int32_t difference) {
+__attribute__((noinline)) int32_t exp_of_difference(const SoftmaxParams& params, int32_t difference) {
   return exp_of_negative(multiply_high(shift_left(difference, params.shift), params.multiplier));
 }
 

@@ -6,6 +6,7 @@ from pipeline.boards import Board
 from pipeline.estimate.estimator import estimate as estimated
 from pipeline.estimate.estimator import plan_for
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
+from pipeline.firmware import features
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.firmware.runtimes.protocol import RuntimeFiles, Tolerances
 from pipeline.graph.model import Graph
@@ -42,4 +43,5 @@ class AotRuntime:
         """See :class:`Runtime`; raises what :func:`pipeline.firmware.model_sources.model_sources` does."""
         made = model_sources(graph, plan)
         library = {path.name: path.read_text(encoding="utf-8") for path in runtime_files(made.kernels)}
+        library["model_features.h"] = features.header(made.features)
         return RuntimeFiles(made.files, library)
