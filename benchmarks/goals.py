@@ -51,12 +51,11 @@ class Goal:
                 round(self.flash_compact * _BALANCED) if self.flash_compact else None,
                 round(self.instructions * _BALANCED) if self.instructions else None,
             )
-        compact = held_to is Bars.FLASH
-        return (
-            self.ram_least if held_to is Bars.RAM else self.ram_fastest,
-            self.flash_compact if compact else self.flash_fastest,
-            round(self.instructions * _COMPACT) if compact and self.instructions else self.instructions,
-        )
+        if held_to is Bars.RAM:
+            return self.ram_least, None, None
+        if held_to is Bars.FLASH:
+            return None, self.flash_compact, round(self.instructions * _COMPACT) if self.instructions else None
+        return self.ram_fastest, self.flash_fastest, self.instructions
 
 
 GOALS = {
