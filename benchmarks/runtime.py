@@ -4,6 +4,7 @@
     python benchmarks/runtime.py
     python benchmarks/runtime.py --only ds_cnn_49x10 --layout speed --check 100
     python benchmarks/runtime.py --board nucleo_l4r5zi --json
+    python benchmarks/runtime.py --tflm-tree PATH
 
 RAM is the arena (activations and scratch) and the runtime's own variables. The variables of command loop and port, and
 the stack's high-water mark, stand beside it. Flash is the file bytes of all PT_LOAD segments of the ELF. Instructions
@@ -32,16 +33,16 @@ from sheets import Cell, Sheet, Verdict, markdown, terminal
 
 from pipeline import boards
 from pipeline.boards import Board
-from pipeline.errors import DanasError, DoesNotFitError
+from pipeline.errors import ArenaTooSmallError, DanasError, DoesNotFitError
 from pipeline.estimate.model import InputMode, Prefer
 from pipeline.graph.inputs import random_inputs
 from pipeline.graph.reference import Reference
 from pipeline.job import deploying
-from pipeline.job.deploying import Recipe
+from pipeline.job.deploying import Made, Recipe
 from pipeline.settings import Target
 
 #: Namespaces of the runtime, as the compiler writes them; other variables are the command loop's and the port's.
-_RUNTIME = ("_ZN5danas7runtime", "_ZZN5danas7runtime", "_ZN5danas3aot", "_ZN5danas5model")
+_RUNTIME = ("_ZN5danas7runtime", "_ZZN5danas7runtime", "_ZN5danas3aot", "_ZN5danas5model", "_ZN6tflite", "_ZZN6tflite")
 
 
 #: How each layout is made; all but the last keep the whole input in the arena.
@@ -56,11 +57,11 @@ _RECIPES = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to make the networks into programs, its name in the tables, and the bars that it is held to."""
+    """A way to make the networks into programs, its name in the tables, and the bars that it is held to, if any."""
 
     label: str
     recipe: Recipe
-    bars: Bars
+    bars: Bars | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Figures:
     def limits(self, board: Board) -> tuple[int | None, int | None, int | None]:
         """Bars of RAM, flash and instructions; None where there is none."""
         goal = goals.GOALS.get(self.name) if board.name == goals.BOARD else None
-        return goal.bars(self.variant.bars) if goal else (None, None, None)
+        return goal.bars(self.variant.bars) if goal and self.variant.bars else (None, None, None)
 
 
 def measured(name: str, model: Path, board: Board, variant: Variant, *, inputs: int, seed: int, into: Path) -> Figures:
@@ -100,7 +101,16 @@ def measured(name: str, model: Path, board: Board, variant: Variant, *, inputs: 
         DoesNotFitError: It needs more memory than the board has.
         UsageError: ``input-not-streamable``.
     """
-    made = deploying.make(model.read_bytes(), board, into=into, recipe=variant.recipe)
+    recipe = variant.recipe
+    while True:
+        made = deploying.make(model.read_bytes(), board, into=into, recipe=recipe)
+        try:
+            return _run(made, name, model, board, variant, inputs=inputs, seed=seed)
+        except ArenaTooSmallError as error:  # an interpreter knows what it needs when it has started
+            recipe = recipe.model_copy(update={"least_arena": error.needed})
+
+
+def _run(made: Made, name: str, model: Path, board: Board, variant: Variant, *, inputs: int, seed: int) -> Figures:
     sent = random_inputs(made.graph.input, inputs, seed)
     expected = Reference(model).run(sent)
     counts, equal = [], 0
@@ -110,6 +120,7 @@ def measured(name: str, model: Path, board: Board, variant: Variant, *, inputs: 
     ):
         session.connect()
         session.verify(made.expected)
+        session.demand_ready()
         for one, wanted in zip(sent, expected, strict=True):
             counts.append(session.infer_on(np.ascontiguousarray(one).tobytes()))
             equal += session.output() == wanted.tobytes()
@@ -122,18 +133,11 @@ def measured(name: str, model: Path, board: Board, variant: Variant, *, inputs: 
         state=state,
         loop=memory.static_bytes - state,
         stack=memory.stack_used,
-        flash=load_bytes(made.program.elf),
+        flash=made.firmware.report.load_bytes,
         instructions=round(sum(counts) / len(counts)),
         checked=len(counts),
         equal=equal,
     )
-
-
-def load_bytes(elf: Path) -> int:
-    """File bytes of all PT_LOAD segments: code, constants and what variables begin with."""
-    with elf.open("rb") as file:
-        segments = ELFFile(file).iter_segments()
-        return sum(int(segment["p_filesz"]) for segment in segments if segment["p_type"] == "PT_LOAD")
 
 
 def runtime_state(elf: Path) -> int:
@@ -158,7 +162,7 @@ def runtime_state(elf: Path) -> int:
 
 
 def sheets(found: Sequence[Figures], board: Board) -> list[Sheet]:
-    """The figures with their bars, what stands apart, and TFLite Micro's figures."""
+    """The figures with their bars, what stands apart, and TFLite Micro's figures as they were measured once."""
     barred = board.name == goals.BOARD
     columns = [column for title in ("RAM, B", "flash, B", "instructions") for column in (title, "bar")[: 1 + barred]]
     main, apart, rows = [], [], []
@@ -178,7 +182,7 @@ def sheets(found: Sequence[Figures], board: Board) -> list[Sheet]:
         Sheet(f"{board.title}, emulated", ("model", "runtime", *columns, "outputs equal"), tuple(main)),
         Sheet(
             "RAM in parts, and what stands apart; bytes",
-            ("model", "runtime", "activations and scratch", "runtime state", "loop and port", "stack used"),
+            ("model", "runtime", "activations and scratch", "runtime state", "loop, port, C library", "stack used"),
             tuple(apart),
         ),
         Sheet(
@@ -210,8 +214,12 @@ def document(found: Sequence[Figures], refused: dict[str, str], board: Board) ->
 
 
 def variants(arguments: argparse.Namespace) -> list[Variant]:
-    """The layouts in which each network is made into a program, each held to the bars of its name."""
-    return [Variant(f"aot, {layout}", _RECIPES[layout], layout) for layout in arguments.layout or list(Bars)]
+    """The layouts, each held to the bars of its name, and the interpreters of the trees that were given."""
+    interpreters = [Recipe(runtime="tflm", tflm_tree=tree) for tree in arguments.tflm_tree]
+    return [
+        *(Variant(f"aot, {layout}", _RECIPES[layout], layout) for layout in arguments.layout or list(Bars)),
+        *(Variant(recipe.engine().description, recipe, None) for recipe in interpreters),
+    ]
 
 
 def main() -> int:
@@ -225,6 +233,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--layout", action="append", type=Bars, choices=list(Bars), default=[], help="this layout (may be repeated)"
+    )
+    parser.add_argument(
+        "--tflm-tree", action="append", default=[], metavar="PATH", help="measure its interpreter too (may be repeated)"
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true")
