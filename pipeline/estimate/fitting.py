@@ -38,7 +38,7 @@ def _refusal(what: str, needed: int, limit: int, where: str) -> DoesNotFitError:
         "does-not-fit",
         f"the model needs {needed:,} B of {what}, {needed - limit:,} B more than the limit of {limit:,} B",
         why=f"By estimate; {where}.",
-        next=f"Take a smaller model or a bigger board, or raise --{what.lower()}.",
+        next=f"Take a smaller model or a bigger board; where --{what.lower()} is the limit, raise it.",
     )
 
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline import preflight
 from pipeline.boards import Board
-from pipeline.estimate.model import InputMode, Prefer
+from pipeline.estimate.model import InputMode, Limits, Prefer
 from pipeline.settings import Target
 
 if TYPE_CHECKING:
@@ -131,10 +131,12 @@ def make(
         on_line: Called with each line that the build prints.
 
     Raises:
+        DoesNotFitError: ``does-not-fit``, by the estimate.
         DanasError: What reader, planner, renderer and build raise.
     """
     from pipeline.device.flash import Program
     from pipeline.device.protocol import Expected
+    from pipeline.estimate.fitting import demand_fit
     from pipeline.firmware import build, render
     from pipeline.graph.reader import parse
     from pipeline.graph.repack import self_contained
@@ -145,6 +147,8 @@ def make(
     engine = recipe.engine()
     memory = engine.plan(graph, board, prefer=recipe.prefer, input_mode=recipe.input_mode)
     memory = replace(memory, arena_bytes=max(memory.arena_bytes, recipe.least_arena))
+    limits = Limits(ram_bytes=board.ram_bytes, flash_bytes=board.flash_bytes)
+    demand_fit(graph, memory, engine.estimate(graph, board, memory), limits)
     rendered = render.render(graph, memory, board, into=into, runtime=engine, environment=recipe.environment)
     firmware = build.build(rendered.folder, board, environment=recipe.environment, on_line=on_line)
     return Made(
