@@ -11,7 +11,7 @@ from pipeline.estimate.table import Table
 from pipeline.graph.model import Graph
 
 #: Bytes by which the command `stream` calls a model from deeper than `run` does; seen on the emulated Nucleo-F746ZG.
-_STREAM_STACK = 40
+_STREAM_STACK = 96
 
 
 def ram_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
