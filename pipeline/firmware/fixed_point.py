@@ -58,11 +58,6 @@ def activation_range(activation: Activation, scale: float, zero_point: int) -> t
     return low, INT8_MAX if activation is Activation.RELU else min(INT8_MAX, zero_point + steps(6.0))
 
 
-def padding_before(size: int, kernel: int, stride: int, output: int) -> int:
-    """Rows (columns) of padding above (left of) an image: the smaller half, none for VALID. Source: ComputePadding."""
-    return max((output - 1) * stride + kernel - size, 0) // 2
-
-
 def mean_multiplier(factor: float, count: int) -> tuple[int, int]:
     """(multiplier, shift) of factor / count as QuantizedMeanOrSum divides it, in integers."""
     multiplier, shift = quantize_multiplier(factor)

@@ -64,24 +64,6 @@ def test_activations_bound_the_output(
     assert fixed_point.activation_range(activation, scale, zero_point) == wanted
 
 
-@pytest.mark.parametrize(
-    ("size", "kernel", "stride", "output", "wanted"),
-    [
-        (8, 3, 1, 8, 1),
-        (8, 3, 2, 4, 0),
-        (7, 3, 2, 4, 1),
-        (8, 2, 1, 8, 0),
-        (8, 5, 1, 8, 2),
-        (8, 3, 1, 6, 0),
-        (1, 3, 3, 1, 1),
-    ],
-)
-def test_the_smaller_half_of_the_padding_comes_first(
-    size: int, kernel: int, stride: int, output: int, wanted: int
-) -> None:
-    assert fixed_point.padding_before(size, kernel, stride, output) == wanted
-
-
 @given(st.floats(2.0**-10, 2.0**10), st.integers(1, 50_000))
 def test_a_mean_divides_the_multiplier_and_keeps_its_bits(factor: float, count: int) -> None:
     multiplier, shift = fixed_point.mean_multiplier(factor, count)

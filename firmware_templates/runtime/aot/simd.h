@@ -64,11 +64,8 @@ DANAS_SIMD_BINARY(and_lsl8, "and", ", lsl #8")
 DANAS_SIMD_BINARY(sxtab16, "sxtab16", "")
 DANAS_SIMD_BINARY(sxtab16_ror8, "sxtab16", ", ror #8")
 DANAS_SIMD_SUM(smlad, uint32_t)
-DANAS_SIMD_SUM(smladx, uint32_t)
 DANAS_SIMD_SUM(smlabb, uint32_t)
 DANAS_SIMD_SUM(smlabt, uint32_t)
-DANAS_SIMD_SUM(smlatb, uint32_t)
-DANAS_SIMD_SUM(smlatt, uint32_t)
 DANAS_SIMD_SUM(smmla, int32_t)
 DANAS_SIMD_SUM(smmlar, int32_t)
 
@@ -147,17 +144,12 @@ inline uint32_t pkhbt_lsl16(uint32_t a, uint32_t b) { return (a & 0xFFFF) | b <<
 inline uint32_t pkhtb(uint32_t a, uint32_t b) { return (a & 0xFFFF0000) | (b & 0xFFFF); }
 inline uint32_t pkhtb_asr16(uint32_t a, uint32_t b) { return (a & 0xFFFF0000) | b >> 16; }
 
-// sum + products of halves: of both pairs, of a's low with b's high half and the reverse, of one half of each.
+// sum + products of halves: of both pairs, of a's low half with b's low or high one.
 inline int32_t smlad(uint32_t a, uint32_t b, int32_t sum) {
   return wrapping_sum(static_cast<int64_t>(low_half(a)) * low_half(b) + high_half(a) * high_half(b), sum);
 }
-inline int32_t smladx(uint32_t a, uint32_t b, int32_t sum) {
-  return wrapping_sum(static_cast<int64_t>(low_half(a)) * high_half(b) + high_half(a) * low_half(b), sum);
-}
 inline int32_t smlabb(uint32_t a, uint32_t b, int32_t sum) { return wrapping_sum(low_half(a) * low_half(b), sum); }
 inline int32_t smlabt(uint32_t a, uint32_t b, int32_t sum) { return wrapping_sum(low_half(a) * high_half(b), sum); }
-inline int32_t smlatb(uint32_t a, uint32_t b, int32_t sum) { return wrapping_sum(high_half(a) * low_half(b), sum); }
-inline int32_t smlatt(uint32_t a, uint32_t b, int32_t sum) { return wrapping_sum(high_half(a) * high_half(b), sum); }
 
 // sum + a * b / 2^32, rounded down (to the nearest, ties upwards).
 inline int32_t smmla(int32_t a, int32_t b, int32_t sum) { return wrapping_sum((static_cast<int64_t>(a) * b) >> 32, sum); }
