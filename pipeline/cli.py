@@ -11,6 +11,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.commands.bench import bench
+from pipeline.commands.calibrate import calibrate
 from pipeline.commands.diff import diff
 from pipeline.commands.options import (
     BoardOption,
@@ -349,6 +350,7 @@ _stage_command("report", "Write report.json and junit.xml, and print the tables.
 
 app.command()(profile)
 app.command()(diff)
+app.command()(calibrate)
 app.add_typer(bench, name="bench")
 
 
