@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import datetime
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,9 @@ from pipeline.device.discovery import find
 from pipeline.device.flash import EmulatedFlasher, Flasher, PlatformioFlasher, Program, RunningDevice
 from pipeline.device.link import SerialLink
 from pipeline.device.protocol import Expected, Session
-from pipeline.errors import DeviceError
+from pipeline.errors import DeviceError, printable
 from pipeline.estimate.planner import plan
+from pipeline.estimate.profiles import Profile
 from pipeline.firmware.build import Firmware, build
 from pipeline.firmware.render import render
 from pipeline.graph.inputs import random_inputs
@@ -42,9 +44,9 @@ class Workshop:
         """A workshop for another board, whose programs are built and not run."""
         return Workshop(board, Target(emulate=True), self.folder.with_name(f"{self.folder.name}-{board.name}"))
 
-    def build(self, graph: Graph) -> Firmware:
-        """A model as a program, by the plan that it gets without a limit of RAM."""
-        render(graph, plan(graph), self.board, into=self.folder)
+    def build(self, graph: Graph, *, streamed: bool = False) -> Firmware:
+        """A model as a program, by the plan that it gets without a limit of RAM; ``streamed``: its input by rows."""
+        render(graph, plan(graph, streamed_input=streamed), self.board, into=self.folder)
         return build(self.folder, self.board)
 
     @contextlib.contextmanager
@@ -94,6 +96,30 @@ class Workshop:
                 next="Report it: this is a bug of the firmware or of the emulated board.",
             )
         return used
+
+    def profile(self, source: str) -> Profile:
+        """Where a table comes from that is measured here, today.
+
+        Args:
+            source: What its figures are.
+        """
+        return Profile(
+            cpu=self.board.core.cpu,
+            board=self.board.name,
+            compiler=compiler(),
+            flags=flags(self.board),
+            clock_hz=self.board.core.clock_hz,
+            date=datetime.datetime.now(tz=datetime.UTC).date(),
+            source=source,
+        )
+
+    @property
+    def device(self) -> str:
+        """What its programs run on, for a profile's source: ``emulated``, or ``measured on serial …``."""
+        if self.target.emulate:
+            return "emulated"
+        found = find(self.board, port=self.target.port, serial=self.target.serial_number)
+        return f"measured on serial {printable(found.serial_number or found.port, 100)}"
 
     def _flasher(self) -> Flasher:
         if self.target.emulate:

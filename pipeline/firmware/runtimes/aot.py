@@ -7,6 +7,7 @@ from pipeline.estimate.estimator import estimate as estimated
 from pipeline.estimate.estimator import plan_for
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.firmware import features
+from pipeline.firmware.forms import forms
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.firmware.runtimes.protocol import RuntimeFiles, Tolerances
 from pipeline.graph.model import Graph
@@ -32,8 +33,8 @@ class AotRuntime:
         return plan_for(graph, board, prefer=prefer, ram_bytes=ram_bytes, input_mode=input_mode)
 
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
-        """See :class:`Runtime`."""
-        return estimated(graph, board, plan=plan)
+        """See :class:`Runtime`; of a Graph with data the flash is exact, of a skeleton that of the worst case."""
+        return estimated(graph, board, plan=plan, forms=forms(graph, plan) if graph.sha256 else None)
 
     def stack_bytes(self, board: Board) -> int:
         """The board's."""
