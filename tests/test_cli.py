@@ -158,6 +158,6 @@ def test_colour_is_for_terminals_that_want_it(wish: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("NO_COLOR", wish)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setattr("pipeline.report.reporters.TerminalReporter", Reporter)
-    monkeypatch.setattr("pipeline.cli._open_job", lambda *_: SimpleNamespace(all=lambda: None))
+    monkeypatch.setattr("pipeline.cli.open_job", lambda *_: SimpleNamespace(all=lambda: None))
     assert run(["resume", "."]) == 130
     assert asked == [not wish]

@@ -79,6 +79,10 @@ InputModeOption = Annotated[
     str,
     typer.Option("--input", help="`resident`: in whole before an inference; `streamed`: row by row while it runs."),
 ]
+SourceArgument = Annotated[Path, typer.Argument(metavar="RUN|MODEL", help="Run directory, or an int8 .tflite.")]
+MaybeBoardOption = Annotated[
+    str | None, typer.Option("--board", "-b", help="Board type, for a .tflite.", show_default=False)
+]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An int8 .tflite.")]
 InputsOption = Annotated[
     Path | None,
