@@ -50,9 +50,7 @@ class Arena:
         return self.head + self.tail
 
 
-def arena(
-    graph: Graph, kernels: Kernels, *, extension: Extension = Extension.DSP, sizes: Sizes = CORTEX_M
-) -> Arena:
+def arena(graph: Graph, kernels: Kernels, *, extension: Extension = Extension.DSP, sizes: Sizes = CORTEX_M) -> Arena:
     """The arena of a Graph; one without data will do.
 
     Args:

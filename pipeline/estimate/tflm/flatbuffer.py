@@ -25,6 +25,7 @@ from pipeline.graph.model import (
     Operator,
     Padding,
     SoftmaxOptions,
+    Tensor,
     WindowOptions,
 )
 
@@ -37,6 +38,7 @@ _SUBGRAPH = len("main")
 _IDENTIFIER = 4
 #: A convolution's stage and block in its tensors' names, all of one length: ``stage3_block0_``.
 _BLOCK = "stageS_blockB"
+_HEAD_BIAS = "network_1/head_1/BiasAdd"
 #: Operator versions and numbers are left out of the file where they are these.
 _FIRST_VERSION = 1
 _FIRST_NUMBER = OpCode.ADD
@@ -107,7 +109,7 @@ def predicted_bytes(graph: Graph) -> int:
     packer.vector(_OFFSET, len(codes))
     axes = {op.inputs[1]: 3 for op in graph.operators if op.code is OpCode.DEPTHWISE_CONV_2D}
     for index in order:
-        _tensor(packer, graph, index, len(names[index]), channels[index], axes.get(index, 0))
+        _tensor(packer, graph.tensors[index], len(names[index]), channels[index], axes.get(index, 0))
     packer.vector(_OFFSET, len(order))
     packer.vector(4, len(graph.inputs))
     packer.vector(4, len(graph.outputs))
@@ -133,8 +135,7 @@ def predicted_bytes(graph: Graph) -> int:
     return packer.finish()
 
 
-def _tensor(packer: _Packer, graph: Graph, index: int, name: int, channels: int, axis: int) -> None:
-    tensor = graph.tensors[index]
+def _tensor(packer: _Packer, tensor: Tensor, name: int, channels: int, axis: int) -> None:
     packer.vector(4, len(tensor.shape))
     packer.string(name)
     if channels:
@@ -173,9 +174,7 @@ def _operator(packer: _Packer, operator: Operator, number: int) -> None:
     options = _options(operator)
     if options is not None:
         packer.table(*options)
-    packer.table(
-        *(((0, 4),) if number else ()), (1, 4), (2, 4), *(((3, 1), (4, 4)) if options is not None else ())
-    )
+    packer.table(*(((0, 4),) if number else ()), (1, 4), (2, 4), *(((3, 1), (4, 4)) if options is not None else ()))
 
 
 def _options(operator: Operator) -> list[_Field] | None:
@@ -226,29 +225,28 @@ def _names(graph: Graph) -> list[str]:
 
 def _made_names(operator: Operator, graph: Graph) -> Sequence[str]:
     """Names of an operator's output, and of its constants in their order."""
+    found: Sequence[str] = ()
     match operator.code:
         case OpCode.CONV_2D:
-            return _convolution_names(operator)
+            found = _convolution_names(operator)
         case OpCode.DEPTHWISE_CONV_2D:
             of = f"network_1/{_BLOCK}_depthwise"
             kernel = f"{of}_norm_1/batchnorm/mul_1;{of}_conv_1/depthwise;{of}_norm_1/batchnorm/mul"
             bias = f"{of}_relu6_1/Relu6;{of}_norm_1/batchnorm/add_1;{kernel};{of}_norm_1/batchnorm/sub"
-            return (f"{bias}1", kernel, bias)
+            found = (f"{bias}1", kernel, bias)
         case OpCode.RESHAPE:
-            squeezed = f"network_1/{_BLOCK}_sum_1/Squeeze"
+            of = f"network_1/{_BLOCK}_sum_1/Squeeze"
             alone = sum(other.code is OpCode.RESHAPE for other in graph.operators) == 1
             # Several have one shape constant between them, which then bears no operator's name.
-            return (f"{squeezed}1", squeezed) if alone else (squeezed, "arith.constant")
+            found = (f"{of}1", of) if alone else (of, "arith.constant")
         case OpCode.ADD:
             squeezed = any(i is not None and len(graph.tensors[i].shape) == 1 for i in operator.inputs)
-            return (f"network_1/{_BLOCK}_sum_1/{'BiasAdd' if squeezed else 'Add'}",)
+            found = (f"network_1/{_BLOCK}_sum_1/{'BiasAdd' if squeezed else 'Add'}",)
         case OpCode.MEAN:
-            return ("network_1/mean_1/Mean", "network_1/mean_1/Mean/reduction_indices")
+            found = ("network_1/mean_1/Mean", "network_1/mean_1/Mean/reduction_indices")
         case OpCode.FULLY_CONNECTED:
-            kernel, bias = "network_1/head_1/MatMul", "network_1/head_1/BiasAdd"
-            return (f"{kernel};{bias}", kernel, bias)
-        case _:
-            return ()
+            found = ("network_1/head_1/MatMul;network_1/head_1/BiasAdd", "network_1/head_1/MatMul", _HEAD_BIAS)
+    return found
 
 
 def _convolution_names(operator: Operator) -> Sequence[str]:

@@ -74,7 +74,7 @@ def convolution(
     if extension is not Extension.MVE:
         return 4 * aligned(column, 4)  # two columns of int16
     whole = 4 * aligned(column, 16)  # four columns of int8
-    if height != 1 or window[0] != 1 or dilation != (1, 1) or stride[1] * channels % 4:
+    if height != 1 or window[0] != 1 or dilation[1] != 1 or stride[1] * channels % 4:
         return whole
     # A row: only its ends are unfolded. An odd pad stands at the right.
     left, step = padding[1], stride[1]
@@ -136,8 +136,10 @@ def of_operator(graph: Graph, operator: Operator, extension: Extension | None) -
     if operator.code is OpCode.FULLY_CONNECTED and weights is not None:
         return _fully_connected(extension, weights, output)
     size = 0
-    if isinstance(operator.options, WindowOptions):
-        size = _window(extension, operator, operator.options, source, weights, output)
+    if operator.code is OpCode.AVERAGE_POOL_2D:
+        size = average_pool(extension, source.shape[-1])
+    elif isinstance(operator.options, WindowOptions) and weights is not None:
+        size = _window(extension, operator, operator.options, (source, weights, output))
     return (size,) if size else ()
 
 
@@ -151,30 +153,18 @@ def _fully_connected(extension: Extension, weights: Tensor, output: Tensor) -> t
 
 
 def _window(
-    extension: Extension,
-    operator: Operator,
-    options: WindowOptions,
-    source: Tensor,
-    weights: Tensor | None,
-    output: Tensor,
+    extension: Extension, operator: Operator, options: WindowOptions, tensors: tuple[Tensor, Tensor, Tensor]
 ) -> int:
-    if operator.code is OpCode.AVERAGE_POOL_2D:
-        return average_pool(extension, source.shape[-1])
-    if weights is None or len(source.shape) != 4 or len(output.shape) != 4:
-        return 0
-    batch, height, width, channels = source.shape
-    window = (weights.shape[1], weights.shape[2])
-    padding = (
-        _before(height, output.shape[1], window[0], options.stride[0], options.dilation[0], options.padding),
-        _before(width, output.shape[2], window[1], options.stride[1], options.dilation[1], options.padding),
-    )
-    shape = (height, width, channels)
+    """A convolution's, from its input, its weights and its output."""
+    (batch, *size, channels), (_, *window, _), (_, *result, outputs) = (tensor.shape for tensor in tensors)
+    padding = (_before(options, 0, (size, window, result)), _before(options, 1, (size, window, result)))
+    shape, kernel = (size[0], size[1], channels), (window[0], window[1])
     if operator.code is OpCode.CONV_2D:
         return convolution(
             extension,
             shape,
-            window,
-            output.shape[2],
+            kernel,
+            result[1],
             stride=options.stride,
             dilation=options.dilation,
             padding=padding,
@@ -182,8 +172,8 @@ def _window(
     return depthwise(
         extension,
         shape,
-        window,
-        (output.shape[2], output.shape[3]),
+        kernel,
+        (result[1], outputs),
         batch=batch,
         stride=options.stride,
         dilation=options.dilation,
@@ -191,11 +181,12 @@ def _window(
     )
 
 
-def _before(size: int, output: int, window: int, stride: int, dilation: int, padding: Padding) -> int:
-    """Padding before the first element; an odd one stands behind the last."""
-    if padding is Padding.VALID:
+def _before(options: WindowOptions, axis: int, sizes: tuple[list[int], list[int], list[int]]) -> int:
+    """Padding before the first element, from (input, window, output); an odd one stands behind the last."""
+    if options.padding is Padding.VALID:
         return 0
-    return max(0, (output - 1) * stride + (window - 1) * dilation + 1 - size) // 2
+    source, window, output = (size[axis] for size in sizes)
+    return max(0, (output - 1) * options.stride[axis] + (window - 1) * options.dilation[axis] + 1 - source) // 2
 
 
 def _remainder(value: int, divisor: int) -> int:

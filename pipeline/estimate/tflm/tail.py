@@ -193,22 +193,22 @@ def _describe(ends: _Ends, channels: Sequence[int], tensors: Sequence[int | None
 def _looked_at(operator: Operator, extension: Extension | None) -> tuple[list[int | None], list[int | None]]:
     """The tensors whose descriptions a kernel makes before it keeps its multipliers, and after."""
     inputs, output = list(operator.inputs), operator.outputs[0]
+    before: list[int | None] = [*inputs, output]
+    after: list[int | None] = []
     match operator.code:
         case OpCode.CONV_2D | OpCode.DEPTHWISE_CONV_2D:
-            both: list[int | None] = [*inputs[:2], output]
-            return both, [*inputs, output]
+            before, after = [*inputs[:2], output], before
         case OpCode.CONCATENATION:
-            return [inputs[0], output, *inputs], []
+            before = [inputs[0], output, *inputs]
         case OpCode.MEAN:
-            return 2 * [inputs[0], output, inputs[1]], []
+            before = 2 * before
         case OpCode.AVERAGE_POOL_2D if extension is not None:
-            return 2 * [inputs[0], output], []
+            before = 2 * before
         case OpCode.RELU6 | OpCode.SPLIT:
-            return [inputs[0]], []
+            before = inputs[:1]
         case OpCode.RESHAPE:
-            return [inputs[0], output], []
-        case _:
-            return [*inputs, output], []
+            before = [inputs[0], output]
+    return before, after
 
 
 def _multipliers(graph: Graph, operator: Operator, channels: Sequence[int]) -> tuple[int, ...]:
