@@ -55,7 +55,7 @@ def of_shapes(
 ) -> Callable[Concatenate[Graph, Stage, _Words], _Fact]:
     """Remember what a function says of a stage; it may look at operators' shapes, types and options, and the block."""
 
-    def remembered(graph: Graph, stage: Stage, *args: _Words.args, **kwargs: _Words.kwargs) -> _Fact:
+    def remembered(graph: Graph, stage: Stage, /, *args: _Words.args, **kwargs: _Words.kwargs) -> _Fact:
         key = (function, stage.kind, stage.steps, stage.block, *args, *kwargs.values())
         try:
             fact: _Fact = stage.known[key]
