@@ -1,6 +1,7 @@
 """The .tflite's size from shapes, against files that TensorFlow's converter wrote.
 
-The sizes are those of files that ``benchmarks/estimates_tflm.py --convert`` made; tests/test_quantize.py makes one again.
+The sizes are those of files that ``benchmarks/estimates_tflm.py --convert`` made; one is made again in
+tests/test_quantize.py.
 """
 
 from __future__ import annotations
