@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -132,10 +133,10 @@ def models(folder: Path | None = None) -> Iterator[tuple[str, Graph]]:
         yield path.stem, read(path)
 
 
-def rows(folder: Path | None = None) -> list[Row]:
+def rows(folder: Path | None = None, more: Iterable[tuple[str, Graph]] = ()) -> list[Row]:
     """Head and total of each model's arena on the host, against the package; empty where it is not installed."""
     found = []
-    for name, graph in models(folder):
+    for name, graph in itertools.chain(models(folder), more):
         given = reported(graph.content)
         if given is not None:
             made = tflm.arena(graph, "reference", sizes=tflm.HOST)
