@@ -15,9 +15,17 @@ from dataclasses import dataclass, replace
 from pipeline.errors import UsageError
 from pipeline.estimate import profiles
 from pipeline.estimate.features import Features, expected
-from pipeline.estimate.kernels import constant_bytes, kernel_name, structure_bytes, window_elements, words
+from pipeline.estimate.kernels import (
+    constant_bytes,
+    kernel_name,
+    stage_constant_bytes,
+    structure_bytes,
+    window_elements,
+    words,
+)
 from pipeline.estimate.model import Item, MemoryPlan
-from pipeline.estimate.stages import ELEMENTWISE, StageKind
+from pipeline.estimate.shapes import of_shapes
+from pipeline.estimate.stages import ELEMENTWISE, Stage, StageKind
 from pipeline.estimate.table import Table
 from pipeline.graph.model import Graph, OpCode, Operator
 
@@ -104,7 +112,7 @@ def _usual(graph: Graph, plan: MemoryPlan) -> Forms:
     return Forms(
         kernels=tuple(kernel_name(graph, stage) for stage in plan.stages),
         features=expected(graph, plan),
-        constants=sum(constant_bytes(graph, operator) for stage in plan.stages for operator in stage.operators),
+        constants=sum(stage_constant_bytes(graph, stage) for stage in plan.stages),
     )
 
 
@@ -122,11 +130,7 @@ def _demand(graph: Graph, plan: MemoryPlan, forms: Forms, table: Table) -> None:
 
 def _worst(graph: Graph, plan: MemoryPlan, table: Table, usual: Forms) -> tuple[Item, ...]:
     """What each layer's largest form takes beyond the usual one: constants, parameters, and the code of all forms."""
-    constants = sum(
-        max(0, _plain_bytes(graph, operator) - constant_bytes(graph, operator))
-        for stage in plan.stages
-        for operator in stage.operators
-    )
+    constants = sum(_more_if_plain(graph, stage) for stage in plan.stages)
     kernels = set(usual.kernels)
     parameters = 0
     for name in usual.kernels:
@@ -151,6 +155,11 @@ def _all_forms(usual: Features, codes: set[OpCode]) -> Features:
         short = usual.depthwise_relu | usual.depthwise_linear
         found = replace(found, depthwise_relu=short, depthwise_linear=short, depthwise_plain=1, depthwise_clamped=short)
     return found
+
+
+@of_shapes
+def _more_if_plain(graph: Graph, stage: Stage) -> int:
+    return sum(max(0, _plain_bytes(graph, operator) - constant_bytes(graph, operator)) for operator in stage.operators)
 
 
 def _plain_bytes(graph: Graph, operator: Operator) -> int:

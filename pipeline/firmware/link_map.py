@@ -48,11 +48,16 @@ def read(path: Path) -> tuple[Piece, ...]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise _bad(path, printable(error.strerror or error)) from error
-    _, found, text = text.partition(f"{_BEGIN}\n")
-    pieces = tuple(piece for section in _sections(text) for piece in section.pieces())
-    if not found or not pieces:
+    pieces = parse(text)
+    if not pieces:
         raise _bad(path, "it lists no sections")
     return pieces
+
+
+def parse(text: str) -> tuple[Piece, ...]:
+    """The pieces that a map's text lists; none where it is no map."""
+    _, _, listed = text.partition(f"{_BEGIN}\n")
+    return tuple(piece for section in _sections(listed) for piece in section.pieces())
 
 
 @dataclass
