@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pipeline import boards
 from pipeline.calibration import fitting
 from pipeline.calibration.causes import Causes
-from pipeline.calibration.probes import PARTS, PROBES
+from pipeline.calibration.probes import PARTS, PROBES, mixed
 from pipeline.calibration.workshop import Workshop
 from pipeline.calibration.writing import toml
 from pipeline.estimate.flash import Forms, row_operands
@@ -98,6 +98,7 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> Table:
     for number, part in enumerate(PARTS):
         say(f"part {number + 1} of {len(PARTS)}")
         programs.append(make(workshop, part()))
+    programs.append(make(workshop, mixed()))
     deeper = 0
     for number, genotype in enumerate(LONG):
         say(genotype)

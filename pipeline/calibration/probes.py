@@ -334,6 +334,29 @@ PARTS: tuple[Callable[[], Graph], ...] = (
     partial(_part_separable, (3, 1), 6, 4, _LINEAR, _RELU),
 )
 
+
+def mixed() -> Graph:
+    """Many kernels, each called once: then no two calls share what they pass."""
+    chain = _Chain((1, 24, 24, 3), DType.FLOAT32)
+    image, half = (1, 24, 24, 16), (1, 12, 12, 16)
+    chain.add(OpCode.QUANTIZE, (1, 24, 24, 3), NoOptions())
+    chain.add(OpCode.CONV_2D, image, WindowOptions(), weights=(16, 3, 3, 3))
+    chain.add(OpCode.HARD_SWISH, image, NoOptions())
+    chain.add(OpCode.DEPTHWISE_CONV_2D, image, WindowOptions(), weights=(1, 3, 3, 16), axis=3)
+    chain.add(OpCode.MAX_POOL_2D, half, WindowOptions(stride=(2, 2), filter=(2, 2)))
+    chain.add(OpCode.ADD, half, ActivationOptions(), again=True)
+    chain.add(OpCode.MUL, half, ActivationOptions(), operand=(16,))
+    chain.add(OpCode.ADD, half, ActivationOptions(), operand=(16,))
+    chain.add(OpCode.RELU, half, NoOptions())
+    chain.add(OpCode.AVERAGE_POOL_2D, half, WindowOptions(filter=(3, 3)))
+    chain.add(OpCode.PAD, (1, 13, 13, 16), PadOptions(((0, 0), (0, 1), (0, 1), (0, 0))))
+    chain.add(OpCode.TRANSPOSE, (1, 16, 13, 13), TransposeOptions((0, 3, 1, 2)), numbers=(0, 3, 1, 2))
+    chain.add(OpCode.MEAN, (1, 1, 1, 13), MeanOptions((1, 2), keep_dims=True))
+    chain.add(OpCode.CONCATENATION, (1, 1, 1, 15), ConcatenationOptions(3), operand=(1, 1, 1, 2))
+    chain.add(OpCode.SOFTMAX, (1, 1, 1, 15), SoftmaxOptions(), scale=1 / 256, zero_point=-128)
+    return chain.add(OpCode.DEQUANTIZE, (1, 1, 1, 15), NoOptions(), dtype=DType.FLOAT32).graph()
+
+
 #: By the function that is called.
 PROBES: dict[str, Callable[[int], Graph]] = {
     "add": _adds,

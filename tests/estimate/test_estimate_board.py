@@ -12,6 +12,7 @@ from device_samples import demand_emulator
 
 from pipeline import boards
 from pipeline.estimate import estimate, plan
+from pipeline.estimate.flash import UNDECIDED
 from pipeline.genotype import Genotype
 from pipeline.graph.filling import filled
 from pipeline.graph.inputs import random_inputs
@@ -43,6 +44,8 @@ _CASES: list[tuple[str, _Make]] = [
 ]
 #: Spare stack in the estimate: more than 2 % of a program that needs next to nothing.
 _SPARE = 64
+#: Bytes by which what the compiler makes of the calls may differ: of a small program more than 0.5 %.
+_FLASH = 128
 
 
 @pytest.mark.slow
@@ -54,13 +57,17 @@ def test_ram_and_flash_are_within_their_tolerances(name: str, make: _Make, tmp_p
     from pipeline.device.measure import measure
     from pipeline.device.protocol import Session
     from pipeline.firmware.build import build
+    from pipeline.firmware.forms import forms
     from pipeline.firmware.render import render
 
     shapes, graph = make()
     expected = estimate(shapes, board)
     render(graph, plan(graph), board, into=tmp_path)
     firmware = build(tmp_path, board)
-    assert expected.flash_bytes == pytest.approx(firmware.report.flash_bytes, rel=0.03)
+    exact = estimate(graph, board, forms=forms(graph, plan(graph))).flash_bytes
+    assert exact == pytest.approx(firmware.report.flash_bytes, rel=0.005, abs=_FLASH)
+    undecided = sum(item.bytes for item in expected.flash if item.name == UNDECIDED)
+    assert expected.flash_bytes - undecided <= exact + _FLASH and exact <= expected.flash_bytes + _FLASH
     parts = {item.name: item.bytes for item in expected.ram}
     assert parts["arena"] == firmware.report.arena_bytes
     # The linker may leave a few bytes free before a variable of 64 bits.
