@@ -9,7 +9,8 @@ Random genotypes that fit every board, with random weights, some of them as Tens
 benchmark's networks (made with Keras where they are missing) are estimated, built, and run on emulated boards. What was
 built and run is kept in ``--folder``, by build id: an interrupted command goes on, and only new firmware is built.
 
-Rows: ``ram`` and ``flash`` of the runtime aot.
+Rows: ``ram`` and ``flash`` of the runtime aot; ``tflm``, the interpreter's arena and the model's file
+(benchmarks/estimates_tflm.py, which compares programs too, given a tree of TFLM).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pathlib import Path
 import estimates_aot
 import estimates_lines
 import estimates_networks
+import estimates_tflm
+import models
 from estimates_lines import Line
 from sheets import markdown, terminal
 
@@ -32,7 +35,7 @@ from pipeline.boards import Board
 BOARDS = ("nucleo_f746zg", "nucleo_l4r5zi", "mps2_an500")
 #: What each row is made of, of a network on a board.
 _OF_A_CASE = {"ram": estimates_aot.ram_lines, "flash": estimates_aot.flash_lines}
-ROWS = tuple(_OF_A_CASE)
+ROWS = (*_OF_A_CASE, "tflm")
 
 
 def lines(rows: Sequence[str], chosen: Sequence[Board], options: argparse.Namespace) -> Iterator[Line]:
@@ -49,6 +52,10 @@ def lines(rows: Sequence[str], chosen: Sequence[Board], options: argparse.Namesp
                 case = shop.case(subject)
                 for of_a_case in wanted:
                     yield from of_a_case(case)
+    if "tflm" in rows:
+        models.make(options.folder / "models")
+        yield from estimates_tflm.package_lines(options.folder / "models")
+        yield from estimates_tflm.file_lines(options.folder / "converted")
 
 
 def _listed(known: Sequence[str]) -> Callable[[str], list[str]]:
