@@ -87,8 +87,12 @@ class _Builder:
     def add(self, first: int, second: int) -> int:
         shape = self.tensors[first].shape
         if shape[1:3] == (1, 1):
-            # Of a 1×1 feature map the converter takes the second operand for a bias, and squeezes it.
-            axis = self.constant((1,), DType.INT32)
+            # Of a 1×1 feature map the converter takes the second operand for a bias, and squeezes it. Those that do
+            # have one constant between them: all are of stage 6, and have its channels.
+            before = (operator.inputs[1] for operator in self.operators if operator.code is OpCode.RESHAPE)
+            axis = next(before, None)
+            if axis is None:
+                axis = self.constant((1,), DType.INT32)
             second = self.operator(OpCode.RESHAPE, (second, axis), shape[3:], NoOptions())
         return self.operator(OpCode.ADD, (first, second), shape, _NO_OPTIONS)
 
