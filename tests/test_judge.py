@@ -85,7 +85,7 @@ def _evidence() -> Evidence:
         measurement=_measurement(),
         build_id="0123456789abcdef",
         model_hash=MODEL,
-        elf_flash_bytes=50_500,
+        elf_flash_bytes=50_200,
         host_outputs=OUTPUTS,
     )
 
@@ -124,10 +124,10 @@ def test_what_the_device_says_can_fail_the_gate(change: dict[str, object], faile
     [
         ({"build_id": "f" * 16}, ["build"]),
         ({"model_hash": "cd" * 32}, ["model"]),
-        ({"elf_flash_bytes": 52_000}, ["flash"]),
-        ({"elf_flash_bytes": 48_000}, ["flash"]),
+        ({"elf_flash_bytes": 50_257}, ["flash"]),
+        ({"elf_flash_bytes": 49_743}, ["flash"]),
         ({"limits": Limits(ram_bytes=91_499, flash_bytes=60_000)}, ["ram-limit"]),
-        ({"limits": Limits(ram_bytes=100_000, flash_bytes=50_499)}, ["flash-limit"]),
+        ({"limits": Limits(ram_bytes=100_000, flash_bytes=50_199)}, ["flash-limit"]),
         ({"host_outputs": (*OUTPUTS, b"\x05\x06")}, ["outputs"]),
     ],
 )

@@ -16,6 +16,7 @@ from pipeline.calibration.code import CodePart
 from pipeline.calibration.costs import CostsPart
 from pipeline.calibration.part import Part
 from pipeline.calibration.workshop import Workshop
+from pipeline.estimate import table
 from pipeline.files import write_atomic
 
 __all__ = ["PARTS", "Part", "Workshop", "write"]
@@ -38,4 +39,5 @@ def write(part: Part, workshop: Workshop, *, into: Path, say: Callable[[str], No
     """
     path = into / f"{workshop.board.core.cpu}{part.suffix}.toml"
     write_atomic(path, part.measure(workshop, say).encode())
+    table.forget()
     return path

@@ -16,11 +16,13 @@ from pipeline.calibration.causes import Causes
 from pipeline.calibration.probes import PARTS, PROBES, mixed
 from pipeline.calibration.workshop import Workshop
 from pipeline.calibration.writing import toml
+from pipeline.estimate import compilers
 from pipeline.estimate.flash import Forms, row_operands
 from pipeline.estimate.kernels import stage_state, words
 from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.planner import plan
 from pipeline.estimate.table import Kernel, Port, Program, Table
+from pipeline.firmware import toolchain
 from pipeline.firmware.anatomy import PORT, RUNTIME, Anatomy, dissect
 from pipeline.firmware.build import Firmware
 from pipeline.firmware.forms import forms
@@ -176,7 +178,10 @@ def _ports(workshop: Workshop) -> dict[str, Port]:
         if other.core.cpu != workshop.board.core.cpu or other.port in ports:
             continue
         found = make(workshop.other(other), graph).firmware.report
+        theirs = toolchain.flags(other)
         ports[other.port] = Port(
-            flash=found.flash_bytes - base.flash_bytes, static=found.static_bytes - base.static_bytes
+            flash=found.flash_bytes - base.flash_bytes,
+            static=found.static_bytes - base.static_bytes,
+            flags="" if compilers.decisive(theirs) == compilers.decisive(toolchain.flags(workshop.board)) else theirs,
         )
     return dict(sorted(ports.items()))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import datetime
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline import resources
 from pipeline.boards import Board
 from pipeline.device.discovery import find
 from pipeline.device.flash import EmulatedFlasher, Flasher, PlatformioFlasher, Program, RunningDevice
@@ -20,12 +17,15 @@ from pipeline.estimate.planner import plan
 from pipeline.estimate.profiles import Profile
 from pipeline.firmware.build import Firmware, build
 from pipeline.firmware.render import render
+from pipeline.firmware.toolchain import compiler, flags
 from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import Graph
 from pipeline.settings import Target
 
 #: Tensors up to this size also go through the protocol's text commands, which are made for small ones.
 _SMALL_BYTES = 512
+
+__all__ = ["Workshop", "compiler", "flags"]
 
 
 class Workshop:
@@ -125,17 +125,3 @@ class Workshop:
         if self.target.emulate:
             return EmulatedFlasher(self.board)
         return PlatformioFlasher(find(self.board, port=self.target.port, serial=self.target.serial_number))
-
-
-def compiler() -> str:
-    """The compiler's first line about itself."""
-    found = subprocess.run(["arm-none-eabi-gcc", "--version"], capture_output=True, text=True, check=True)
-    return found.stdout.partition("\n")[0]
-
-
-def flags(board: Board) -> str:
-    """The compiler's flags for a board, as platformio.ini has them."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read(resources.platformio_ini(), encoding="utf-8")
-    lines = [*parser["firmware"]["build_flags"].split("\n"), *parser[f"board_{board.name}"]["build_flags"].split("\n")]
-    return " ".join(line.strip() for line in lines if line.strip() and "$" not in line)

@@ -11,7 +11,7 @@ from pipeline.estimate.planner import plan as make_plan
 from pipeline.estimate.ram import other_items, ram_items
 from pipeline.estimate.regions import arena_room
 from pipeline.estimate.stages import stages
-from pipeline.estimate.table import load_for
+from pipeline.estimate.table import calibration_of, load_for
 from pipeline.graph.model import Graph
 
 
@@ -65,4 +65,5 @@ def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None, form
         flash=flash_items(graph, plan, table, forms),
         stack_reserve=board.stack.reserve_bytes,
         macs=macs(graph),
+        calibration=calibration_of(board),
     )

@@ -9,6 +9,7 @@ import datetime
 import os
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -62,9 +63,24 @@ def user_folder() -> Path:
 
 def find(name: str) -> Path | None:
     """The file of a table by its name, the user's before the package's; None where there is none."""
+    return _found(name, os.environ.get(ENVIRONMENT_VARIABLE))
+
+
+@cache
+def _found(name: str, _: str | None) -> Path | None:
     if not _NAME.fullmatch(name):
         return None
     return next((path for folder in (user_folder(), SHIPPED) if (path := folder / name).is_file()), None)
+
+
+def forget() -> None:
+    """Look for tables anew from now on: one has been written."""
+    _found.cache_clear()
+
+
+def origin(path: Path) -> str:
+    """Whose a table is: ``package``, or ``user``."""
+    return "package" if path.parent == SHIPPED else "user"
 
 
 def processors() -> list[str]:
@@ -103,7 +119,7 @@ def demand_processor(path: Path, profile: Profile) -> None:
 
 def wrong(path: Path, field: str, why: str) -> UsageError:
     """The error that a field of a table cannot be used."""
-    users = path.parent == user_folder()
+    users = origin(path) == "user"
     return UsageError(
         "calibration-table",
         f"{printable(path if users else path.name, 4096)}: field {printable(field)}: {printable(why)}",

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
 from pipeline.estimate import profiles
+from pipeline.estimate.compilers import Calibration, Toolchain, calibration
 from pipeline.estimate.profiles import Profile
 
 _Bytes = Annotated[int, Field(ge=0, lt=2**24)]
@@ -69,10 +70,12 @@ class Port(_Frozen):
     Attributes:
         flash: Bytes of flash.
         static: Bytes of .data and .bss outside the arena.
+        flags: The compiler's flags for the board that was built; empty where they are the calibrated board's.
     """
 
     flash: int
     static: int
+    flags: str = ""
 
 
 class Table(_Frozen):
@@ -97,7 +100,23 @@ class Table(_Frozen):
     pieces: dict[str, _Bytes]
     growth: dict[str, dict[str, int]]
 
+    _origin: str = PrivateAttr(default="package")
     _sizes: dict[tuple[frozenset[str], frozenset[str]], dict[str, int]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def origin(self) -> str:
+        """``package``, or ``user``."""
+        return self._origin
+
+    @cached_property
+    def of_port(self) -> dict[str, Table]:
+        """The same with the figures of a port, by its name; filled as they are asked for."""
+        return {}
+
+    @cached_property
+    def said(self) -> dict[tuple[str, Toolchain], Calibration]:
+        """What has been said of it, by port and compiler."""
+        return {}
 
     @property
     def cpu(self) -> str:
@@ -138,12 +157,37 @@ def load_for(board: Board) -> Table:
     Raises:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
-    table = load(board.core.cpu)
-    port = table.ports.get(board.port)
+    return _of_port(load(board.core.cpu), board.port)
+
+
+def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibration:
+    """What is to be said about a board's table, for a compiler where one is known.
+
+    Raises:
+        UsageError: As :func:`load_for`.
+    """
+    table, made = load_for(board), toolchain or Toolchain()
+    said = table.said.get((board.port, made))
+    if said is None:
+        flags = table.ports[board.port].flags or table.profile.flags
+        said = table.said[board.port, made] = calibration(table.profile, flags, made, origin=table.origin)
+    return said
+
+
+def _of_port(table: Table, name: str) -> Table:
+    known = table.of_port.get(name)
+    if known is None:
+        known = table.of_port[name] = _moved(table, name)
+    return known
+
+
+def _moved(table: Table, name: str) -> Table:
+    """The table with what a port takes."""
+    port = table.ports.get(name)
     if port is None:
         raise UsageError(
             "no-calibration",
-            f"the calibration table for {table.cpu} has no port {printable(board.port)}",
+            f"the calibration table for {table.cpu} has no port {printable(name)}",
             why=f"Ports: {', '.join(sorted(table.ports))}.",
             next=profiles.WRITE_AGAIN,
         )
@@ -189,4 +233,12 @@ def load(cpu: str) -> Table:
 
 @cache
 def _kept(path: Path) -> Table:
-    return read(path)
+    table = read(path)
+    table._origin = profiles.origin(path)
+    return table
+
+
+def forget() -> None:
+    """Read tables anew from now on: one has been written."""
+    _kept.cache_clear()
+    profiles.forget()

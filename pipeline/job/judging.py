@@ -50,14 +50,21 @@ def validate(context: Context, step: Step) -> tuple[Path, ...]:
             build_id=built["build_id"],
             model_hash=context.graph.sha256,
             elf_flash_bytes=built["flash_bytes"],
+            elf_flash=context.linked,
             host_outputs=tuple(bytes.fromhex(output) for output in host["outputs"]),
-            notes=tuple(host["notes"]),
+            notes=(*host["notes"], *_marks(context)),
             ram_tolerance=context.runtime.tolerances.ram,
             flash_tolerance=context.runtime.tolerances.flash,
         )
     )
     step.result("PASS" if verdict.passed else "FAIL: " + ", ".join(check.title for check in verdict.failed))
     return (context.run.write_json("verdict.json", verdict),)
+
+
+def _marks(context: Context) -> tuple[str, ...]:
+    """What limits the estimate: tables of another compiler."""
+    calibration = context.estimate.calibration
+    return (f"The estimate is {calibration.mark}.",) if calibration is not None and calibration.mark else ()
 
 
 def verdict(context: Context) -> Verdict:
@@ -117,6 +124,7 @@ def collected(context: Context) -> Report:
         graph=context.graph,
         estimate=context.estimate,
         elf=context.run.read_json("firmware/elf.json"),
+        linked=context.linked,
         measurement=measurement(context),
         host=context.run.read_json("device/host.json"),
         verdict=verdict(context),

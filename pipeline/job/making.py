@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import UsageError, printable
+from pipeline.estimate import itemised
 from pipeline.estimate.fitting import demand_fit
 from pipeline.estimate.model import InputMode
 from pipeline.job.context import Context, StageResult
@@ -39,15 +40,24 @@ def estimate_result(context: Context) -> StageResult:
     """The items of the estimate."""
     values = context.run.read_json("estimate.json")
     figures = context.estimate
-    lines = []
-    for title, items, total, limit in (
-        ("RAM", figures.ram, figures.ram_bytes, context.limits.ram_bytes),
-        ("Flash", figures.flash, figures.flash_bytes, context.limits.flash_bytes),
-    ):
-        lines.append(f"{title} (analytic)")
-        lines += [f"  {printable(item.name):<28} {item.bytes:>10,} B" for item in items]
-        lines.append(f"  {'total':<28} {total:>10,} B of {limit:,}")
+    lines = ["RAM (analytic)"]
+    lines += [f"  {printable(item.name):<28} {item.bytes:>10,} B" for item in figures.ram]
+    lines.append(f"  {'total':<28} {figures.ram_bytes:>10,} B of {context.limits.ram_bytes:,}")
+    found = context.linked
+    lines.append("Flash (analytic)" + ("" if not found else f"{'linked ELF':>36}"))
+    bytes_of = {item.name: item.bytes for item in found}
+    for item in figures.flash:
+        beside = f" {bytes_of[item.name]:>10,} B" if item.name in bytes_of else ""
+        lines.append(f"  {printable(item.name):<28} {item.bytes:>10,} B{beside}")
+    beside = f" {sum(bytes_of.values()):>10,} B" if found else ""
+    lines.append(f"  {'total':<28} {figures.flash_bytes:>10,} B{beside} of {context.limits.flash_bytes:,}")
+    if found:
+        values = values | {"linked_flash": [item.model_dump(mode="json") for item in found]}
+        lines.append(f"  {itemised.largest(figures.flash, found)}")
     lines.append(f"{figures.macs:,} MAC an inference")
+    if figures.calibration is not None:
+        lines.append(f"Tables: {figures.calibration.text}")
+        lines += [f"Warning: {figures.calibration.mark}"] if figures.calibration.mark else []
     return StageResult(values, "\n".join(lines))
 
 
@@ -107,7 +117,8 @@ def render_result(context: Context) -> StageResult:
 
 def build(context: Context, step: Step) -> tuple[Path, ...]:
     """Build with PlatformIO and read the ELF back."""
-    from pipeline.firmware import elf
+    from pipeline.firmware import elf, toolchain
+    from pipeline.firmware.anatomy import dissect
     from pipeline.firmware.build import build as run_platformio
 
     if not context.run.path("firmware", "rendered.json").is_file():
@@ -119,6 +130,7 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
         on_line=step.update,
     )
     report = elf.read(built.elf)
+    made = toolchain.built_with(built.elf)
     step.result(f"{report.flash_bytes:,} B flash, {report.static_bytes + report.arena_bytes:,} B static and arena")
     path = context.run.write_json(
         "firmware/elf.json",
@@ -130,6 +142,9 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
             "flash_bytes": report.flash_bytes,
             "static_bytes": report.static_bytes,
             "arena_bytes": report.arena_bytes,
+            "flash": [item.model_dump(mode="json") for item in dissect(report, built.map).items],
+            "compiler": made.compiler,
+            "flags": made.flags,
         },
     )
     return (path, built.elf)
@@ -141,6 +156,7 @@ def build_result(context: Context) -> StageResult:
     text = (
         f"{printable(context.run.path(values['elf']), 4096)}\n"
         f"flash {values['flash_bytes']:,} B, static {values['static_bytes']:,} B, arena {values['arena_bytes']:,} B "
-        "(linked ELF)"
+        f"(linked ELF)\n{printable(values['compiler'], 200)}"
     )
-    return StageResult(values, text)
+    calibration = context.estimate.calibration
+    return StageResult(values, text + (f"\nWarning: {calibration.mark}" if calibration and calibration.mark else ""))

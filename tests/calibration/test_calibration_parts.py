@@ -82,7 +82,9 @@ def test_a_users_table_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ours = table.load("cortex-m7")
     theirs = ours.model_copy(update={"profile": ours.profile.model_copy(update={"compiler": "another one"})})
     (tmp_path / "cortex-m7.toml").write_text(toml([], theirs), encoding="utf-8")
+    table.forget()
     assert table.load("cortex-m7").profile.compiler == "another one"
+    assert (table.load("cortex-m7").origin, ours.origin) == ("user", "package")
 
 
 def test_a_users_table_that_is_damaged_is_named_with_what_to_do(

@@ -33,7 +33,7 @@ class Tolerances:
     """
 
     ram: float = 0.02
-    flash: float = 0.03
+    flash: float = 0.005
 
 
 class Runtime(Protocol):
