@@ -29,12 +29,7 @@ def _network(side: int) -> bytes:
     stride = side // 8
     window, alike = (WindowOptions((step, step), padding=Padding.SAME) for step in (stride, 1))
     made.operator(OpCode.CONV_2D, [given, weights(4, 3, 3, 3), bias(4)], [stem], window)
-    made.operator(
-        OpCode.DEPTHWISE_CONV_2D,
-        [stem, weights(1, 3, 3, 4), bias(4)],
-        [deep],
-        WindowOptions((1, 1), padding=Padding.SAME),
-    )
+    made.operator(OpCode.DEPTHWISE_CONV_2D, [stem, weights(1, 3, 3, 4), bias(4)], [deep], alike)
     made.operator(OpCode.ADD, [stem, deep], [both], ActivationOptions())
     axes = made.tensor((2,), DType.INT32, data=np.array([1, 2], np.int32))
     made.operator(OpCode.MEAN, [both, axes], [mean], MeanOptions((1, 2)))
