@@ -92,7 +92,7 @@ def explained(context: Context, *, colour: bool = False, width: int = 110) -> St
     from pipeline.report.memory_text import map_json, map_text
 
     graph, runtime = context.graph, context.runtime
-    found = runtime.memory_map(graph, context.plan)
+    found = runtime.memory_map(graph, context.board, context.plan)
     data: dict[str, Any] = {"map": map_json(graph, found)}
     texts = [map_text(graph, found, step=runtime.step, colour=colour, width=width)]
     if runtime.name == "aot":
@@ -165,7 +165,7 @@ def drawing(context: Context) -> str:
     runtime = context.runtime
     arena = of_estimate(context.board, context.estimate).blocks[-1]
     name = Path(context.settings.model).name if context.settings.model else context.run.folder.name
-    found = runtime.memory_map(context.graph, context.plan)
+    found = runtime.memory_map(context.graph, context.board, context.plan)
     return map_svg(context.graph, found, Drawing(name, context.board.title, runtime.step, arena))
 
 

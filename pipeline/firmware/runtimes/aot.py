@@ -37,7 +37,7 @@ class AotRuntime:
         """See :class:`Runtime`."""
         return estimated(graph, board, plan=plan)
 
-    def memory_map(self, graph: Graph, plan: MemoryPlan) -> MemoryMap:
+    def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
         """A moment is a segment of the plan."""
         return memory_map(graph, plan)
 

@@ -89,7 +89,7 @@ class Runtime(Protocol):
             UsageError: ``no-calibration``.
         """
 
-    def memory_map(self, graph: Graph, plan: MemoryPlan) -> MemoryMap:
+    def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
         """What lies where in the arena, and when; a Graph without data will do."""
 
     def stack_bytes(self, board: Board) -> int:

@@ -63,9 +63,9 @@ class TflmRuntime:
         """See :class:`Runtime`."""
         return estimates.estimate(graph, board, plan, self.tree.kernels)
 
-    def memory_map(self, graph: Graph, plan: MemoryPlan) -> MemoryMap:
+    def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
         """A moment is an operator; the interpreter's own data are at the end of the arena."""
-        return interpreter_map(graph, plan, self.tree.kernels)
+        return interpreter_map(graph, plan, self.tree.kernels, estimates.extension(board))
 
     def stack_bytes(self, board: Board) -> int:
         """The interpreter calls deeper than our own kernels do."""
