@@ -10,7 +10,8 @@ benchmark's networks (made with Keras where they are missing) are estimated, bui
 built and run is kept in ``--folder``, by build id: an interrupted command goes on, and only new firmware is built.
 
 Rows: ``ram``, ``flash`` and ``instructions`` of the runtime aot, the last on boards that count exactly; ``tflm``: the
-interpreter's arena against the ``tflite-micro`` package.
+interpreter's arena against the ``tflite-micro`` package, and the size of its model's file
+(benchmarks/estimates_tflm.py, which takes a TFLM tree to a board too).
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import estimates_aot
-import estimates_interpreter
 import estimates_lines
 import estimates_networks
+import estimates_tflm
 import models
 from estimates_lines import Line
 from sheets import markdown, terminal
@@ -58,7 +59,8 @@ def lines(rows: Sequence[str], chosen: Sequence[Board], options: argparse.Namesp
                     yield from of_a_case(case)
     if "tflm" in rows:
         models.make(options.folder / "models")
-        yield from estimates_interpreter.tflm_lines(options.folder / "models", genotypes, options.seed)
+        yield from estimates_tflm.package_lines(options.folder / "models", genotypes, options.seed)
+        yield from estimates_tflm.file_lines(options.folder / "converted")
 
 
 def _listed(known: Sequence[str]) -> Callable[[str], list[str]]:
@@ -87,8 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the tables as docs/estimates.md has them")
     options = parser.parse_args(arguments)
     found = list(lines(options.rows, [boards.load(name) for name in options.boards], options))
-    groups = estimates_lines.groups(found)
-    tables = [estimates_lines.summary(groups)]
+    tables = [estimates_lines.summary(found)]
     absent = set(options.rows) - {line.row for line in found}
     if absent:
         print(f"{', '.join(sorted(absent))}: nothing to compare with; is the package installed?", file=sys.stderr)
@@ -101,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         document = {"schema_version": 1, "seed": options.seed, "lines": estimates_lines.as_json(found)}
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return int(not all(group.holds for group in groups))
+    return int(not all(group.holds for group in estimates_lines.groups(found)))
 
 
 if __name__ == "__main__":

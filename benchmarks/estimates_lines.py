@@ -130,10 +130,12 @@ def groups(lines: Iterable[Line]) -> list[Group]:
     return [Group(tuple(of)) for key, of in sorted(found.items(), key=lambda pair: order.index(pair[0][:3]))]
 
 
-def summary(found: Sequence[Group]) -> Sheet:
+def summary(lines: Iterable[Line]) -> Sheet:
     """One row a group."""
     columns = ("estimate", "board", "against", "bar", "compared", "least", "most", "mean", "worst", "")
-    return Sheet("Estimates against what was built and run", columns, tuple(group.row() for group in found), texts=4)
+    return Sheet(
+        "Estimates against what was built and run", columns, tuple(group.row() for group in groups(lines)), texts=4
+    )
 
 
 def misses(lines: Iterable[Line]) -> Sheet:
