@@ -55,27 +55,33 @@ class Profile(BaseModel):
 
 def user_folder() -> Path:
     """``$DANAS_TABLES``, or the user's data folder: where ``danas-deploy calibrate`` writes."""
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    return (
-        Path(named).expanduser() if named else platformdirs.user_data_path("danas-deploy", appauthor=False) / "tables"
-    )
+    return _folder(os.environ.get(ENVIRONMENT_VARIABLE))
+
+
+@cache
+def _folder(named: str | None) -> Path:
+    if named:
+        return Path(named).expanduser()
+    return platformdirs.user_data_path("danas-deploy", appauthor=False) / "tables"
 
 
 def find(name: str) -> Path | None:
     """The file of a table by its name, the user's before the package's; None where there is none."""
-    return _found(name, os.environ.get(ENVIRONMENT_VARIABLE))
+    if not _NAME.fullmatch(name):
+        return None
+    folder = user_folder()
+    try:
+        changed = folder.stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    return _find(name, folder, changed)
 
 
 @cache
-def _found(name: str, _: str | None) -> Path | None:
-    if not _NAME.fullmatch(name):
-        return None
-    return next((path for folder in (user_folder(), SHIPPED) if (path := folder / name).is_file()), None)
-
-
-def forget() -> None:
-    """Look for tables anew from now on: one has been written."""
-    _found.cache_clear()
+def _find(name: str, folder: Path, changed: int) -> Path | None:
+    """Asked again where something was added to the folder, or taken away."""
+    del changed
+    return next((path for folder in (folder, SHIPPED) if (path := folder / name).is_file()), None)
 
 
 def origin(path: Path) -> str:

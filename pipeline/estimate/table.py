@@ -100,23 +100,7 @@ class Table(_Frozen):
     pieces: dict[str, _Bytes]
     growth: dict[str, dict[str, int]]
 
-    _origin: str = PrivateAttr(default="package")
     _sizes: dict[tuple[frozenset[str], frozenset[str]], dict[str, int]] = PrivateAttr(default_factory=dict)
-
-    @property
-    def origin(self) -> str:
-        """``package``, or ``user``."""
-        return self._origin
-
-    @cached_property
-    def of_port(self) -> dict[str, Table]:
-        """The same with the figures of a port, by its name; filled as they are asked for."""
-        return {}
-
-    @cached_property
-    def said(self) -> dict[tuple[str, Toolchain], Calibration]:
-        """What has been said of it, by port and compiler."""
-        return {}
 
     @property
     def cpu(self) -> str:
@@ -157,7 +141,7 @@ def load_for(board: Board) -> Table:
     Raises:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
-    return _of_port(load(board.core.cpu), board.port)
+    return _with_port(_path(board.core.cpu), board.port)
 
 
 def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibration:
@@ -166,23 +150,19 @@ def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibrat
     Raises:
         UsageError: As :func:`load_for`.
     """
-    table, made = load_for(board), toolchain or Toolchain()
-    said = table.said.get((board.port, made))
-    if said is None:
-        flags = table.ports[board.port].flags or table.profile.flags
-        said = table.said[board.port, made] = calibration(table.profile, flags, made, origin=table.origin)
-    return said
+    return _said(_path(board.core.cpu), board.port, toolchain or Toolchain())
 
 
-def _of_port(table: Table, name: str) -> Table:
-    known = table.of_port.get(name)
-    if known is None:
-        known = table.of_port[name] = _moved(table, name)
-    return known
+@cache
+def _said(path: Path, name: str, toolchain: Toolchain) -> Calibration:
+    table = _with_port(path, name)
+    flags = table.ports[name].flags or table.profile.flags
+    return calibration(table.profile, flags, toolchain, origin=profiles.origin(path))
 
 
-def _moved(table: Table, name: str) -> Table:
-    """The table with what a port takes."""
+@cache
+def _with_port(path: Path, name: str) -> Table:
+    table = _kept(path)
     port = table.ports.get(name)
     if port is None:
         raise UsageError(
@@ -219,6 +199,10 @@ def load(cpu: str) -> Table:
     Raises:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
+    return _kept(_path(cpu))
+
+
+def _path(cpu: str) -> Path:
     path = profiles.find(f"{cpu}.toml")
     if path is None:
         known = ", ".join(profiles.processors()) or "none"
@@ -228,17 +212,15 @@ def load(cpu: str) -> Table:
             why=f"Tables: {known}.",
             next=profiles.WRITE_AGAIN,
         )
-    return _kept(path)
+    return path
 
 
 @cache
 def _kept(path: Path) -> Table:
-    table = read(path)
-    table._origin = profiles.origin(path)
-    return table
+    return read(path)
 
 
 def forget() -> None:
     """Read tables anew from now on: one has been written."""
-    _kept.cache_clear()
-    profiles.forget()
+    for kept in (_kept, _with_port, _said):
+        kept.cache_clear()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import UsageError, printable
-from pipeline.estimate import itemised
+from pipeline.errors import printable
 from pipeline.estimate.fitting import demand_fit
-from pipeline.estimate.model import InputMode
+from pipeline.files import write_atomic
 from pipeline.job.context import Context, StageResult
+from pipeline.job.estimating import drawing, estimated
 from pipeline.progress import Step
-from pipeline.runs import missing
+from pipeline.runs import MEMORY_MAP, missing
 
 
 def estimate(context: Context, step: Step) -> tuple[Path, ...]:
@@ -32,48 +32,14 @@ def estimate(context: Context, step: Step) -> tuple[Path, ...]:
         },
     )
     step.result(f"RAM {figures.ram_bytes:,} B, flash {figures.flash_bytes:,} B, {figures.macs:,} MAC")
+    picture = write_atomic(context.run.path(MEMORY_MAP), drawing(context))
     demand_fit(context.graph, context.plan, figures, limits, context.board)
-    return (path,)
+    return (path, picture)
 
 
 def estimate_result(context: Context) -> StageResult:
     """The items of the estimate."""
-    values = context.run.read_json("estimate.json")
-    figures = context.estimate
-    lines = ["RAM (analytic)"]
-    lines += [f"  {printable(item.name):<28} {item.bytes:>10,} B" for item in figures.ram]
-    lines.append(f"  {'total':<28} {figures.ram_bytes:>10,} B of {context.limits.ram_bytes:,}")
-    found = context.linked
-    lines.append("Flash (analytic)" + ("" if not found else f"{'linked ELF':>36}"))
-    bytes_of = {item.name: item.bytes for item in found}
-    for item in figures.flash:
-        beside = f" {bytes_of[item.name]:>10,} B" if item.name in bytes_of else ""
-        lines.append(f"  {printable(item.name):<28} {item.bytes:>10,} B{beside}")
-    beside = f" {sum(bytes_of.values()):>10,} B" if found else ""
-    lines.append(f"  {'total':<28} {figures.flash_bytes:>10,} B{beside} of {context.limits.flash_bytes:,}")
-    if found:
-        values = values | {"linked_flash": [item.model_dump(mode="json") for item in found]}
-        lines.append(f"  {itemised.largest(figures.flash, found)}")
-    lines.append(f"{figures.macs:,} MAC an inference")
-    if figures.calibration is not None:
-        lines.append(f"Tables: {figures.calibration.text}")
-        lines += [f"Warning: {figures.calibration.mark}"] if figures.calibration.mark else []
-    return StageResult(values, "\n".join(lines))
-
-
-def explained(context: Context, *, colour: bool = False) -> StageResult:
-    """Why the memory plan is as it is, segment by segment."""
-    if context.runtime.name != "aot":
-        raise UsageError(
-            "not-explained",
-            f"--explain is about the plan of the runtime aot, not of {context.runtime.name}",
-            next="Leave out --explain, or --runtime.",
-        )
-    from pipeline.estimate.explain import explain
-    from pipeline.report.explained import explained_json, explained_text
-
-    segments = explain(context.graph, context.plan, streamed_input=context.settings.input_mode is InputMode.STREAMED)
-    return StageResult(explained_json(segments), explained_text(context.graph, segments, colour=colour))
+    return estimated(context)
 
 
 def render(context: Context, step: Step) -> tuple[Path, ...]:
@@ -117,6 +83,7 @@ def render_result(context: Context) -> StageResult:
 
 def build(context: Context, step: Step) -> tuple[Path, ...]:
     """Build with PlatformIO and read the ELF back."""
+    from pipeline.estimate.regions import linked
     from pipeline.firmware import elf, toolchain
     from pipeline.firmware.anatomy import dissect
     from pipeline.firmware.build import build as run_platformio
@@ -145,6 +112,10 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
             "flash": [item.model_dump(mode="json") for item in dissect(report, built.map).items],
             "compiler": made.compiler,
             "flags": made.flags,
+            "blocks": [
+                {"name": block.name, "base": block.base, "bytes": block.bytes}
+                for block in linked(context.board, report.symbols).blocks
+            ],
         },
     )
     return (path, built.elf)

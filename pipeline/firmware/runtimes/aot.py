@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.boards import Board
 from pipeline.estimate.estimator import estimate as estimated
 from pipeline.estimate.estimator import plan_for
+from pipeline.estimate.memory_map import MemoryMap, memory_map
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.firmware import features
 from pipeline.firmware.forms import forms
@@ -18,6 +19,7 @@ class AotRuntime:
 
     name = "aot"
     description = "aot"
+    step = "segment"
     tolerances = Tolerances()
 
     def plan(
@@ -35,6 +37,10 @@ class AotRuntime:
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
         """See :class:`Runtime`; of a Graph with data the flash is exact, of a skeleton that of the worst case."""
         return estimated(graph, board, plan=plan, forms=forms(graph, plan) if graph.sha256 else None)
+
+    def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
+        """A moment is a segment of the plan."""
+        return memory_map(graph, plan)
 
     def stack_bytes(self, board: Board) -> int:
         """The board's."""
