@@ -107,12 +107,13 @@ class MemoryPlan:
 
 
 class Item(BaseModel):
-    """One line of an estimate."""
+    """One line of an estimate; ``parts``, where there are any, add up to its bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     bytes: int
+    parts: tuple[Item, ...] = ()
 
 
 class Predicted(BaseModel):
@@ -133,7 +134,8 @@ class Estimate(BaseModel):
     """What the program will need, before it is built. All figures but the last two are analytic.
 
     ``ram`` has the items arena, static and stack; ``flash`` constants, one item a kernel, runtime, port.
-    ``stack_reserve`` is what the linker sets aside for the stack; the stack item is what is expected to be used.
+    ``stack_reserve`` is what the linker sets aside for the stack; the stack item is what may be used of it at most.
+    ``frame_reserve`` is what exceptions may add to that, a fault's report included; it is not in ``ram_bytes``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -142,6 +144,7 @@ class Estimate(BaseModel):
     flash: tuple[Item, ...]
     stack_reserve: int
     macs: int
+    frame_reserve: int = 0
     instructions: Predicted | None = None
     latency: Modelled | None = None
     energy: Modelled | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pipeline.estimate.kernels import kernel_name, stage_state, words
-from pipeline.estimate.model import Item, MemoryPlan
+from pipeline.estimate.model import ALIGNMENT, Item, MemoryPlan, Segment
 from pipeline.estimate.stages import Stage
 from pipeline.estimate.table import Table
 from pipeline.graph.model import Graph
@@ -17,9 +17,35 @@ _STREAM_STACK = 96
 def ram_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
     """The items arena, static and stack, in bytes."""
     return (
-        Item(name="arena", bytes=plan.arena_bytes),
+        Item(name="arena", bytes=plan.arena_bytes, parts=arena_parts(plan)),
         *other_items(graph, plan.stages, table, streams=plan.streams(graph.input.index)),
     )
+
+
+def arena_parts(plan: MemoryPlan) -> tuple[Item, ...]:
+    """What the arena is at its peak: activations in whole, rings, scratch and sums of the segment with most alive.
+
+    Bytes that two of them share count once, with the one that begins first; ``gaps`` are bytes that nothing uses then.
+    """
+    number, segment = max(enumerate(plan.segments), key=lambda pair: pair[1].peak, default=(0, None))
+    found = dict.fromkeys(("activations", "rings", "scratch", "sums"), 0)
+    reached = 0
+    for offset, size, use in sorted(_alive(plan, number, segment)):
+        end = offset + -(-size // ALIGNMENT) * ALIGNMENT
+        found[use] += max(0, end - max(offset, reached))
+        reached = max(reached, end)
+    gaps = plan.arena_bytes - sum(found.values())
+    return tuple(Item(name=name, bytes=size) for name, size in (*found.items(), ("gaps", gaps)))
+
+
+def _alive(plan: MemoryPlan, number: int, segment: Segment | None) -> Iterator[tuple[int, int, str]]:
+    """(offset, bytes, use) of what is alive in a segment."""
+    for place in plan.placements:
+        if place.alias_of is None and place.first <= number <= place.last:
+            yield place.offset, place.size, "activations" if place.ring is None else "rings"
+    if segment is not None:
+        yield segment.scratch, segment.scratch_bytes, "scratch"
+        yield segment.sums, segment.sums_bytes, "sums"
 
 
 def other_items(graph: Graph, stages: Sequence[Stage], table: Table, *, streams: bool = False) -> tuple[Item, ...]:
@@ -28,9 +54,14 @@ def other_items(graph: Graph, stages: Sequence[Stage], table: Table, *, streams:
     The stack item is what is expected to be used: the deepest of the command loop and the model's kernels.
     """
     program = table.program
-    # The command loop keeps a copy of the first output.
-    static = program.static + stage_state(len(stages) + streams) + words(graph.output.nbytes)
+    parts = (
+        Item(name="program", bytes=program.static),
+        Item(name="runtime state", bytes=stage_state(len(stages) + streams)),
+        # The command loop keeps a copy of the first output.
+        Item(name="output copy", bytes=words(graph.output.nbytes)),
+    )
+    static = sum(part.bytes for part in parts)
     names = {kernel_name(graph, stage) for stage in stages}
     deepest = max((table.kernels[name].stack for name in names if name in table.kernels), default=0)
     stack = max(program.stack, deepest + program.calling_stack + (_STREAM_STACK if streams else 0))
-    return (Item(name="static", bytes=static), Item(name="stack", bytes=stack))
+    return (Item(name="static", bytes=static, parts=parts), Item(name="stack", bytes=stack))

@@ -44,7 +44,7 @@ def test_sources_and_estimate_need_no_compiler(model: Path, capsys: pytest.Captu
     arguments = ["estimate", model, "--board", "nucleo_f746zg", "--runtime", "tflm", "--tflm-tree", tree]
     assert run([*map(str, arguments), "--run", str(model.parent / "run"), "--json", "-q"]) == 0
     values = json.loads(capsys.readouterr().out)["estimate"]["estimate"]
-    assert values["flash"][0] == {"name": "model", "bytes": len(model.read_bytes())}
+    assert values["flash"][0] == {"name": "model", "bytes": len(model.read_bytes()), "parts": []}
     assert values["stack_reserve"] == 4096 >= boards.load("nucleo_f746zg").stack.reserve_bytes
 
 
