@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pipeline.boards import Board
+from pipeline.estimate import cost
 from pipeline.estimate.estimator import estimate as estimated
 from pipeline.estimate.estimator import plan_for
-from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.firmware import features
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.firmware.runtimes.protocol import RuntimeFiles, Tolerances
@@ -34,6 +35,11 @@ class AotRuntime:
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
         """See :class:`Runtime`."""
         return estimated(graph, board, plan=plan)
+
+    def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
+        """By the cost model of its kernels."""
+        found = cost.predict(graph, plan, board)
+        return Predicted(count=found.total, unit=found.unit, source=found.source)
 
     def stack_bytes(self, board: Board) -> int:
         """The board's."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.boards import Board
-from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.graph.model import Graph
 
 
@@ -82,6 +82,15 @@ class Runtime(Protocol):
 
         Raises:
             UsageError: ``no-calibration``.
+        """
+
+    def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
+        """The work of one inference; None where nobody has calibrated this runtime for the board's processor.
+
+        A Graph without data will do.
+
+        Raises:
+            UsageError: The calibration is damaged.
         """
 
     def stack_bytes(self, board: Board) -> int:

@@ -14,7 +14,7 @@ from pipeline import resources
 from pipeline.boards import Board
 from pipeline.errors import UsageError
 from pipeline.estimate import tflm as estimates
-from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.estimate.streaming import not_streamable
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
@@ -59,6 +59,10 @@ class TflmRuntime:
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
         """See :class:`Runtime`."""
         return estimates.estimate(graph, board, plan, self.tree.kernels)
+
+    def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
+        """None: the user's tree has kernels of its own."""
+        return None
 
     def stack_bytes(self, board: Board) -> int:
         """The interpreter calls deeper than our own kernels do."""
