@@ -20,7 +20,7 @@ FormatOption = Annotated[
 ]
 VoltsOption = Annotated[
     float | None,
-    typer.Option("--volts", min=0.1, max=60, help="Supply voltage.", show_default="the trace's, or the board file's"),
+    typer.Option("--volts", min=0.1, max=60, help="Supply voltage.", show_default="the trace's"),
 ]
 MarkerOption = Annotated[
     str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import boards
 from pipeline.boards import Board
+from pipeline.estimate.latency import timed
 from pipeline.progress import Display
 from pipeline.runs import Run
 from pipeline.settings import Settings, Target
@@ -118,4 +119,5 @@ class Context:
     @cached_property
     def estimate(self) -> Estimate:
         """What the program will need."""
-        return self.runtime.estimate(self.graph, self.board, self.plan)
+        needs = self.runtime.estimate(self.graph, self.board, self.plan)
+        return timed(needs, self.runtime.predict(self.graph, self.board, self.plan), self.board)

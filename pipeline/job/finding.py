@@ -241,6 +241,7 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                     "ram_bytes": candidate.estimate.ram_bytes,
                     "flash_bytes": candidate.estimate.flash_bytes,
                     "macs": candidate.estimate.macs,
+                    **candidate.estimate.model_dump(mode="json", include={"instructions", "latency", "energy"}),
                 }
                 for candidate, one in zip(finalists, made, strict=True)
             ],

@@ -37,6 +37,8 @@ def estimate(context: Context, step: Step) -> tuple[Path, ...]:
 
 def estimate_result(context: Context) -> StageResult:
     """The items of the estimate."""
+    from pipeline.report.work import work_lines
+
     values = context.run.read_json("estimate.json")
     figures = context.estimate
     lines = []
@@ -48,6 +50,7 @@ def estimate_result(context: Context) -> StageResult:
         lines += [f"  {printable(item.name):<28} {item.bytes:>10,} B" for item in items]
         lines.append(f"  {'total':<28} {total:>10,} B of {limit:,}")
     lines.append(f"{figures.macs:,} MAC an inference")
+    lines += work_lines(figures, context.board)
     return StageResult(values, "\n".join(lines))
 
 

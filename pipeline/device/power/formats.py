@@ -32,7 +32,7 @@ _CLOCK = re.compile(r"wall-?clock|date", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Column:
-    """A column by its index; a number in it times ``scale`` is in SI units. ``clock``: it is a time of day (ISO 8601)."""
+    """A column by its index; a number in it times ``scale`` is in SI units. ``clock``: a time of day (ISO 8601)."""
 
     index: int
     scale: float = 1.0

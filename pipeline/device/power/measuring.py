@@ -99,7 +99,7 @@ def measure(path: Path, options: Options, rule: Rule, *, inferences: int = 1) ->
             "no-window",
             f"{printable(path)} has no window {rule.text}",
             why=f"None of its {trace.count:,} samples begins one, or none that begins also ends in the trace.",
-            next="Look at the trace in the monitor's program; name another --marker or --threshold, or --from and --to.",
+            next="Look at the trace in the monitor's program; take another --marker or --threshold, or --from, --to.",
         )
     charges = [window.coulombs for window in found if window.coulombs is not None]
     return EnergyMeasurement(
