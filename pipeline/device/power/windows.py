@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -84,8 +85,10 @@ class Between:
                 left, right = _at(before, sample, max(start, before.time)), _at(before, sample, min(stop, sample.time))
                 found = found or _Sum(start)
                 found.add(right.time - left.time, left, right)
-            if found is not None and sample.time >= stop and (before is None or before.time < stop):
+            # A time in another unit may be rounded to just before the one that the user means.
+            if found is not None and sample.time >= stop - 4 * math.ulp(stop):
                 yield found.end(stop)
+                return
             before = sample
 
 
