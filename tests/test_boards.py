@@ -43,7 +43,8 @@ def test_what_time_and_energy_are_modelled_with_has_its_source() -> None:
         assert "DS1" in board.energy.source
         assert board.energy.conditions
     # An FPGA's current says nothing of a microcontroller, and nobody has published its cycles.
-    assert boards.load("mps2_an500").latency is boards.load("mps2_an500").energy is None
+    fpga = boards.load("mps2_an500")
+    assert (fpga.latency, fpga.energy) == (None, None)
 
 
 def test_an_unknown_board_gets_the_near_names() -> None:

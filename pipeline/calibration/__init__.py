@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.calibration.code import CodePart
+from pipeline.calibration.costs import CostsPart
 from pipeline.calibration.part import Part
 from pipeline.calibration.workshop import Workshop
 from pipeline.files import write_atomic
@@ -20,7 +21,7 @@ from pipeline.files import write_atomic
 __all__ = ["PARTS", "Part", "Workshop", "write"]
 
 #: In this order: a part may use the tables of those before it.
-PARTS: tuple[Part, ...] = (CodePart(),)
+PARTS: tuple[Part, ...] = (CodePart(), CostsPart())
 
 
 def write(part: Part, workshop: Workshop, *, into: Path, say: Callable[[str], None]) -> Path:

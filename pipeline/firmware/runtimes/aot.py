@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pipeline.boards import Board
-from pipeline.estimate import cost
+from pipeline.estimate.cost.prediction import predict
 from pipeline.estimate.estimator import estimate as estimated
 from pipeline.estimate.estimator import plan_for
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.firmware import features
+from pipeline.firmware.details import details
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.firmware.runtimes.protocol import RuntimeFiles, Tolerances
 from pipeline.graph.model import Graph
@@ -37,8 +38,13 @@ class AotRuntime:
         return estimated(graph, board, plan=plan)
 
     def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
-        """By the cost model of its kernels."""
-        found = cost.predict(graph, plan, board)
+        """By the cost model of its kernels; with data, by what these decide of each kernel as well.
+
+        Raises:
+            UsageError: ``no-costs``, ``calibration-table``.
+        """
+        known = details(graph, plan) if graph.content else None
+        found = predict(graph, plan, board, details=known)
         return Predicted(count=found.total, unit=found.unit, source=found.source)
 
     def stack_bytes(self, board: Board) -> int:
