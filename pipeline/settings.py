@@ -108,12 +108,35 @@ class Settings(BaseModel):
         """Refuse limits and objectives that nobody can reckon with: before any work, and never silently.
 
         Raises:
-            UsageError: ``not-modelled``.
+            UsageError: ``not-modelled``, or ``no-costs`` and ``calibration-table`` where nothing was calibrated.
         """
         asked = self._asked_of_work()
+        if not asked:
+            return
+        if self.runtime != "aot":
+            raise UsageError(
+                "not-modelled",
+                f"{asked[0][0]}: the work of the runtime {self.runtime} is not predicted",
+                why="Only the kernels of the runtime aot are calibrated.",
+                next="Leave it out, or search with --runtime aot.",
+            )
+        from pipeline.estimate.cost.table import load
+
+        cycles = load(board.core.cpu).unit == "cycles"
         for option, name in asked:
-            if name != "instructions" and (board.latency is None or (name == "energy" and board.energy is None)):
-                lacking = "cycles an instruction ([latency])" if board.latency is None else "supply current ([energy])"
+            if name == "instructions" and cycles:
+                raise UsageError(
+                    "not-modelled",
+                    f"{option}: for {board.name} cycles are predicted, not instructions",
+                    why="Its cost table was measured on a physical board, which counts cycles.",
+                    next="Take --latency, which follows from cycles and clock.",
+                )
+            if name == "instructions":
+                continue
+            lacking = None if cycles or board.latency else "cycles an instruction ([latency])"
+            if name == "energy" and board.energy is None:
+                lacking = lacking or "supply current ([energy])"
+            if lacking:
                 raise UsageError(
                     "not-modelled",
                     f"{option}: no {'milliseconds' if name == 'latency' else 'millijoules'} are modelled "
@@ -122,13 +145,6 @@ class Settings(BaseModel):
                     next="Limit the instructions instead, which needs neither: --instructions 12M, "
                     "--objective accuracy,instructions.",
                 )
-        if asked and self.runtime != "aot":
-            raise UsageError(
-                "not-modelled",
-                f"{asked[0][0]}: the work of the runtime {self.runtime} is not predicted",
-                why="Only the kernels of the runtime aot are calibrated.",
-                next="Leave it out, or search with --runtime aot.",
-            )
 
     def _asked_of_work(self) -> list[tuple[str, str]]:
         """Limits and objectives that need predicted work: the option as the user gave it, and what it is about."""

@@ -254,19 +254,14 @@ def _work(evidence: Evidence, source: Source) -> list[Check]:
     middle, unit = int(median(cycles)), "instructions" if found.target == "emulated" else "cycles"
     checks = []
     if predicted is not None and predicted.unit == unit:
-        check = within(
-            "instructions",
-            f"{unit.capitalize()} predicted",
-            (predicted.count, Source.ANALYTIC),
-            (middle, source),
-            tolerance=WORK_TOLERANCE,
-        )
-        checks.append(check.model_copy(update={"unit": unit}))
+        counts = (predicted.count, Source.ANALYTIC), (middle, source)
+        check = within("instructions", unit.capitalize(), *counts, tolerance=WORK_TOLERANCE)
+        checks.append(check.model_copy(update={"unit": ""}))
     if limits.instructions is not None and unit == "instructions":
         check = at_most(
             "instructions-limit", "Instructions limit", (limits.instructions, Source.HOST), (middle, source)
         )
-        checks.append(check.model_copy(update={"unit": unit}))
+        checks.append(check.model_copy(update={"unit": ""}))
     if limits.latency_ms is not None and unit == "cycles":
         milliseconds = 1000 * middle / int(found.clock.value or 1)
         checks.append(

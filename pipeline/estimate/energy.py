@@ -28,7 +28,7 @@ def energy(time: Modelled, board: Board) -> Modelled | None:
         text=(
             f"modelled: {power.volts:g} V × {1000 * power.amperes:g} mA "
             f"({1000 * power.low:g}…{1000 * power.high:g} mA; {power.conditions}; {power.source}) × "
-            f"{time.value:.4g} ms ({time.low:.4g}…{time.high:.4g} ms, {time.text})"
+            f"modelled time {time.value:.4g} ms ({time.low:.4g}…{time.high:.4g} ms)"
         ),
     )
 

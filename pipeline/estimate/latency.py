@@ -44,7 +44,9 @@ def latency(work: Predicted, board: Board) -> Modelled | None:
 
 def without_latency(board: Board) -> str:
     """Why a board offers no milliseconds, for a board that was calibrated in instructions; empty where it does."""
-    return "" if board.latency else f"{board.name} has no cycles an instruction: its board file has no [latency]"
+    if board.latency:
+        return ""
+    return f"{board.name} has no cycles an instruction (no [latency] in its board file): neither time nor energy"
 
 
 def timed(figures: Estimate, work: Predicted | None, board: Board) -> Estimate:

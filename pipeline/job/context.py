@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import boards
 from pipeline.boards import Board
+from pipeline.errors import UsageError
 from pipeline.estimate.latency import timed
 from pipeline.progress import Display
 from pipeline.runs import Run
@@ -120,4 +121,11 @@ class Context:
     def estimate(self) -> Estimate:
         """What the program will need."""
         needs = self.runtime.estimate(self.graph, self.board, self.plan)
-        return timed(needs, self.runtime.predict(self.graph, self.board, self.plan), self.board)
+        try:
+            work = self.runtime.predict(self.graph, self.board, self.plan)
+        except UsageError as error:
+            if error.id != "no-costs":
+                raise
+            self.display.note(f"Note: work, time and energy are not predicted: {error.what}. {error.next}")
+            return needs
+        return timed(needs, work, self.board)

@@ -21,9 +21,9 @@ def reasons(estimate: Estimate, board: Board, *, measured: bool = False) -> tupl
     """Why time or energy are not modelled, where they are not; ``measured``: the energy has been."""
     if estimate.instructions is None:
         return ()
-    time = "" if estimate.latency is not None else without_latency(board)
-    energy = "" if measured or estimate.energy is not None else without_energy(board)
-    return tuple(reason for reason in (time, energy) if reason)
+    if estimate.latency is None:
+        return (without_latency(board),)
+    return () if measured or estimate.energy is not None else (without_energy(board),)
 
 
 def modelled_lines(latency: Modelled | None, energy: Modelled | None, lacking: Iterable[str]) -> list[str]:

@@ -45,7 +45,11 @@ class AotRuntime:
         """
         known = details(graph, plan) if graph.content else None
         found = predict(graph, plan, board, details=known)
-        return Predicted(count=found.total, unit=found.unit, source=found.source)
+        return Predicted(
+            count=found.total,
+            unit="cycles" if found.unit == "cycles" else "instructions",
+            source=f"by a cost model of {found.source}",
+        )
 
     def stack_bytes(self, board: Board) -> int:
         """The board's."""

@@ -85,12 +85,10 @@ class Runtime(Protocol):
         """
 
     def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
-        """The work of one inference; None where nobody has calibrated this runtime for the board's processor.
-
-        A Graph without data will do.
+        """The work of one inference; None of a runtime whose work nobody predicts. A Graph without data will do.
 
         Raises:
-            UsageError: The calibration is damaged.
+            UsageError: ``no-costs``: the board's processor is not calibrated; ``calibration-table``.
         """
 
     def stack_bytes(self, board: Board) -> int:
