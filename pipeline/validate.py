@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -248,10 +247,9 @@ def _work(evidence: Evidence, source: Source) -> list[Check]:
     Of an emulated board that is instructions, of a physical one cycles; a time is checked where one was measured.
     """
     found, limits, predicted = evidence.measurement, evidence.limits, evidence.estimate.instructions
-    cycles = [int(one.cycles.value or 0) for one in found.inputs]
-    if not cycles:
+    if found.work is None:
         return []
-    middle, unit = int(median(cycles)), "instructions" if found.target == "emulated" else "cycles"
+    middle, unit = int(found.work.value or 0), found.work.unit
     checks = []
     if predicted is not None and predicted.unit == unit:
         counts = (predicted.count, Source.ANALYTIC), (middle, source)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from pipeline.boards import Board
@@ -40,6 +40,7 @@ def collect(
     verdict: Verdict,
     search: SearchArtifacts | None,
     energy: EnergyMeasurement | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> Report:
     """The Report. ``elf``, ``host`` and the search's artifacts are the JSON that the stages left."""
     return Report(
@@ -77,6 +78,7 @@ def collect(
         energy=energy,
         verdict=verdict,
         passed=verdict.passed,
+        files=dict(files or {}),
     )
 
 
@@ -158,18 +160,16 @@ def _ram(estimate: Estimate, measurement: Measurement) -> tuple[Line, ...]:
 
 
 def _timing(measurement: Measurement) -> dict[str, Figure]:
-    cycles = [int(one.cycles.value or 0) for one in measurement.inputs]
-    source = measurement.memory_after.static.source
-    if not cycles:
+    work = measurement.work
+    if work is None:
         return {}
-    middle = int(median(cycles))
     if measurement.target == "emulated":
         # The emulator counts instructions; what these are in time only a board can tell.
-        return {"an inference (median)": Figure(value=middle, unit="instructions", source=source)}
-    milliseconds = round(1000 * middle / int(measurement.clock.value or 1), 3)
+        return {"an inference (median)": work}
+    milliseconds = round(1000 * int(work.value or 0) / int(measurement.clock.value or 1), 3)
     return {
-        "an inference (median)": Figure(value=middle, unit="cycles", source=source),
-        "time an inference (median)": Figure(value=milliseconds, unit="ms", source=source),
+        "an inference (median)": work,
+        "time an inference (median)": Figure(value=milliseconds, unit="ms", source=work.source),
     }
 
 
@@ -178,20 +178,12 @@ def _work(estimate: Estimate, measurement: Measurement, board: Board, *, measure
     predicted = estimate.instructions
     if predicted is None:
         return None
-    cycles = [int(one.cycles.value or 0) for one in measurement.inputs]
-    unit = "instructions" if measurement.target == "emulated" else "cycles"
-    source = measurement.memory_after.static.source
-    found = Figure(
-        value=int(median(cycles)) if cycles else None,
-        unit=unit,
-        source=source,
-        reason="" if cycles else "no inputs were measured",
-    )
+    nothing = Figure(value=None, unit=predicted.unit, source=Source.HOST, reason="no inputs were measured")
     return Work(
         executed=Line(
             name="an inference",
             estimate=Figure(value=predicted.count, unit=predicted.unit, source=Source.ANALYTIC),
-            found=found,
+            found=measurement.work or nothing,
         ),
         predicted_by=predicted.source,
         latency=estimate.latency,

@@ -80,7 +80,7 @@ class Work(_Frozen):
 
 
 class Report(_Frozen):
-    """A run's report, ``schema_version`` 1.
+    """A run's report, ``schema_version`` 1; ``files`` are documents beside it, by what they are.
 
     ``energy`` is what a power monitor's trace has said: where it is there, no energy is modelled.
     """
@@ -101,3 +101,4 @@ class Report(_Frozen):
     energy: EnergyMeasurement | None = None
     verdict: Verdict
     passed: bool
+    files: dict[str, str] = {}

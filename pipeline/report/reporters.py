@@ -113,6 +113,8 @@ class TerminalReporter:
         for name, figure in report.timing.items():
             console.print(f"{name[:1].upper()}{name[1:]}: {_value(figure)} ({figure.source})")
         self._work(console, report)
+        for what, name in report.files.items():
+            console.print(f"{printable(what[:1].upper() + what[1:])}: {printable(name)}")
         for note in report.verdict.notes:
             console.print(Text(f"Note: {printable(note, 400)}", style="yellow"))
         style = "bold green" if report.passed else "bold red"

@@ -9,7 +9,7 @@ from pipeline.errors import printable
 from pipeline.estimate.energy import without_energy
 from pipeline.estimate.latency import without_latency
 from pipeline.estimate.model import Estimate
-from pipeline.figures import Modelled
+from pipeline.figures import Figure, Modelled
 
 
 def interval(modelled: Modelled) -> str:
@@ -36,10 +36,12 @@ def modelled_lines(latency: Modelled | None, energy: Modelled | None, lacking: I
     return lines + [f"Not modelled: {printable(reason, 200)}" for reason in lacking]
 
 
-def work_lines(estimate: Estimate, board: Board) -> list[str]:
-    """The lines of an estimate; none where its work was not predicted."""
+def work_lines(estimate: Estimate, board: Board, found: Figure | None = None) -> list[str]:
+    """The lines of an estimate; none where its work was not predicted. ``found``: what was counted of it."""
     work = estimate.instructions
     if work is None:
         return []
     predicted = f"{work.count:,} {work.unit} an inference (predicted; {printable(work.source, 200)})"
+    if found is not None and found.value is not None:
+        predicted += f"; found {found.value:,} {found.unit} ({found.source})"
     return [predicted, *modelled_lines(estimate.latency, estimate.energy, reasons(estimate, board))]

@@ -6,6 +6,7 @@ from pipeline.boards import Board
 from pipeline.estimate.cost.prediction import predict
 from pipeline.estimate.estimator import estimate as estimated
 from pipeline.estimate.estimator import plan_for
+from pipeline.estimate.memory_map import MemoryMap, memory_map
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.firmware import features
 from pipeline.firmware.details import details
@@ -19,6 +20,7 @@ class AotRuntime:
 
     name = "aot"
     description = "aot"
+    step = "segment"
     tolerances = Tolerances()
 
     def plan(
@@ -50,6 +52,10 @@ class AotRuntime:
             unit="cycles" if found.unit == "cycles" else "instructions",
             source=f"by a cost model of {found.source}",
         )
+
+    def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
+        """A moment is a segment of the plan."""
+        return memory_map(graph, plan)
 
     def stack_bytes(self, board: Board) -> int:
         """The board's."""
