@@ -44,8 +44,8 @@ def test_blocks_are_apart_and_within_ram(board: Board, stack: int, static: int, 
         for part in one.parts:
             region = next(region for region in board.ram if region.name == part.region)
             assert part.bytes > 0 and region.base <= part.base and part.base + part.bytes <= region.end
-        for below, above in pairwise(one.parts):
-            assert below.base + below.bytes == above.base
+        for part, following in pairwise(one.parts):
+            assert part.base + part.bytes == following.base
     placed = sum(part.bytes for one in found.blocks for part in one.parts)
     assert placed == sum(found.used(region.name) for region in board.ram)
     assert found.over == max(0, found.blocks[-1].end - board.ram[-1].end)
