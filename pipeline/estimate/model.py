@@ -155,6 +155,13 @@ class Estimate(BaseModel):
         return sum(item.bytes for item in self.ram)
 
     @property
+    def linked_ram_bytes(self) -> int:
+        """RAM that the linker needs: as ``ram_bytes``, with what is set aside for the stack instead of its bound."""
+        sizes = {item.name: item.bytes for item in self.ram}
+        before = self.stack_reserve + sizes.get("static", 0)
+        return -(-before // ALIGNMENT) * ALIGNMENT + sizes.get("arena", 0)
+
+    @property
     def flash_bytes(self) -> int:
         """Sum of the flash items."""
         return sum(item.bytes for item in self.flash)
@@ -163,13 +170,16 @@ class Estimate(BaseModel):
 class Limits(BaseModel):
     """What a design may need; from the board, or smaller where the user says so.
 
-    ``latency_ms`` and ``energy_mj`` are compared with what is modelled; the program may take more or less.
+    ``linked_ram_bytes`` is what the board has, whatever the user says: no program links that needs more with its
+    stack's reserve. ``latency_ms`` and ``energy_mj`` are compared with what is modelled; the program may take more or
+    less.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ram_bytes: int
     flash_bytes: int
+    linked_ram_bytes: int | None = None
     macs: int | None = None
     instructions: int | None = None
     latency_ms: float | None = None
@@ -225,6 +235,7 @@ def _value(modelled: Modelled | None) -> float | None:
 _LIMITED: tuple[tuple[str, str, str, Callable[[Estimate], float | None]], ...] = (
     ("ram_bytes", "RAM", "bytes", lambda estimate: estimate.ram_bytes),
     ("flash_bytes", "flash", "bytes", lambda estimate: estimate.flash_bytes),
+    ("linked_ram_bytes", "RAM with the stack's reserve", "bytes", lambda estimate: estimate.linked_ram_bytes),
     ("macs", "MAC", "operations", lambda estimate: estimate.macs),
     ("instructions", "instructions", "instructions", _instructions),
     ("latency_ms", "latency", "ms (modelled)", lambda estimate: _value(estimate.latency)),
