@@ -30,22 +30,32 @@ class Found:
     Attributes:
         figures: By source, in the order of columns; empty where nothing has been built.
         layout: Where the ELF has its blocks.
+        work: What an inference executed, the median.
         note: Why something is missing that is there; else empty.
     """
 
     figures: dict[Source, dict[str, Figure]] = field(default_factory=dict)
     layout: RamLayout | None = None
     note: str = ""
+    work: Figure | None = None
 
 
 def estimate_text(
-    figures: Estimate, limits: Limits, layout: RamLayout, found: Found, *, colour: bool = False, width: int = 110
+    figures: Estimate,
+    limits: Limits,
+    layout: RamLayout,
+    found: Found,
+    *,
+    work: Sequence[str] = (),
+    colour: bool = False,
+    width: int = 110,
 ) -> str:
-    """Items, regions and what was found, ending in a line feed."""
+    """Items, regions and what was found, ending in a line feed; ``work`` are the lines of work, time and energy."""
     parts: list[RenderableType] = [
         _items("RAM", figures.ram, (TOTAL, figures.ram_bytes, limits.ram_bytes), found),
         _items("Flash", figures.flash, (FLASH, figures.flash_bytes, limits.flash_bytes), found),
         f"{figures.macs:,} MAC an inference",
+        *map(Text, work),
     ]
     if figures.frame_reserve:
         parts.append(
