@@ -98,11 +98,11 @@ class Settings(BaseModel):
         return Limits(
             ram_bytes=min(board.ram_bytes, self.ram or board.ram_bytes),
             flash_bytes=min(board.flash_bytes, self.flash or board.flash_bytes),
-            linked_ram_bytes=board.ram_bytes,
             macs=self.macs,
             instructions=self.instructions,
             latency_ms=self.latency_ms,
             energy_mj=self.energy_mj,
+            linked_bytes=board.ram_bytes,
         )
 
     def demand_modelled(self, board: Board) -> None:

@@ -155,11 +155,12 @@ class Estimate(BaseModel):
         return sum(item.bytes for item in self.ram)
 
     @property
-    def linked_ram_bytes(self) -> int:
-        """RAM that the linker needs: as ``ram_bytes``, with what is set aside for the stack instead of its bound."""
+    def linked_bytes(self) -> int:
+        """RAM up to the arena's end as it is linked: with all that is set aside for the stack, the arena aligned."""
         sizes = {item.name: item.bytes for item in self.ram}
-        before = self.stack_reserve + sizes.get("static", 0)
-        return -(-before // ALIGNMENT) * ALIGNMENT + sizes.get("arena", 0)
+        arena = sizes.get("arena", 0)
+        before = self.stack_reserve + self.ram_bytes - sizes.get("stack", 0) - arena
+        return -(-before // ALIGNMENT) * ALIGNMENT + arena
 
     @property
     def flash_bytes(self) -> int:
@@ -170,20 +171,19 @@ class Estimate(BaseModel):
 class Limits(BaseModel):
     """What a design may need; from the board, or smaller where the user says so.
 
-    ``linked_ram_bytes`` is what the board has, whatever the user says: no program links that needs more with its
-    stack's reserve. ``latency_ms`` and ``energy_mj`` are compared with what is modelled; the program may take more or
-    less.
+    ``latency_ms`` and ``energy_mj`` are compared with what is modelled; the program may take more or less.
+    ``linked_bytes`` is the RAM that a linker has, whose stack takes what is set aside for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ram_bytes: int
     flash_bytes: int
-    linked_ram_bytes: int | None = None
     macs: int | None = None
     instructions: int | None = None
     latency_ms: float | None = None
     energy_mj: float | None = None
+    linked_bytes: int | None = None
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
@@ -235,9 +235,9 @@ def _value(modelled: Modelled | None) -> float | None:
 _LIMITED: tuple[tuple[str, str, str, Callable[[Estimate], float | None]], ...] = (
     ("ram_bytes", "RAM", "bytes", lambda estimate: estimate.ram_bytes),
     ("flash_bytes", "flash", "bytes", lambda estimate: estimate.flash_bytes),
-    ("linked_ram_bytes", "RAM with the stack's reserve", "bytes", lambda estimate: estimate.linked_ram_bytes),
     ("macs", "MAC", "operations", lambda estimate: estimate.macs),
     ("instructions", "instructions", "instructions", _instructions),
     ("latency_ms", "latency", "ms (modelled)", lambda estimate: _value(estimate.latency)),
     ("energy_mj", "energy", "mJ (modelled)", lambda estimate: _value(estimate.energy)),
+    ("linked_bytes", "RAM with the stack's reserve", "bytes", lambda estimate: estimate.linked_bytes),
 )

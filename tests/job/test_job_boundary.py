@@ -80,7 +80,7 @@ def test_one_byte_decides_what_a_search_admits(board: Board) -> None:
 def test_what_the_linker_sets_aside_for_the_stack_counts_where_the_board_ends(board: Board) -> None:
     """A program that would not link is not trained either."""
     figures, _ = _demand(GENOTYPE, board, 1)
-    reserved = figures.linked_ram_bytes
+    reserved = figures.linked_bytes
     assert reserved > figures.ram_bytes + 1000
     for ram, fits in ((reserved - 1, False), (reserved, True)):
         region = board.ram[0].model_copy(update={"bytes": ram})
