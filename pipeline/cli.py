@@ -49,6 +49,7 @@ from pipeline.commands.options import (
     tree_of,
 )
 from pipeline.commands.profile import profile
+from pipeline.commands.space import space
 
 app = typer.Typer(
     name="danas-deploy",
@@ -276,6 +277,7 @@ _stage_command("report", "Write report.json and junit.xml, and print the tables.
 app.command()(profile)
 app.command()(diff)
 app.command()(calibrate)
+app.command()(space)
 app.add_typer(bench, name="bench")
 
 
