@@ -58,7 +58,7 @@ def space_json(report: SpaceReport) -> dict[str, Any]:
     return {
         "board": report.board.name,
         "classes": report.classes,
-        "limits": report.limits.model_dump(),
+        "limits": report.limits.model_dump(include={"ram_bytes", "flash_bytes", "macs"}),
         "source": "analytic",
         "all": _document(share(report.designs)),
         "data": [{"data": data.id, **_document(found)} for data, found in by_data.items()],
