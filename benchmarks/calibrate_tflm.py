@@ -19,11 +19,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import probes
 from elftools.elf.elffile import ELFFile
 
 from pipeline import boards
 from pipeline.boards import Board
+from pipeline.calibration import probes
 from pipeline.estimate import tflm
 from pipeline.files import write_atomic
 from pipeline.firmware.runtimes.tree import TflmTree

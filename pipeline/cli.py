@@ -9,6 +9,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.commands.bench import bench
+from pipeline.commands.calibrate import calibrate
 from pipeline.commands.diff import diff
 from pipeline.commands.estimate import estimate
 from pipeline.commands.jobs import deploy_settings, finish, job_of, new_job, open_job, stage
@@ -274,6 +275,7 @@ _stage_command("report", "Write report.json and junit.xml, and print the tables.
 
 app.command()(profile)
 app.command()(diff)
+app.command()(calibrate)
 app.add_typer(bench, name="bench")
 
 

@@ -18,6 +18,12 @@ def interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def tables(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Estimates from the package's own tables, whatever the machine's user has calibrated."""
+    monkeypatch.setenv("DANAS_TABLES", str(tmp_path_factory.getbasetemp() / "no-tables"))
+
+
 @pytest.fixture(scope="session")
 def board() -> Board:
     """The Nucleo-F746ZG."""

@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("quantize",),
     ("firmware",),
     ("device",),
+    ("calibration",),
     ("validate",),
     ("runs", "progress", "preflight"),
     ("report",),

@@ -10,24 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
+from pipeline.estimate.memory_map import Use
 from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.planner import Planner, align
 from pipeline.estimate.runs import IMPOSSIBLE
 from pipeline.estimate.segments import Cutter
 from pipeline.estimate.stages import BLOCK, image_rows, stages
 from pipeline.graph.model import Graph
-
-
-class Use(StrEnum):
-    """What bytes are there for."""
-
-    WHOLE = "whole"
-    RING = "ring"
-    SCRATCH = "scratch"
-    SUMS = "sums"
-    OVERLAP = "overlap"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.errors import UsageError
+from pipeline.estimate import profiles
 from pipeline.estimate.features import expected
 from pipeline.estimate.kernels import constant_bytes, kernel_name, structure_bytes
 from pipeline.estimate.model import Item, MemoryPlan
@@ -31,7 +32,7 @@ def flash_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...
                 "no-calibration",
                 f"the calibration table for {table.cpu} has no kernel {name}",
                 why=f"Operator {operator.index} is a {operator.code} version {operator.version}.",
-                next="Write the table again: python benchmarks/calibrate.py",
+                next=profiles.WRITE_AGAIN,
             )
         constants += sum(constant_bytes(graph, operator) for operator in stage.operators) + kernel.parameters
         calls += kernel.call

@@ -1,8 +1,8 @@
 """Calibration tables: what code, parameters and stack each kernel takes, for one processor and compiler.
 
-``tables/CPU.toml`` is written by ``benchmarks/calibrate.py`` from ELF files of small probe programs and from the
-stack's high-water mark on the emulated board. It holds for the kernels, the compiler and the flags of its day: run
-the script again after a change of any of them.
+``CPU.toml`` is written by ``danas-deploy calibrate`` from ELF files of small probe programs and from the stack's
+high-water mark. It holds for the kernels, the compiler and the flags of its day: calibrate again after a change of any
+of them. Where tables are: :mod:`pipeline.estimate.profiles`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
-
-#: Folder of the tables.
-TABLES = Path(__file__).resolve().parent / "tables"
+from pipeline.estimate import profiles
 
 _Bytes = Annotated[int, Field(ge=0, lt=2**24)]
 
@@ -114,7 +112,7 @@ def load_for(board: Board) -> Table:
             "no-calibration",
             f"the calibration table for {table.cpu} has no port {printable(board.port)}",
             why=f"Ports: {', '.join(sorted(table.ports))}.",
-            next="Write the table again: python benchmarks/calibrate.py",
+            next=profiles.WRITE_AGAIN,
         )
     program = table.program
     moved = {"port_code": program.port_code + port.flash, "static": program.static + port.static}
@@ -149,24 +147,28 @@ def _wrong(path: Path, field: str, why: str) -> UsageError:
     return UsageError(
         "calibration-table",
         f"{printable(path.name)}: field {printable(field)}: {printable(why)}",
-        next="Write the table again: python benchmarks/calibrate.py",
+        next=profiles.WRITE_AGAIN,
     )
 
 
-@cache
 def load(cpu: str) -> Table:
     """The table of a processor, by a board's ``core.cpu``.
 
     Raises:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
-    path = TABLES / f"{cpu}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in TABLES.glob("*.toml"))) or "none"
+    path = profiles.find(f"{cpu}.toml")
+    if path is None:
+        known = ", ".join(profiles.processors()) or "none"
         raise UsageError(
             "no-calibration",
             f"there is no calibration table for {printable(cpu)}",
             why=f"Tables: {known}.",
-            next="Write it: python benchmarks/calibrate.py --board BOARD",
+            next=profiles.WRITE_AGAIN,
         )
+    return _kept(path)
+
+
+@cache
+def _kept(path: Path) -> Table:
     return read(path)

@@ -98,13 +98,17 @@ _DATA = {
 
 @dataclass(frozen=True)
 class Arena:
-    """The interpreter's arena: ``head`` and ``tail`` as it reports them, ``bytes`` what it must be given."""
+    """The interpreter's arena: ``head`` and ``tail`` as it reports them, ``bytes`` what it must be given.
+
+    ``scratch`` are the kernels' scratch buffers in the head, as Placements of tensor −1.
+    """
 
     head: int
     tail: int
     bytes: int
     placements: tuple[Placement, ...]
     peak_operator: int
+    scratch: tuple[Placement, ...] = ()
 
 
 @dataclass(slots=True)
@@ -142,13 +146,15 @@ def arena(graph: Graph, kernels: Kernels) -> Arena:
         head=head,
         tail=tail,
         bytes=_aligned(max(head + tail, lists + tail, preparing)),
-        placements=tuple(
-            Placement(buffer.tensor, buffer.offset, buffer.size, max(buffer.first - 1, 0), max(buffer.last - 1, 0))
-            for buffer in buffers
-            if buffer.tensor >= 0
-        ),
+        placements=tuple(_placement(buffer) for buffer in buffers if buffer.tensor >= 0),
         peak_operator=max(max(range(len(live)), key=live.__getitem__) - 1, 0),
+        scratch=tuple(_placement(buffer) for buffer in buffers if buffer.tensor < 0),
     )
+
+
+def _placement(buffer: _Buffer) -> Placement:
+    """As part of a MemoryPlan, which counts operators: the input is there before the first one."""
+    return Placement(buffer.tensor, buffer.offset, buffer.size, max(buffer.first - 1, 0), max(buffer.last - 1, 0))
 
 
 def plan(graph: Graph, kernels: Kernels) -> MemoryPlan:

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import printable
-from pipeline.estimate.explain import Alive, Explained, Use
+from pipeline.estimate.explain import Alive, Explained
+from pipeline.estimate.memory_map import Use
 from pipeline.graph.model import Graph
 from pipeline.report.terminal import rendered
 

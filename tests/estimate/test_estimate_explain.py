@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.estimate.explain import Use, explain
+from pipeline.estimate.explain import explain
+from pipeline.estimate.memory_map import Use
 from pipeline.estimate.model import Prefer
 from pipeline.estimate.planner import plan
 from pipeline.genotype import Genotype

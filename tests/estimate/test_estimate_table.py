@@ -9,10 +9,10 @@ import pytest
 
 from pipeline import boards, resources
 from pipeline.errors import UsageError
-from pipeline.estimate import table
+from pipeline.estimate import profiles, table
 from pipeline.estimate.features import EVERYTHING
 
-_TEXT = (table.TABLES / "cortex-m7.toml").read_text(encoding="utf-8")
+_TEXT = (profiles.SHIPPED / "cortex-m7.toml").read_text(encoding="utf-8")
 
 
 def test_every_board_has_a_table_with_every_kernel() -> None:

@@ -7,7 +7,8 @@ import graph_samples
 import pytest
 
 from pipeline.__main__ import run
-from pipeline.estimate.explain import Use, explain
+from pipeline.estimate.explain import explain
+from pipeline.estimate.memory_map import Use
 from pipeline.estimate.model import Prefer
 from pipeline.estimate.planner import plan
 from pipeline.genotype import Genotype

@@ -1,4 +1,4 @@
-"""Small models that contain one kind of call, once or several times: calibrate.py measures what each adds."""
+"""Small models that contain one kind of call, once or several times: a calibration measures what each adds."""
 
 from __future__ import annotations
 
