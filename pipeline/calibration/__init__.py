@@ -14,13 +14,14 @@ from pathlib import Path
 
 from pipeline.calibration.code import CodePart
 from pipeline.calibration.part import Part
+from pipeline.calibration.stack import StackPart
 from pipeline.calibration.workshop import Workshop
 from pipeline.files import write_atomic
 
 __all__ = ["PARTS", "Part", "Workshop", "write"]
 
 #: In this order: a part may use the tables of those before it.
-PARTS: tuple[Part, ...] = (CodePart(),)
+PARTS: tuple[Part, ...] = (CodePart(), StackPart())
 
 
 def write(part: Part, workshop: Workshop, *, into: Path, say: Callable[[str], None]) -> Path:

@@ -42,9 +42,9 @@ class Workshop:
         """A workshop for another board, whose programs are built and not run."""
         return Workshop(board, Target(emulate=True), self.folder.with_name(f"{self.folder.name}-{board.name}"))
 
-    def build(self, graph: Graph) -> Firmware:
-        """A model as a program, by the plan that it gets without a limit of RAM."""
-        render(graph, plan(graph), self.board, into=self.folder)
+    def build(self, graph: Graph, *, streamed: bool = False) -> Firmware:
+        """A model as a program, by the plan that it gets without a limit of RAM; ``streamed``: its input by rows."""
+        render(graph, plan(graph, streamed_input=streamed), self.board, into=self.folder)
         return build(self.folder, self.board)
 
     @contextlib.contextmanager
