@@ -32,12 +32,22 @@ class RegionKind(StrEnum):
 
 
 class Region(_Frozen):
-    """A memory region. ``source`` names the document that the figure was read in."""
+    """A memory region.
+
+    Attributes:
+        name: As the board's documents call it.
+        kind: What it is made of.
+        base: Its first address.
+        bytes: Its size.
+        speed: Its place among the board's RAM regions, 0 for the fastest; equally fast ones have the same.
+        source: Names the documents that the figures were read in.
+    """
 
     name: _Identifier
     kind: RegionKind
     base: _Address
     bytes: _Bytes
+    speed: Annotated[int, Field(ge=0, le=9)] = 0
     source: str
 
     @property
@@ -147,6 +157,9 @@ class Board(_Frozen):
         for before, after in itertools.pairwise(ram):
             if before.end != after.base:
                 raise ValueError(f"ram regions {before.name} and {after.name} are not contiguous")
+            # What a program uses most is put at the bottom (pipeline/estimate/regions.py).
+            if before.speed > after.speed:
+                raise ValueError(f"ram region {after.name} is faster than {before.name}, which is below it")
         return self
 
     @property

@@ -57,6 +57,8 @@ def test_a_board_name_is_no_path(name: str) -> None:
         ("schema_version = 1", "schema_version = 9", "schema_version"),
         ("base = 0x2001_0000", "base = 0x2000_8000", "overlap"),
         ("base = 0x2004_C000", "base = 0x2005_0000", "contiguous"),
+        ("speed = 0", "speed = 2", "ram region sram1 is faster than dtcm"),
+        ("speed = 0", "speed = -1", "memory.0.speed"),
         ("reserve_bytes = 2_048", "reserve_bytes = 100", "stack.reserve_bytes"),
         ('engine = "unicorn"', 'engine = "renode"', "emulator"),
         ('engine = "unicorn"', 'engine = "qemu"\nicount_shift = 3\nmachine = "-kernel x"', "emulator.qemu.machine"),

@@ -8,6 +8,7 @@ from pipeline.estimate.macs import macs
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.estimate.planner import plan as make_plan
 from pipeline.estimate.ram import other_items, ram_items
+from pipeline.estimate.regions import arena_room
 from pipeline.estimate.stages import stages
 from pipeline.estimate.table import load_for
 from pipeline.graph.model import Graph
@@ -36,6 +37,8 @@ def plan_for(
     streams = input_mode is InputMode.STREAMED
     others = other_items(graph, stages(graph), load_for(board), streams=streams)
     room = (board.ram_bytes if ram_bytes is None else ram_bytes) - sum(item.bytes for item in others)
+    static = next(item.bytes for item in others if item.name == "static")
+    room = min(room, arena_room(board, stack=board.stack.reserve_bytes, static=static))
     return make_plan(graph, prefer=prefer, limit=max(0, room), streamed_input=streams)
 
 

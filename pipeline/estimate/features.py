@@ -8,9 +8,12 @@ that a layer takes the form plain, or the form relu because no output can lie be
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import reduce
+from operator import or_
 
 from pipeline.estimate.kernels import depthwise_short, depthwise_special, window_of
 from pipeline.estimate.model import MemoryPlan
+from pipeline.estimate.shapes import of_shapes
 from pipeline.estimate.stages import Stage, blocks
 from pipeline.graph.model import Activation, ActivationOptions, Graph, OpCode, Operator, WindowOptions
 
@@ -100,13 +103,11 @@ def depthwise_features(kernel: tuple[int, int], stride: int, *, linear: bool, as
 
 def expected(graph: Graph, plan: MemoryPlan) -> Features:
     """What a plan's stages need, as far as shapes and activations tell."""
-    made = Features()
-    for segment in plan.segments:
-        for stage in segment.stages:
-            made |= _of_stage(graph, stage, flat=segment.flat)
-    return made
+    kinds = {_of_stage(graph, stage, flat=segment.flat) for segment in plan.segments for stage in segment.stages}
+    return reduce(or_, kinds, Features())
 
 
+@of_shapes
 def _of_stage(graph: Graph, stage: Stage, *, flat: bool) -> Features:
     last = stage.operators[-1]
     if stage.operators[0].code not in (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError, printable
 from pipeline.estimate.kernels import constant_bytes
 from pipeline.estimate.model import Estimate, Limits, MemoryPlan
+from pipeline.estimate.regions import of_estimate
 from pipeline.graph.model import Graph, Operator
 
 
-def demand_fit(graph: Graph, plan: MemoryPlan, figures: Estimate, limits: Limits) -> None:
+def demand_fit(graph: Graph, plan: MemoryPlan, figures: Estimate, limits: Limits, board: Board | None = None) -> None:
     """Refuse a model that needs more RAM or flash than there is.
 
     Args:
@@ -16,21 +18,41 @@ def demand_fit(graph: Graph, plan: MemoryPlan, figures: Estimate, limits: Limits
         plan: Its memory plan, which has the operator at which the activations are largest.
         figures: Its estimate.
         limits: What there is.
+        board: The board type, whose regions must hold what the linker sets aside; None: the limits alone count.
 
     Raises:
         DoesNotFitError: ``does-not-fit``.
     """
-    if figures.ram_bytes > limits.ram_bytes:
-        peak = _named(graph, graph.operators[plan.peak_operator])
-        raise _refusal(
-            "RAM", figures.ram_bytes, limits.ram_bytes, f"activations take {plan.arena_bytes:,} B, most at {peak}"
-        )
+    layout = None if board is None else of_estimate(board, figures)
+    over = 0 if layout is None else layout.over
+    if figures.ram_bytes > limits.ram_bytes or over:
+        where = f"activations take {plan.arena_bytes:,} B, most at {_named(graph, graph.operators[plan.peak_operator])}"
+        needed, limit = figures.ram_bytes, limits.ram_bytes
+        if layout is not None and over:
+            regions = layout.regions
+            where += f"; the arena would end {over:,} B behind {regions[-1].name}, where RAM ends"
+            if needed <= limit:  # By what is set aside for the stack and not expected to be used.
+                limit = sum(region.bytes for region in regions)
+                needed = limit + over
+                where += f", as {figures.stack_reserve:,} B are set aside for the stack"
+        elif layout is not None:
+            where += f"; the arena would lie in {layout.blocks[-1].where}"
+        raise _refusal("RAM", needed, limit, where)
     if figures.flash_bytes > limits.flash_bytes:
         largest = max(graph.operators, key=lambda operator: constant_bytes(graph, operator))
         size = constant_bytes(graph, largest)
         raise _refusal(
-            "flash", figures.flash_bytes, limits.flash_bytes, f"most, {size:,} B, is for {_named(graph, largest)}"
+            "flash",
+            figures.flash_bytes,
+            limits.flash_bytes,
+            f"most, {size:,} B, is for {_named(graph, largest)}" + _region(figures.flash_bytes, board),
         )
+
+
+def _region(flash_bytes: int, board: Board | None) -> str:
+    if board is None or flash_bytes <= board.flash[0].bytes:
+        return ""
+    return f"; region {board.flash[0].name} has {board.flash[0].bytes:,} B"
 
 
 def _refusal(what: str, needed: int, limit: int, where: str) -> DoesNotFitError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.errors import UsageError
 from pipeline.estimate import profiles
 from pipeline.estimate.features import expected
-from pipeline.estimate.kernels import constant_bytes, kernel_name, structure_bytes
+from pipeline.estimate.kernels import kernel_name, stage_constant_bytes, structure_bytes
 from pipeline.estimate.model import Item, MemoryPlan
 from pipeline.estimate.table import Kernel, Table
 from pipeline.graph.model import Graph
@@ -34,7 +34,7 @@ def flash_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...
                 why=f"Operator {operator.index} is a {operator.code} version {operator.version}.",
                 next=profiles.WRITE_AGAIN,
             )
-        constants += sum(constant_bytes(graph, operator) for operator in stage.operators) + kernel.parameters
+        constants += stage_constant_bytes(graph, stage) + kernel.parameters
         calls += kernel.call
         used[name] = kernel
     # A feature that the table does not know adds no function of its own.

@@ -8,8 +8,10 @@ counted, never taken from here.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
+from pipeline.estimate.shapes import of_shapes
 from pipeline.estimate.stages import Stage, StageKind, blocks
 from pipeline.graph.model import Graph, OpCode, Operator
 
@@ -22,6 +24,7 @@ _DEPTHWISE_MAC = 2.7
 _PRICES = {4: 4.0, 3: 3.1, 2: 2.7, 1: 2.0}
 
 
+@of_shapes
 def instructions(graph: Graph, stage: Stage, *, flat: bool) -> int:
     """Instructions of all steps of a stage; ``flat``: the image is one long row."""
     steps = 1 if flat else stage.steps
@@ -47,6 +50,7 @@ def _operator(graph: Graph, operator: Operator, rows: int, block: int) -> float:
     return elements * 7.0
 
 
+@lru_cache(maxsize=1024)
 def _block_pixels(width: int, block: int) -> float:
     """Pixels of a block of four that a row of ``width`` costs as much as, where no block is larger than ``block``."""
     return sum(_PRICES[pixels] for pixels in blocks(width, block))

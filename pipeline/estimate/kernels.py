@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.estimate.model import INPUT, MemoryPlan
+from pipeline.estimate.shapes import of_shapes
 from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
@@ -34,6 +35,7 @@ def words(size: int) -> int:
     return -(-size // WORD) * WORD
 
 
+@of_shapes
 def kernel_name(graph: Graph, stage: Stage) -> str:
     """Name of the function that a stage calls, and of its entry in the calibration table.
 
@@ -54,6 +56,12 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
         shapes = {without_leading_ones(graph.tensors[index].shape) for index in operator.inputs if index is not None}
         return "add" if len(shapes) == 1 else "add_broadcast"
     return _FUNCTIONS.get(operator.code, operator.code.value.lower())
+
+
+@of_shapes
+def stage_constant_bytes(graph: Graph, stage: Stage) -> int:
+    """Bytes in flash of the constant arrays of a stage's operators."""
+    return sum(constant_bytes(graph, operator) for operator in stage.operators)
 
 
 def constant_bytes(graph: Graph, operator: Operator) -> int:
@@ -142,6 +150,7 @@ class Needs:
     sums: int
 
 
+@of_shapes
 def stage_needs(graph: Graph, stage: Stage) -> Needs:
     """Scratch and sums of a stage, in bytes."""
     if stage.kind is StageKind.SUMS:

@@ -14,10 +14,11 @@ the last, one of kind WHOLE has a single step. An elementwise stage may write ov
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pipeline.estimate.roots import roots
+from pipeline.estimate.shapes import Known, known_of
 from pipeline.graph.model import (
     ALIASES,
     DType,
@@ -84,6 +85,7 @@ class Stage:
         pointwise: A ROWS stage whose pixels need no neighbours: it can take a whole image for one long row.
         reads_ahead: A pixel's input has been read before its output is written.
         block: Pixels that a convolution makes at a time: 4, or fewer where scratch or code must be small.
+        known: What has been found out about stages of the same shapes (shapes.py).
     """
 
     index: int
@@ -96,6 +98,7 @@ class Stage:
     pointwise: bool = False
     reads_ahead: bool = False
     block: int = BLOCK
+    known: Known = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -220,7 +223,8 @@ class _Stages:
     def stage(self, index: int, parts: tuple[Operator, ...]) -> Stage:
         first, last = parts[0], parts[-1]
         outputs = tuple(self.roots[tensor] for tensor in last.outputs)
-        whole = Stage(index, parts, StageKind.WHOLE, tuple(map(Feed, self.sources(first))), outputs, 1)
+        known = known_of(self.tensors, parts)
+        whole = Stage(index, parts, StageKind.WHOLE, tuple(map(Feed, self.sources(first))), outputs, 1, known=known)
         if first.code in (*_CONVOLUTIONS, *_POOLS):
             return self.windowed(whole)
         if first.code in ELEMENTWISE:
@@ -256,6 +260,7 @@ class _Stages:
             rows.output,
             pointwise=convolves and _is_plain(rows) and _is_plain(columns),
             reads_ahead=convolves,
+            known=whole.known,
         )
 
     def elementwise(self, whole: Stage) -> Stage:
@@ -277,6 +282,7 @@ class _Stages:
             overwrites=dying[0] if dying and self.fuse else None,
             pointwise=True,
             reads_ahead=True,
+            known=whole.known,
         )
 
     def dies(self, root: int, reader: Operator) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -134,12 +135,12 @@ class Tensor:
     constant: bool
     data: NDArray[np.generic] | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def elements(self) -> int:
         """Number of elements; a scalar has one."""
         return prod(self.shape)
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of the tensor's elements."""
         return self.elements * self.dtype.size

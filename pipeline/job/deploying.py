@@ -148,7 +148,7 @@ def make(
     memory = engine.plan(graph, board, prefer=recipe.prefer, input_mode=recipe.input_mode)
     memory = replace(memory, arena_bytes=max(memory.arena_bytes, recipe.least_arena))
     limits = Limits(ram_bytes=board.ram_bytes, flash_bytes=board.flash_bytes)
-    demand_fit(graph, memory, engine.estimate(graph, board, memory), limits)
+    demand_fit(graph, memory, engine.estimate(graph, board, memory), limits, board)
     rendered = render.render(graph, memory, board, into=into, runtime=engine, environment=recipe.environment)
     firmware = build.build(rendered.folder, board, environment=recipe.environment, on_line=on_line)
     return Made(

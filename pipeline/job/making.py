@@ -31,7 +31,7 @@ def estimate(context: Context, step: Step) -> tuple[Path, ...]:
         },
     )
     step.result(f"RAM {figures.ram_bytes:,} B, flash {figures.flash_bytes:,} B, {figures.macs:,} MAC")
-    demand_fit(context.graph, context.plan, figures, limits)
+    demand_fit(context.graph, context.plan, figures, limits, context.board)
     return (path,)
 
 

@@ -15,13 +15,15 @@ from test_emulated_end_to_end import SIDE, model
 
 from pipeline import boards
 from pipeline.boards import Board, QemuEmulator
+from pipeline.device.emulator import image
 from pipeline.device.flash import EmulatedFlasher, Program
 from pipeline.device.link import SerialLink
 from pipeline.device.measure import Measurement, measure
 from pipeline.device.protocol import Expected, Session
 from pipeline.estimate.planner import plan
+from pipeline.estimate.regions import linked, place
 from pipeline.figures import Source
-from pipeline.firmware import build, render
+from pipeline.firmware import build, elf, render
 from pipeline.graph import reader
 from pipeline.graph.reference import Reference
 
@@ -113,3 +115,18 @@ def test_two_engines_agree_on_the_same_code(made: Make) -> None:
     assert ours.memory_after.stack_used == qemu.memory_after.stack_used
     for one, other in zip(ours.inputs, qemu.inputs, strict=True):
         assert other.cycles.value == pytest.approx(one.cycles.value, rel=0.004)
+
+
+@pytest.mark.parametrize("name", EMULATED)
+def test_everything_lies_where_it_was_said_to(made: Make, name: str) -> None:
+    """By the ELF's addresses, the range that the emulator watches for the lowest store, and the device's reply."""
+    built = made(name)
+    report = elf.read(built.program.elf)
+    found = place(built.board, stack=report.stack_reserve, static=report.static_bytes, arena=report.arena_bytes)
+    assert linked(built.board, report.symbols) == found
+    stack, static, arena = found.blocks
+    watched = image.read(built.program.elf, built.board).stack
+    assert (watched.begin, watched.end) == (stack.base, stack.end)
+    memory = measured(built).memory_after
+    assert (memory.stack_reserve.value, memory.static.value) == (stack.bytes, static.bytes)
+    assert memory.arena_taken.value == arena.bytes

@@ -1,0 +1,172 @@
+"""Where stack, static data and arena lie in a board's RAM regions, before anything is linked.
+
+The linker script puts them one behind the other from the bottom of RAM up: the stack first, because its overflow must
+leave RAM and fault; static data, which is small; the arena last. A board's RAM regions are contiguous, and none is
+faster than one below it (:class:`pipeline.boards.Board` sees to both). So each of the three has, after those before
+it, as many bytes in the fastest region as can be: all of them where they fit; else it spans the border to the next
+region; and where nothing is left of the fastest region it lies in the next. No other placement in this order has more
+bytes in faster regions.
+
+::
+
+    found = place(board, stack=2048, static=2600, arena=90_000)
+    found.notes        # what does not fit in the fastest region, and where it lies instead
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pipeline.boards import Board, Region
+from pipeline.estimate.model import ALIGNMENT, Estimate
+
+#: Alignment of the static data, as the linker script has it.
+_WORD = 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """Bytes of a block in one region; ``speed`` is the region's."""
+
+    region: str
+    base: int
+    bytes: int
+    speed: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """What lies in one piece: ``stack``, ``static`` or ``arena``.
+
+    Attributes:
+        name: Which of them.
+        base: Its address.
+        bytes: Its size.
+        parts: Where it lies, by address; they add up to ``bytes``, less what is behind the end of RAM.
+    """
+
+    name: str
+    base: int
+    bytes: int
+    parts: tuple[Part, ...]
+
+    @property
+    def end(self) -> int:
+        """First address behind it."""
+        return self.base + self.bytes
+
+    @property
+    def where(self) -> str:
+        """``dtcm``, or ``dtcm (58,000 B) and sram1 (12,000 B)``."""
+        if len(self.parts) == 1:
+            return self.parts[0].region
+        return " and ".join(f"{part.region} ({part.bytes:,} B)" for part in self.parts)
+
+
+@dataclass(frozen=True)
+class RamLayout:
+    """The blocks by address, the regions that they lie in, and the bytes by which they do not fit (0: they do)."""
+
+    regions: tuple[Region, ...]
+    blocks: tuple[Block, ...]
+    over: int
+
+    @property
+    def fastest(self) -> tuple[str, ...]:
+        """Names of the fastest regions."""
+        best = min(region.speed for region in self.regions)
+        return tuple(region.name for region in self.regions if region.speed == best)
+
+    @property
+    def slow_bytes(self) -> int:
+        """Bytes that lie outside the fastest regions, what does not fit at all included."""
+        return sum(block.bytes - _fast(block, self.fastest) for block in self.blocks)
+
+    def used(self, region: str) -> int:
+        """Bytes of the blocks in a region."""
+        return sum(part.bytes for block in self.blocks for part in block.parts if part.region == region)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What does not fit in the fastest region and where it lies instead, a sentence each; names are the board's."""
+        if self.over:
+            return (f"{self.over:,} B do not fit: RAM ends with {self.regions[-1].name}.",)
+        if len(self.fastest) == len(self.regions):
+            return (f"{self._all}: equally fast.",) if len(self.regions) > 1 else ()
+        fastest = " and ".join(self.fastest)
+        slow = [block for block in self.blocks if _fast(block, self.fastest) < block.bytes]
+        if not slow:
+            return (f"All of it fits in {fastest}, the fastest region.",)
+        return tuple(self._instead(block, fastest) for block in slow)
+
+    @property
+    def _all(self) -> str:
+        return ", ".join(region.name for region in self.regions)
+
+    def _instead(self, block: Block, fastest: str) -> str:
+        end = max(region.end for region in self.regions if region.name in self.fastest)
+        left = max(0, end - block.base)
+        next_best = "spanning" if len(block.parts) > 1 else "in"
+        room = f"the {left:,} B that are left of {fastest}" if left else f"{fastest}, of which nothing is left"
+        return f"The {block.name} of {block.bytes:,} B does not fit in {room}; next best: {next_best} {block.where}."
+
+
+def place(board: Board, *, stack: int, static: int, arena: int) -> RamLayout:
+    """The placement that the linker script gives blocks of these sizes, in bytes.
+
+    ``stack`` is what the linker sets aside. Blocks that do not fit have fewer bytes in their parts; ``over`` says how
+    many are missing.
+    """
+    regions = board.ram
+    blocks = []
+    at = regions[0].base
+    for name, size, alignment in (("stack", stack, 8), ("static", static, _WORD), ("arena", arena, ALIGNMENT)):
+        base = -(-at // alignment) * alignment
+        blocks.append(block(board, name, base, size))
+        at = base + size
+    return RamLayout(regions, tuple(blocks), max(0, at - regions[-1].end))
+
+
+def linked(board: Board, symbols: Mapping[str, int]) -> RamLayout:
+    """The placement that an ELF has, by the symbols of the linker script.
+
+    Raises:
+        KeyError: A symbol is missing.
+    """
+    ends = (
+        ("stack", "danas_stack_bottom", "danas_stack_top"),
+        ("static", "danas_data_start", "danas_bss_end"),
+        ("arena", "danas_arena_start", "danas_arena_end"),
+    )
+    blocks = tuple(block(board, name, symbols[first], symbols[last] - symbols[first]) for name, first, last in ends)
+    return RamLayout(board.ram, blocks, max(0, blocks[-1].end - board.ram[-1].end))
+
+
+def of_estimate(board: Board, figures: Estimate) -> RamLayout:
+    """The placement of an Estimate, with the stack that the linker sets aside."""
+    sizes = {item.name: item.bytes for item in figures.ram}
+    return place(board, stack=figures.stack_reserve, static=sizes["static"], arena=sizes["arena"])
+
+
+def block(board: Board, name: str, base: int, size: int) -> Block:
+    """A block at an address, as it falls into the board's RAM regions."""
+    return Block(name, base, size, tuple(_parts(board.ram, base, base + size)))
+
+
+def arena_room(board: Board, *, stack: int, static: int) -> int:
+    """Bytes that stack and static data leave for the arena, 0 at least."""
+    end = board.ram[-1].end
+    at = place(board, stack=stack, static=static, arena=0).blocks[-1].base
+    return max(0, (end - at) // ALIGNMENT * ALIGNMENT)
+
+
+def _parts(regions: tuple[Region, ...], begin: int, end: int) -> Iterator[Part]:
+    for region in regions:
+        low, high = max(begin, region.base), min(end, region.end)
+        if low < high:
+            yield Part(region.name, low, high - low, region.speed)
+
+
+def _fast(block: Block, fastest: tuple[str, ...]) -> int:
+    return sum(part.bytes for part in block.parts if part.region in fastest)

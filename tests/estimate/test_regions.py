@@ -1,0 +1,131 @@
+"""Stack, static data and arena in a board's RAM regions: nothing overlaps, nothing lies outside, the fastest first."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import boards
+from pipeline.boards import Board, Region, RegionKind
+from pipeline.estimate.model import Estimate, Item
+from pipeline.estimate.regions import Block, RamLayout, arena_room, block, linked, of_estimate, place
+
+NUCLEO = boards.load("nucleo_f746zg")
+BASE = 0x2000_0000
+
+
+@st.composite
+def machines(draw: st.DrawFn) -> Board:
+    """One to four regions, the fastest first."""
+    speeds = sorted(draw(st.lists(st.integers(0, 3), min_size=1, max_size=4)))
+    memory, at = [NUCLEO.flash[0]], BASE
+    for number, speed in enumerate(speeds):
+        size = draw(st.integers(1, 64)) * 1024
+        memory.append(Region(name=f"ram{number}", kind=RegionKind.RAM, base=at, bytes=size, speed=speed, source="x"))
+        at += size
+    return Board.model_validate(NUCLEO.model_dump() | {"memory": [region.model_dump() for region in memory]})
+
+
+sizes = st.integers(0, 80_000)
+
+
+@given(machines(), st.integers(32, 512), sizes, sizes)
+def test_blocks_are_apart_and_within_ram(board: Board, stack: int, static: int, arena: int) -> None:
+    found = place(board, stack=16 * stack, static=static, arena=arena)
+    assert found == place(board, stack=16 * stack, static=static, arena=arena)
+    assert [one.name for one in found.blocks] == ["stack", "static", "arena"]
+    assert found.blocks[0].base == BASE and found.blocks[-1].base % 16 == 0
+    for below, above in pairwise(found.blocks):
+        assert below.end <= above.base < below.end + 16
+    for one in found.blocks:
+        for part in one.parts:
+            region = next(region for region in board.ram if region.name == part.region)
+            assert part.bytes > 0 and region.base <= part.base and part.base + part.bytes <= region.end
+        for below, above in pairwise(one.parts):
+            assert below.base + below.bytes == above.base
+    placed = sum(part.bytes for one in found.blocks for part in one.parts)
+    assert placed == sum(found.used(region.name) for region in board.ram)
+    assert found.over == max(0, found.blocks[-1].end - board.ram[-1].end)
+    if not found.over:
+        assert placed == 16 * stack + static + arena
+    fast = sum(part.bytes for one in found.blocks for part in one.parts if part.speed == board.ram[0].speed)
+    assert found.slow_bytes == 16 * stack + static + arena - fast
+
+
+@given(machines(), st.integers(32, 64), sizes, sizes, st.data())
+def test_no_other_order_of_addresses_is_faster(
+    board: Board, stack: int, static: int, arena: int, data: st.DataObject
+) -> None:
+    """Any placement upwards from the stack: the first block that differs has fewer bytes in faster regions."""
+    found = place(board, stack=16 * stack, static=static, arena=arena)
+    if found.over:
+        return
+    end = board.ram[-1].end
+    at, others = BASE + 16 * stack, [found.blocks[0]]
+    for name, size, behind in (("static", static, arena), ("arena", arena, 0)):
+        low, high = -(-at // 16), (end - size - behind - 16) // 16
+        base = 16 * data.draw(st.integers(low, max(low, high)))
+        others.append(block(board, name, base, size))
+        at = base + size
+    if at > end:
+        return
+    ours, theirs = ([_profile(board, one) for one in blocks] for blocks in (found.blocks, others))
+    assert ours >= theirs
+
+
+def _profile(board: Board, one: Block) -> list[int]:
+    """Bytes within regions at least as fast as each speed, the fastest first."""
+    speeds = sorted({region.speed for region in board.ram})
+    return [sum(part.bytes for part in one.parts if part.speed <= speed) for speed in speeds]
+
+
+@given(machines(), st.integers(32, 64), sizes)
+def test_the_room_for_an_arena_is_all_that_fits(board: Board, stack: int, static: int) -> None:
+    room = arena_room(board, stack=16 * stack, static=static)
+    assert room % 16 == 0
+    if room:
+        assert place(board, stack=16 * stack, static=static, arena=room).over == 0
+    assert place(board, stack=16 * stack, static=static, arena=room + 16).over > 0
+
+
+def test_what_does_not_fit_in_the_fastest_region_is_said_with_the_next_best() -> None:
+    def notes(arena: int, static: int = 2000) -> tuple[str, ...]:
+        return place(NUCLEO, stack=2048, static=static, arena=arena).notes
+
+    assert notes(61_488) == ("All of it fits in dtcm, the fastest region.",)
+    assert notes(61_504) == (
+        "The arena of 61,504 B does not fit in the 61,488 B that are left of dtcm; next best: spanning "
+        "dtcm (61,488 B) and sram1 (16 B).",
+    )
+    assert notes(1600, static=63_488) == (
+        "The arena of 1,600 B does not fit in dtcm, of which nothing is left; next best: in sram1.",
+    )
+    assert notes(400_000)[0].endswith("do not fit: RAM ends with sram2.")
+    several = place(boards.load("nucleo_l4r5zi"), stack=2048, static=2000, arena=300_000)
+    assert several.notes == ("sram1, sram2, sram3: equally fast.",) and several.slow_bytes == 0
+    assert several.blocks[-1].where == "sram1 (192,560 B) and sram2 (65,536 B) and sram3 (41,904 B)"
+    assert place(boards.load("mps2_an500"), stack=2048, static=2000, arena=300_000).notes == ()
+
+
+def test_an_estimate_is_placed_with_what_is_set_aside_for_the_stack() -> None:
+    items = (Item(name="arena", bytes=4096), Item(name="static", bytes=300), Item(name="stack", bytes=700))
+    found = of_estimate(NUCLEO, Estimate(ram=items, flash=(), stack_reserve=2048, macs=0))
+    assert [(one.base - BASE, one.bytes) for one in found.blocks] == [(0, 2048), (2048, 300), (2352, 4096)]
+
+
+def test_an_elfs_symbols_say_where_it_lies() -> None:
+    symbols = {
+        "danas_stack_bottom": BASE,
+        "danas_stack_top": BASE + 2048,
+        "danas_data_start": BASE + 2048,
+        "danas_bss_end": BASE + 2348,
+        "danas_arena_start": BASE + 2352,
+        "danas_arena_end": BASE + 2352 + 4096,
+    }
+    assert linked(NUCLEO, symbols) == place(NUCLEO, stack=2048, static=300, arena=4096)
+    assert isinstance(linked(NUCLEO, symbols), RamLayout)
+    with pytest.raises(KeyError):
+        linked(NUCLEO, {})
