@@ -19,15 +19,22 @@ from pipeline.calibration.workshop import Workshop, compiler, flags
 from pipeline.calibration.writing import toml
 from pipeline.estimate import stack
 from pipeline.estimate.calls import Function
+from pipeline.estimate.features import by_shape
+from pipeline.estimate.planner import plan
 from pipeline.estimate.stack import StackTable
 from pipeline.firmware import callgraph, code
+from pipeline.firmware.model_sources import model_sources
 from pipeline.genotype import Genotype
 from pipeline.graph.filling import filled
 from pipeline.graph.model import Graph
 from pipeline.graph.skeleton import from_genotype
 
-#: Calls of a kernel: one, and so many that the compiler makes a program of another form.
-_CALLS = (1, 10)
+#: Calls of a kernel: so many that the compiler makes the program's usual form; and the kernels that are also called
+#: once, in another form, one of them row by row.
+_CALLS = 10
+_ONCE = ("conv_2d", "softmax")
+#: Kernels that are also probed with a streamed input.
+_STREAMED = ("conv_2d", "max_pool_2d", "separable_conv_2d")
 _LONG = ("32-mono-d00000-a01", "64-rgb-d34331-a03", "96-rgb-d21100-a02")
 #: r4 to r11 and lr (Procedure Call Standard for the Arm Architecture), in frames that are multiples of 8.
 _ALL_SAVED, _FRAME_ALIGNMENT = 36, 8
@@ -54,7 +61,9 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> StackTable:
     """Build every probe."""
     program: dict[str, Function] = {}
     model: dict[bool, dict[str, Function]] = {False: {}, True: {}}
+    needs: dict[str, frozenset[str]] = {}
     for made, graph, streamed in _programs(workshop):
+        features = by_shape(model_sources(graph, plan(graph, streamed_input=streamed)).features.names)
         firmware = made.build(graph, streamed=streamed)
         functions = callgraph.functions_of(firmware.elf, firmware.elf.parent)
         bound = callgraph.bounds(functions)
@@ -63,6 +72,7 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> StackTable:
             key: one.frame.saved for key, one in code.read(firmware.elf).functions.items() if one.frame is not None
         }
         for key, function in functions.items():
+            needs[key] = needs.get(key, features) & features
             group = model[streamed] if _INVOKE.match(key) else program
             frame = _any_registers(function.frame, saved.get(key, 0)) if _MODEL.match(key) else function.frame
             before = group.get(key, Function(0, frozenset()))
@@ -73,6 +83,7 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> StackTable:
         compiler=compiler(),
         flags=flags(workshop.board),
         kernels={name: _entry(name, program) for name in sorted(PROBES)},
+        needs={key: tuple(sorted(names)) for key, names in sorted(needs.items()) if names},
         program=stack.functions_of(program),
         resident=stack.functions_of(model[False]),
         streamed=stack.functions_of(model[True]),
@@ -82,16 +93,17 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> StackTable:
 def _programs(workshop: Workshop) -> Iterator[tuple[Workshop, Graph, bool]]:
     """Where they are built, the model, and whether its input is streamed."""
     for probe in PROBES.values():
-        for calls in _CALLS:
-            yield workshop, probe(calls), False
+        yield workshop, probe(_CALLS), False
+    for name in _ONCE:
+        yield workshop, PROBES[name](1), False
     for make in PARTS:
         yield workshop, make(), False
     long = [filled(from_genotype(Genotype.parse(name), 2), seed=0) for name in _LONG]
     for graph in long:
         yield workshop, graph, False
         yield workshop, graph, True
-    for name in ("conv_2d", "depthwise_conv_2d", "separable_conv_2d", "max_pool_2d"):
-        yield workshop, PROBES[name](_CALLS[-1]), True
+    for name in _STREAMED:
+        yield workshop, PROBES[name](_CALLS), True
     for other in map(boards.load, boards.names()):
         if other.core.cpu == workshop.board.core.cpu and other.name != workshop.board.name:
             yield workshop.other(other), long[0], False

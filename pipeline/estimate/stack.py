@@ -47,6 +47,7 @@ class StackTable(_Frozen):
 
     Attributes:
         kernels: The functions that a model calls, by the kernel's name.
+        needs: Functions that no program has but where its model needs these features (features.py).
         program: Functions that do not depend on how the input is taken.
         resident: Those that run the model's stages, where its input is kept in whole.
         streamed: The same where the input comes row by row.
@@ -57,6 +58,7 @@ class StackTable(_Frozen):
     compiler: str
     flags: str
     kernels: dict[str, str]
+    needs: dict[str, tuple[str, ...]]
     program: Functions
     resident: Functions
     streamed: Functions
@@ -94,22 +96,23 @@ class Stack:
 
     def __init__(self, table: StackTable, path: Path) -> None:
         self.table, self.path = table, path
-        self._found: dict[tuple[frozenset[str], bool], StackBound] = {}
+        self._found: dict[tuple[frozenset[str], frozenset[str], bool], StackBound] = {}
+        everything = frozenset(name for names in table.needs.values() for name in names)
         for streamed in (False, True):
-            self.bound(table.kernels, streamed=streamed)
+            self.bound(table.kernels, everything, streamed=streamed)
 
-    def bound(self, kernels: Iterable[str], *, streamed: bool) -> StackBound:
-        """The bound of a program that calls these kernels.
+    def bound(self, kernels: Iterable[str], features: Iterable[str], *, streamed: bool) -> StackBound:
+        """The bound of a program that calls these kernels, and needs these features of them.
 
         Raises:
             UsageError: ``no-calibration`` for a kernel that the table does not have.
         """
-        asked = frozenset(kernels), streamed
+        asked = frozenset(kernels), frozenset(features), streamed
         if asked not in self._found:
             self._found[asked] = self._bound(*asked)
         return self._found[asked]
 
-    def _bound(self, kernels: frozenset[str], streamed: bool) -> StackBound:
+    def _bound(self, kernels: frozenset[str], features: frozenset[str], streamed: bool) -> StackBound:
         for name in sorted(kernels - self.table.kernels.keys()):
             raise UsageError(
                 "no-calibration",
@@ -117,6 +120,7 @@ class Stack:
                 next=profiles.WRITE_AGAIN,
             )
         others = frozenset(entry for name, entry in self.table.kernels.items() if name not in kernels)
+        others |= {name for name, needed in self.table.needs.items() if not features.issuperset(needed)}
         functions = self._functions[streamed]
         if others:
             functions = {name: Function(one.frame, one.calls - others) for name, one in functions.items()}
