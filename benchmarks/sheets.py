@@ -24,15 +24,16 @@ Cell = str | Verdict
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table with a title; its first column, and a second one called ``runtime``, are text, the others numbers."""
+    """A table with a title; its first ``texts`` columns, and one called ``runtime``, are text, the others numbers."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    texts: int = 1
 
     def is_text(self, number: int) -> bool:
         """Whether a column holds text."""
-        return number == 0 or self.columns[number] == "runtime"
+        return number < self.texts or self.columns[number] == "runtime"
 
 
 def terminal(sheet: Sheet) -> str:

@@ -12,6 +12,7 @@ from search_toy import MONO, ToySource, config, estimate
 from pipeline import search
 from pipeline.datasets import Split
 from pipeline.errors import UsageError
+from pipeline.estimate.tflm import predicted_bytes
 from pipeline.genotype import Genotype
 from pipeline.graph.reader import read
 from pipeline.graph.reference import Reference
@@ -53,6 +54,7 @@ def test_the_flatbuffer_repeats_and_is_what_the_skeleton_says(network: subnet.Su
     graph, skeleton = read(path), from_genotype(GENOTYPE, 2)
     assert [operator.code for operator in graph.operators] == [operator.code for operator in skeleton.operators]
     assert "PAD" not in {operator.code.name for operator in graph.operators}
+    assert predicted_bytes(skeleton) == len(flatbuffer)
     source = graph.tensors[graph.inputs[0]]
     assert source.quantization is not None
     assert source.quantization.scale == pytest.approx(1 / 255, rel=1e-6)

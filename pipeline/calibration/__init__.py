@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.calibration.code import CodePart
+from pipeline.calibration.costs import CostsPart
 from pipeline.calibration.part import Part
 from pipeline.calibration.stack import StackPart
 from pipeline.calibration.workshop import Workshop
@@ -21,7 +22,7 @@ from pipeline.files import write_atomic
 __all__ = ["PARTS", "Part", "Workshop", "write"]
 
 #: In this order: a part may use the tables of those before it.
-PARTS: tuple[Part, ...] = (CodePart(), StackPart())
+PARTS: tuple[Part, ...] = (CodePart(), StackPart(), CostsPart())
 
 
 def write(part: Part, workshop: Workshop, *, into: Path, say: Callable[[str], None]) -> Path:

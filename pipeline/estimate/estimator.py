@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.boards import Board
+from pipeline.errors import UsageError
 from pipeline.estimate.flash import flash_items
 from pipeline.estimate.macs import macs
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
@@ -32,10 +33,13 @@ def plan_for(
         input_mode: How the firmware takes its input.
 
     Raises:
-        UsageError: ``no-calibration`` where the table is missing; ``input-not-streamable``.
+        UsageError: ``no-operators`` where nothing runs; ``no-calibration`` where the table is missing;
+            ``input-not-streamable``.
     """
-    streams = input_mode is InputMode.STREAMED
-    others = other_items(graph, stages(graph), load_for(board), streams=streams)
+    streams, made = input_mode is InputMode.STREAMED, stages(graph)
+    if not made:
+        raise UsageError("no-operators", "the model has no operators", next="Give a model that computes something.")
+    others = other_items(graph, made, load_for(board), streams=streams)
     room = (board.ram_bytes if ram_bytes is None else ram_bytes) - sum(item.bytes for item in others)
     static = next(item.bytes for item in others if item.name == "static")
     room = min(room, arena_room(board, stack=board.stack.reserve_bytes, static=static))

@@ -43,6 +43,7 @@ class _Builder:
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
+        self.squeezed_axis: int | None = None
 
     def activation(self, shape: tuple[int, ...]) -> int:
         return self._tensor(shape, DType.INT8, constant=False)
@@ -79,9 +80,11 @@ class _Builder:
     def add(self, first: int, second: int) -> int:
         shape = self.tensors[first].shape
         if shape[1:3] == (1, 1):
-            # Of a 1×1 feature map the converter takes the second operand for a bias, and squeezes it.
-            axis = self.constant((1,), DType.INT32)
-            second = self.operator(OpCode.RESHAPE, (second, axis), shape[3:], NoOptions())
+            # Of a 1×1 feature map the converter takes the second operand for a bias, and squeezes it. Those that do
+            # have one constant between them: all are of stage 6, and have its channels.
+            if self.squeezed_axis is None:
+                self.squeezed_axis = self.constant((1,), DType.INT32)
+            second = self.operator(OpCode.RESHAPE, (second, self.squeezed_axis), shape[3:], NoOptions())
         return self.operator(OpCode.ADD, (first, second), shape, _NO_OPTIONS)
 
 

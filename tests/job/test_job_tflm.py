@@ -55,8 +55,8 @@ def test_a_model_passes_the_gate(model: Path, monkeypatch: pytest.MonkeyPatch, a
     """Also where the estimate of the arena is too low: the program is built again with what it asks for."""
     tree, folder, planned = users_tree(), model.parent / "run", tflm.plan
 
-    def too_small(graph: Graph, kernels: tflm.Kernels) -> MemoryPlan:
-        made = planned(graph, kernels)
+    def too_small(graph: Graph, kernels: tflm.Kernels, extension: tflm.Extension) -> MemoryPlan:
+        made = planned(graph, kernels, extension)
         return made if arena_bytes is None else replace(made, arena_bytes=arena_bytes)
 
     monkeypatch.setattr(tflm, "plan", too_small)

@@ -22,6 +22,8 @@ namespace {
 
 constexpr size_t kAlignment = 16;
 
+size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
 // Cycles of each operator; the interpreter says when one begins and ends.
 class Profiler : public tflite::MicroProfilerInterface {
  public:
@@ -69,9 +71,12 @@ class WatchedAllocator : public tflite::SingleArenaBufferAllocator {
   uint8_t* AllocateTemp(size_t size, size_t alignment) override {
     // All that is left goes to the planner, which needs a part of it.
     const bool planner = size == GetAvailableMemory(alignment);
-    if (planner) taken_before_planning = GetUsedBytes() + alignment;
     uint8_t* const result = tflite::SingleArenaBufferAllocator::AllocateTemp(size, alignment);
-    if (!planner) note();
+    if (planner) {
+      taken_before_planning = static_cast<size_t>(result - model::kArena) + aligned(GetPersistentUsedBytes());
+    } else {
+      note();
+    }
     return result;
   }
 
@@ -108,8 +113,6 @@ WatchedAllocator* allocator = nullptr;
 
 bool allocated = false;
 size_t arena_needed = 0;
-
-size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 // True when the model's tensors fit into that much memory from the arena's beginning on. The parts are those that the
 // interpreter would make itself; made here, they tell head and tail apart.

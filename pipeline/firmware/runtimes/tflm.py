@@ -54,7 +54,7 @@ class TflmRuntime:
         """
         if input_mode is InputMode.STREAMED:
             raise not_streamable(graph, "The interpreter takes its input in whole.")
-        return estimates.plan(graph, self.tree.kernels)
+        return estimates.plan(graph, self.tree.kernels, estimates.extension(board))
 
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
         """See :class:`Runtime`."""

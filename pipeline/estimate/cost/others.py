@@ -1,0 +1,132 @@
+"""Terms of the kernels without weights: pools, sums over an image, elementwise operators, and what moves elements.
+
+Sources: the files of the same names in firmware_templates/runtime/aot; row_sums.h, broadcast.h.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from pipeline.estimate.cost.blocks import rows_inside
+from pipeline.estimate.cost.terms import Terms
+from pipeline.graph.windows import Axis
+
+#: Values whose sum fits 16 bits: row_sums.h and average_pool_2d.cpp, kMost.
+_MOST = 255
+_GROUP = 4
+
+
+def pool(terms: Terms, kernel: str, rows: Axis, columns: Axis, channels: int, *, steps: int, clamped: bool) -> None:
+    """The first ``steps`` rows of a pool: average_pool_2d or max_pool_2d."""
+    terms.count(f"{kernel}.step", steps)
+    heights = [rows_inside(rows, y) for y in range(steps)]
+    for x in range(columns.output):
+        width = rows_inside(columns, x)
+        terms.count(f"{kernel}.pixel", steps)
+        for height in heights:
+            fits = kernel == "max_pool_2d" or height * width <= _MOST
+            groups = channels // _GROUP if fits else 0
+            single = channels - _GROUP * groups
+            terms.count(f"{kernel}.group", groups)
+            terms.count(f"{kernel}.group_row", groups * height)
+            terms.count(f"{kernel}.group_tap", groups * height * width)
+            terms.count(f"{kernel}.channel", single)
+            terms.count(f"{kernel}.channel_row", single * height)
+            terms.count(f"{kernel}.channel_tap", single * height * width)
+    if clamped and kernel == "max_pool_2d":
+        terms.count("clamp.call", steps)
+        terms.count("clamp.byte", steps * columns.output * channels)
+
+
+def sums(terms: Terms, kernel: str, width: int, channels: int, *, steps: int) -> None:
+    """An image of ``steps`` rows, summed up row by row: mean_of_rows or average_of_rows."""
+    terms.count(f"{kernel}.step", steps)
+    terms.count(f"{kernel}.output", channels)
+    for first in range(0, width, _MOST):
+        pixels = min(_MOST, width - first)
+        groups, single = divmod(channels, _GROUP)
+        terms.count("row_sums.part", steps)
+        terms.count("row_sums.group", steps * groups)
+        terms.count("row_sums.group_pixel", steps * groups * pixels)
+        terms.count("row_sums.channel", steps * single)
+        terms.count("row_sums.channel_pixel", steps * single * pixels)
+
+
+def add(terms: Terms, elements: int, *, steps: int, clamped: bool) -> None:
+    """``steps`` calls of so many elements of equal shapes: add."""
+    terms.count("add.step", steps)
+    terms.count("add.four", steps * (elements // 4))
+    terms.count("add.single", steps * (elements % 4))
+    if clamped:
+        terms.count("clamp.call", steps)
+        terms.count("clamp.byte", steps * elements)
+
+
+def broadcast(terms: Terms, kernel: str, rows: int, width: int, *, steps: int) -> None:
+    """``steps`` walks over rows of pairs: add_broadcast, add_reference or mul."""
+    terms.count(f"{kernel}.step", steps)
+    terms.count(f"{kernel}.row", steps * rows)
+    terms.count(f"{kernel}.element", steps * rows * width)
+
+
+def elements(terms: Terms, kernel: str, count: int, *, steps: int) -> None:
+    """``steps`` calls, each over ``count`` elements one by one: lookup, relu, quantize and the like."""
+    terms.count(f"{kernel}.step", steps)
+    terms.count(f"{kernel}.element", steps * count)
+
+
+def softmax(terms: Terms, rows: int, depth: int) -> None:
+    """softmax; of a row the largest element takes less than the others, whose work depends a little on their values."""
+    terms.count("softmax.step", 1)
+    terms.count("softmax.row", rows)
+    terms.count("softmax.other", rows * (depth - 1))
+
+
+def mean(terms: Terms, outputs: int, reduced: int) -> None:
+    """mean of an activation that is no image."""
+    terms.count("mean.step", 1)
+    terms.count("mean.output", outputs)
+    terms.count("mean.element", outputs * reduced)
+
+
+def pad(terms: Terms, shape: Sequence[int], paddings: Sequence[tuple[int, int]]) -> None:
+    """pad of an activation of up to four dimensions."""
+    missing = 4 - len(shape)
+    sizes = [1] * missing + list(shape)
+    around = [(0, 0)] * missing + list(paddings)
+    wholes = [size + before + after for size, (before, after) in zip(sizes, around, strict=True)]
+    inside, rows = prod(sizes[:3]), prod(wholes[:3])
+    terms.count("pad.step", 1)
+    terms.count("pad.inside", inside)
+    terms.count("pad.outside", rows - inside)
+    terms.count("pad.copied", prod(sizes))
+    terms.count("pad.set", rows * wholes[3] - prod(sizes))
+
+
+def copies(terms: Terms, kernel: str, widths: Sequence[int], rows: int) -> None:
+    """``rows`` times a piece of each width is copied: concatenation or split, with the C library's memcpy."""
+    terms.count(f"{kernel}.step", 1)
+    terms.count(f"{kernel}.row", rows)
+    together = sum(widths)
+    for number, width in enumerate(widths):
+        before = sum(widths[:number])
+        for row in range(rows):
+            _copy(terms, width, (row * width - row * together - before) % 4)
+
+
+def _copy(terms: Terms, nbytes: int, apart: int) -> None:
+    """A call of memcpy; ``apart``: how source and destination differ modulo a word."""
+    aligned = "word" if apart == 0 else "shifted"
+    terms.count("memcpy.call", 1)
+    terms.count(f"memcpy.{aligned}", nbytes // 4)
+    terms.count("memcpy.byte", nbytes % 4)
+    terms.count(f"memcpy.{aligned}_64", nbytes // 64)
+
+
+def strided_copy(terms: Terms, sizes: Sequence[int]) -> None:
+    """A walk in up to four dimensions, the last one innermost."""
+    terms.count("strided_copy.step", 1)
+    terms.count("strided_copy.plane", prod(sizes[:-2]))
+    terms.count("strided_copy.row", prod(sizes[:-1]))
+    terms.count("strided_copy.element", prod(sizes))
