@@ -74,7 +74,7 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> StackTable:
         for key, function in functions.items():
             needs[key] = needs.get(key, features) & features
             group = model[streamed] if _INVOKE.match(key) else program
-            frame = _any_registers(function.frame, saved.get(key, 0)) if _MODEL.match(key) else function.frame
+            frame = any_registers(function.frame, saved.get(key, 0)) if _MODEL.match(key) else function.frame
             before = group.get(key, Function(0, frozenset()))
             group[key] = Function(max(frame, before.frame), function.calls | before.calls)
     return StackTable(
@@ -109,7 +109,7 @@ def _programs(workshop: Workshop) -> Iterator[tuple[Workshop, Graph, bool]]:
             yield workshop.other(other), long[0], False
 
 
-def _any_registers(frame: int, saved: int) -> int:
+def any_registers(frame: int, saved: int) -> int:
     """A frame that saves all registers that there are."""
     return -(-(frame - saved + _ALL_SAVED) // _FRAME_ALIGNMENT) * _FRAME_ALIGNMENT
 
