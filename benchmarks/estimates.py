@@ -9,7 +9,8 @@ Random genotypes that fit every board, with random weights, some of them as Tens
 benchmark's networks (made with Keras where they are missing) are estimated, built, and run on emulated boards. What was
 built and run is kept in ``--folder``, by build id: an interrupted command goes on, and only new firmware is built.
 
-Rows: ``ram`` and ``flash`` of the runtime aot; ``tflm``: the interpreter's arena against the ``tflite-micro`` package.
+Rows: ``ram`` and ``flash`` of the runtime aot; ``tflm``: the interpreter's arena against the ``tflite-micro`` package,
+and the size of its model's file (benchmarks/estimates_tflm.py, which takes a TFLM tree to a board too).
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import estimates_aot
-import estimates_interpreter
 import estimates_lines
 import estimates_networks
+import estimates_tflm
 import models
 from estimates_lines import Line
 from sheets import markdown, terminal
@@ -53,7 +54,8 @@ def lines(rows: Sequence[str], chosen: Sequence[Board], options: argparse.Namesp
                     yield from of_a_case(case)
     if "tflm" in rows:
         models.make(options.folder / "models")
-        yield from estimates_interpreter.tflm_lines(options.folder / "models", genotypes, options.seed)
+        yield from estimates_tflm.package_lines(options.folder / "models", genotypes, options.seed)
+        yield from estimates_tflm.file_lines(options.folder / "converted")
 
 
 def _listed(known: Sequence[str]) -> Callable[[str], list[str]]:
