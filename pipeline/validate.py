@@ -197,8 +197,8 @@ class Evidence:
         elf: What that ELF takes.
         host_outputs: What the host's reference kernels give for the same inputs.
         notes: What limits the verdict.
-        ram_tolerance: How far above what is measured the estimates of arena and static data may be, as part of it;
-            None: they are exact, and the ELF's call graph bounds the stack.
+        ram_tolerance: How far from what is measured the estimates of arena and static data may be, as part of it;
+            0: they are exact, and the ELF's call graph bounds the stack.
         flash_tolerance: How far from the ELF's flash the estimate may be, as part of it.
     """
 
@@ -211,7 +211,7 @@ class Evidence:
     elf: Linked
     host_outputs: tuple[bytes, ...]
     notes: tuple[str, ...] = ()
-    ram_tolerance: float | None = None
+    ram_tolerance: float = 0.0
     flash_tolerance: float = FLASH_TOLERANCE
 
 
@@ -265,7 +265,8 @@ def _ram(evidence: Evidence) -> Iterator[Check]:
     static, stack = (int(memory.static.value or 0), source), (int(memory.stack_used.value or 0), source)
     bound = (items.get("stack", 0), analytic)
     slack = max(int(stack[0] * STACK_BOUND_TOLERANCE), STACK_BOUND_TOLERANCE_BYTES)
-    if evidence.ram_tolerance is None:
+    exact = evidence.ram_tolerance == 0
+    if exact:
         used = int(memory.arena_used.value or 0)
         check = equal("ram-arena", "Arena", estimated, arena, detail=f"linked {linked.arena:,} B, written {used:,} B")
         least = arena[0] - max(int(arena[0] * _WATERMARK_TOLERANCE), _WATERMARK_BYTES)
@@ -301,7 +302,7 @@ def _ram(evidence: Evidence) -> Iterator[Check]:
         tolerance=STACK_BOUND_TOLERANCE,
         tolerance_bytes=STACK_BOUND_TOLERANCE_BYTES,
     )
-    if evidence.ram_tolerance is None:
+    if exact:
         yield _call_graph(bound, linked)
     total = evidence.estimate.ram_bytes, analytic
     ram = int(memory.ram.value or 0), source

@@ -12,7 +12,7 @@ from pipeline.files import write_atomic
 from pipeline.job import finding
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
-from pipeline.runs import missing
+from pipeline.runs import MEMORY_MAP, missing
 from pipeline.settings import Kind
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def collected(context: Context) -> Report:
         host=context.run.read_json("device/host.json"),
         verdict=verdict(context),
         search=found,
+        files={"memory map": MEMORY_MAP} if context.run.path(MEMORY_MAP).is_file() else {},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -37,6 +38,7 @@ def collect(
     host: dict[str, Any],
     verdict: Verdict,
     search: SearchArtifacts | None,
+    files: Mapping[str, str] | None = None,
 ) -> Report:
     """The Report. ``elf``, ``host`` and the search's artifacts are the JSON that the stages left."""
     return Report(
@@ -72,6 +74,7 @@ def collect(
         timing=_timing(measurement),
         verdict=verdict,
         passed=verdict.passed,
+        files=dict(files or {}),
     )
 
 

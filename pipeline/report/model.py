@@ -57,7 +57,7 @@ class Line(_Frozen):
 
 
 class Report(_Frozen):
-    """A run's report, ``schema_version`` 1."""
+    """A run's report, ``schema_version`` 1; ``files`` are documents beside it, by what they are."""
 
     schema_version: Literal[1] = 1
     created: str
@@ -73,3 +73,4 @@ class Report(_Frozen):
     timing: dict[str, Figure]
     verdict: Verdict
     passed: bool
+    files: dict[str, str] = {}

@@ -106,6 +106,8 @@ class TerminalReporter:
         self._checks(console, report)
         for name, figure in report.timing.items():
             console.print(f"{name[:1].upper()}{name[1:]}: {_value(figure)} ({figure.source})")
+        for what, name in report.files.items():
+            console.print(f"{printable(what[:1].upper() + what[1:])}: {printable(name)}")
         for note in report.verdict.notes:
             console.print(Text(f"Note: {printable(note, 400)}", style="yellow"))
         style = "bold green" if report.passed else "bold red"

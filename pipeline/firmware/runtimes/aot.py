@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipeline.boards import Board
 from pipeline.estimate.estimator import estimate as estimated
 from pipeline.estimate.estimator import plan_for
+from pipeline.estimate.memory_map import MemoryMap, memory_map
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.firmware import features
 from pipeline.firmware.model_sources import model_sources, runtime_files
@@ -17,6 +18,7 @@ class AotRuntime:
 
     name = "aot"
     description = "aot"
+    step = "segment"
     tolerances = Tolerances()
 
     def plan(
@@ -34,6 +36,10 @@ class AotRuntime:
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
         """See :class:`Runtime`."""
         return estimated(graph, board, plan=plan)
+
+    def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
+        """A moment is a segment of the plan."""
+        return memory_map(graph, plan)
 
     def stack_bytes(self, board: Board) -> int:
         """The board's."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.boards import Board
+from pipeline.estimate.memory_map import MemoryMap
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.graph.model import Graph
 
@@ -28,12 +29,11 @@ class Tolerances:
     """How far an estimate may be from what is measured, as parts of the measured figure.
 
     Attributes:
-        ram: Of arena and static data, on either side; None: both are exact, and a program's call graph bounds its
-            stack.
+        ram: Of arena and static data, on either side; 0: both are exact, and a program's call graph bounds its stack.
         flash: Of flash, on either side.
     """
 
-    ram: float | None = None
+    ram: float = 0.0
     flash: float = 0.03
 
 
@@ -51,6 +51,10 @@ class Runtime(Protocol):
     @property
     def description(self) -> str:
         """For tables: the name, with what else it was opened with."""
+
+    @property
+    def step(self) -> str:
+        """What a moment of :meth:`memory_map` is, for a reader: ``segment``, ``operator``."""
 
     @property
     def tolerances(self) -> Tolerances:
@@ -84,6 +88,9 @@ class Runtime(Protocol):
         Raises:
             UsageError: ``no-calibration``.
         """
+
+    def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
+        """What lies where in the arena, and when; a Graph without data will do."""
 
     def stack_bytes(self, board: Board) -> int:
         """What the linker sets aside for the stack: the board's, or more where the runtime's functions need it."""
