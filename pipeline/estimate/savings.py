@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.boards import Board
 from pipeline.errors import UsageError
+from pipeline.estimate.cost import predict
 from pipeline.estimate.estimator import estimate, plan_for
 from pipeline.estimate.memory_map import memory_map
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
@@ -41,7 +42,9 @@ class Saving:
         ram_bytes: RAM by estimate then.
         saved: Bytes less than now; negative: more.
         slow_bytes: Bytes that then lie outside the board's fastest RAM region (:mod:`pipeline.estimate.regions`).
-        why_not: Why it cannot be done, else empty; ``ram_bytes`` and ``saved`` say nothing then.
+        why_not: Why it cannot be done, else empty; the figures say nothing then.
+        more_work: By how many percent the predicted work of an inference changes, instructions or cycles; None where
+            the board's processor has no cost model.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Saving:
     saved: int
     slow_bytes: int
     why_not: str = ""
+    more_work: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,16 @@ class Recipe:
         return estimate(graph, board, plan=self.plan(graph, board))
 
 
+def work_of(graph: Graph, plan: MemoryPlan, board: Board) -> int | None:
+    """The predicted work of an inference; None where the board's processor has no cost model."""
+    try:
+        return predict(graph, plan, board).total
+    except UsageError as error:
+        if error.id != "no-costs":
+            raise
+        return None
+
+
 def savings(
     graph: Graph, board: Board, plan: MemoryPlan, recipe: Recipe, genotype: Genotype | None = None
 ) -> tuple[Saving, ...]:
@@ -85,7 +99,8 @@ def savings(
     Raises:
         UsageError: ``no-calibration``.
     """
-    search = _Search(board, recipe, estimate(graph, board, plan=plan).ram_bytes)
+    figures = estimate(graph, board, plan=plan)
+    search = _Search(board, recipe, figures.ram_bytes, work_of(graph, plan, board))
     found = [
         *search.other_recipes(graph),
         *search.without_sums(graph, plan),
@@ -96,11 +111,12 @@ def savings(
 
 @dataclass(frozen=True)
 class _Search:
-    """What is the same for each Saving: the board, how the plan is made now, and the RAM that it needs."""
+    """What is the same for each Saving: the board, how the plan is made now, the RAM that it needs and its work."""
 
     board: Board
     recipe: Recipe
     now: int
+    work: int | None
 
     def other_recipes(self, graph: Graph) -> Iterator[Saving]:
         recipe, streamed = self.recipe, InputMode.STREAMED
@@ -134,13 +150,17 @@ class _Search:
 
     def saving(self, number: str, what: str, graph: Graph, recipe: Recipe, option: str = "") -> Saving:
         try:
-            figures = recipe.estimate(graph, self.board)
+            plan = recipe.plan(graph, self.board)
         except UsageError as error:
             if error.id == "no-calibration":
                 raise
             return Saving(number, what, option, 0, 0, 0, why_not=f"{error.what}: {error.why}".rstrip(": "))
+        figures = estimate(graph, self.board, plan=plan)
         slow = of_estimate(self.board, figures).slow_bytes
-        return Saving(number, what, option, figures.ram_bytes, self.now - figures.ram_bytes, slow)
+        work = work_of(graph, plan, self.board) if self.work else None
+        more = None if work is None or not self.work else round(100 * (work - self.work) / self.work, 2)
+        saved = self.now - figures.ram_bytes
+        return Saving(number, what, option, figures.ram_bytes, saved, slow, more_work=more)
 
 
 def kept_alive(graph: Graph, plan: MemoryPlan) -> Iterator[tuple[Operator, int]]:

@@ -23,6 +23,7 @@ from pipeline.report.estimated import (
     published_text,
     savings_text,
 )
+from pipeline.report.work import work_lines
 from pipeline.runs import MEMORY_MAP
 from pipeline.settings import Kind
 
@@ -43,7 +44,10 @@ def estimated(context: Context, *, colour: bool = False, width: int = 110) -> St
         },
         "memory_map": MEMORY_MAP,
     }
-    text = estimate_text(context.estimate, context.limits, layout, found, colour=colour, width=width)
+    if found.work is not None:
+        values["found"][str(found.work.source)]["work"] = found.work.value
+    lines = work_lines(context.estimate, context.board, found.work)
+    text = estimate_text(context.estimate, context.limits, layout, found, work=lines, colour=colour, width=width)
     return StageResult(values, text)
 
 
@@ -84,7 +88,7 @@ def found_of(context: Context) -> Found:
         "stack": memory.stack_used,
         TOTAL: memory.ram,
     }
-    return Found(figures, layout)
+    return Found(figures, layout, work=seen.work)
 
 
 def explained(context: Context, *, colour: bool = False, width: int = 110) -> StageResult:

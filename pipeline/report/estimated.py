@@ -30,22 +30,32 @@ class Found:
     Attributes:
         figures: By source, in the order of columns; empty where nothing has been built.
         layout: Where the ELF has its blocks.
+        work: What an inference executed, the median.
         note: Why something is missing that is there; else empty.
     """
 
     figures: dict[Source, dict[str, Figure]] = field(default_factory=dict)
     layout: RamLayout | None = None
     note: str = ""
+    work: Figure | None = None
 
 
 def estimate_text(
-    figures: Estimate, limits: Limits, layout: RamLayout, found: Found, *, colour: bool = False, width: int = 110
+    figures: Estimate,
+    limits: Limits,
+    layout: RamLayout,
+    found: Found,
+    *,
+    work: Sequence[str] = (),
+    colour: bool = False,
+    width: int = 110,
 ) -> str:
-    """Items, regions and what was found, ending in a line feed."""
+    """Items, regions and what was found, ending in a line feed; ``work`` are the lines of work, time and energy."""
     parts: list[RenderableType] = [
         _items("RAM", figures.ram, (TOTAL, figures.ram_bytes, limits.ram_bytes), found),
         _items("Flash", figures.flash, (FLASH, figures.flash_bytes, limits.flash_bytes), found),
         f"{figures.macs:,} MAC an inference",
+        *map(Text, work),
     ]
     if figures.frame_reserve:
         parts.append(
@@ -160,16 +170,18 @@ def _nearest(found: Found, name: str) -> tuple[Source, int] | None:
 
 def savings_text(found: Sequence[Saving], layout: RamLayout, *, colour: bool = False, width: int = 110) -> str:
     """What would lower the RAM, ending in a line feed."""
-    table = Table("less by", "RAM then", "What would lower it")
-    for column in table.columns[:2]:
+    table = Table("less by", "RAM then", "work", "What would lower it")
+    for column in table.columns[:3]:
         column.justify = "right"
     helps = [one for one in found if not one.why_not and one.saved >= _LEAST]
     for one in helps:
         what = f"{one.option}: {one.what}" if one.option else f"another network: {one.what}"
         if layout.slow_bytes and not one.slow_bytes:
             what += f" (all in {' and '.join(layout.fastest)} then)"
-        table.add_row(_bytes(one.saved), _bytes(one.ram_bytes), Text(what))
-    lines: list[RenderableType] = [table if helps else "Nothing that was tried lowers the RAM."]
+        work = "–" if one.more_work is None else _signed(one.more_work)
+        table.add_row(_bytes(one.saved), _bytes(one.ram_bytes), work, Text(what))
+    title = Text("What would lower the RAM, each planned anew (analytic; work by the cost model)", style="bold")
+    lines: list[RenderableType] = [title, table if helps else "Nothing that was tried lowers the RAM."]
     useless = [_short(one) for one in found if not one.why_not and one.saved < _LEAST]
     if useless:
         lines.append(f"Without a gain: {'; '.join(useless)}.")
@@ -190,4 +202,9 @@ def _cell(figure: Figure | None) -> str:
 
 
 def _percent(value: int, of: int) -> str:
-    return f"{percent(value, of):+.1f} %" if of else "–"
+    return _signed(percent(value, of)) if of else "–"
+
+
+def _signed(value: float) -> str:
+    """In percent; what rounds to nothing has no minus."""
+    return f"{round(value, 1) + 0.0:+.1f} %"

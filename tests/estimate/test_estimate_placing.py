@@ -12,7 +12,7 @@ _UNIT = 16
 
 def _chain(sizes: list[int], distances: list[int | None], locals_: list[int]) -> list[tuple[Step, ...]]:
     """Step n makes buffer n + 1 from buffer n, which dies; a distance allows the two to share."""
-    steps = []
+    steps: list[tuple[Step, ...]] = []
     for number, (size, distance, local) in enumerate(zip(sizes[1:], distances, locals_, strict=True)):
         overlap = None if distance is None else (number, distance * _UNIT)
         steps.append(

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from pipeline import boards
 from pipeline.errors import UsageError
 from pipeline.estimate import savings as module
+from pipeline.estimate.cost import predict
 from pipeline.estimate.estimator import estimate, plan_for
 from pipeline.estimate.model import InputMode, Prefer
 from pipeline.estimate.planner import plan
@@ -51,6 +52,9 @@ def test_other_options_give_what_an_estimate_with_them_says(prefer: Prefer, mode
             figures = estimate(GRAPH, BOARD, plan=other)
             assert (one.ram_bytes, one.saved) == (figures.ram_bytes, now - figures.ram_bytes)
             assert one.slow_bytes == of_estimate(BOARD, figures).slow_bytes
+            work = predict(GRAPH, recipe.plan(GRAPH, BOARD), BOARD).total
+            more = 100 * (predict(GRAPH, other, BOARD).total - work) / work
+            assert one.more_work == pytest.approx(more, abs=0.01)
 
 
 def test_the_most_comes_first_and_what_cannot_be_done_last() -> None:
@@ -102,7 +106,7 @@ def test_a_residual_that_is_kept_alive_is_named_with_what_its_addition_costs() -
 
 
 @given(plan_graphs.graphs())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_leaving_out_a_sum_leaves_a_sound_network(graph: Graph) -> None:
     memory = plan(graph)
     for operator, tensor in kept_alive(graph, memory):
@@ -110,6 +114,14 @@ def test_leaving_out_a_sum_leaves_a_sound_network(graph: Graph) -> None:
         other = without(graph, operator)
         assert [part.index for part in other.operators] == list(range(len(graph.operators) - 1))
         plan(other)
+
+
+def test_without_a_cost_model_nothing_is_said_of_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise UsageError("no-costs", "no costs", next="")
+
+    monkeypatch.setattr(module, "predict", missing)
+    assert {one.more_work for one in _found(Recipe()).values()} == {None}
 
 
 def test_a_missing_table_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

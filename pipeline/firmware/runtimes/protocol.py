@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pipeline.boards import Board
 from pipeline.estimate.memory_map import MemoryMap
-from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.graph.model import Graph
 
 
@@ -87,6 +87,13 @@ class Runtime(Protocol):
 
         Raises:
             UsageError: ``no-calibration``.
+        """
+
+    def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
+        """The work of one inference; None of a runtime whose work nobody predicts. A Graph without data will do.
+
+        Raises:
+            UsageError: ``no-costs``: the board's processor is not calibrated; ``calibration-table``.
         """
 
     def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
