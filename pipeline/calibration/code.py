@@ -1,8 +1,8 @@
-"""The table of code, constants and stack: what each kernel adds to a program.
+"""The table of code and constants: what each kernel adds to a program.
 
-For each kernel a small model is rendered, built, shared out by its link map, and run on the device, whose firmware
-reports the stack's high-water mark. A few whole networks say what the calls of long models cost. Of other boards with
-the same processor one program is built, and what its flash and static RAM differ by is the port's.
+For each kernel a small model is rendered, built, and shared out by its link map. A few whole networks say what the
+calls of long models cost. Of other boards with the same processor one program is built, and what its flash and static
+RAM differ by is the port's. Nothing is run.
 """
 
 from __future__ import annotations
@@ -43,23 +43,18 @@ LONG = (
     "192-rgb-d11110-a02",
     "224-mono-d33221-a02",
 )
-#: Of these two, the stack is measured.
-_RUN = 2
-#: Bytes of stack to spare on top of what calling the kernels of a long model takes.
-SPARE_STACK = 16
 _COMMENT = (
-    "Bytes of code, constants and stack of our firmware, by processor and compiler. Source: link maps of probe",
-    "programs, and the stack's high-water mark that they report.",
+    "Bytes of code and constants of our firmware, by processor and compiler. Source: link maps of probe programs.",
 )
 
 
 class CodePart:
-    """Code, constants and stack; see :class:`~pipeline.calibration.part.Part`."""
+    """Code and constants; see :class:`~pipeline.calibration.part.Part`."""
 
     name, suffix = "code", ""
 
     def measure(self, workshop: Workshop, say: Callable[[str], None]) -> str:
-        """Build and run every probe; the table's text."""
+        """Build every probe; the table's text."""
         return toml(_COMMENT, measure(workshop, say))
 
 
@@ -87,28 +82,21 @@ def make(workshop: Workshop, graph: Graph, *, streamed: bool = False) -> Built:
 
 
 def measure(workshop: Workshop, say: Callable[[str], None]) -> Table:
-    """Build and run every probe."""
+    """Build every probe."""
     long: dict[str, Built] = {}
-    stacks: dict[str, int] = {}
     programs: list[Built] = []
     for name, probe in PROBES.items():
         say(name)
         few, many = make(workshop, probe(FEW)), make(workshop, probe(MANY))
         programs += [few, many]
         long[name] = many
-        stacks[name] = workshop.stack_used(many.graph, many.firmware)
     for number, part in enumerate(PARTS):
         say(f"part {number + 1} of {len(PARTS)}")
         programs.append(make(workshop, part()))
     programs.append(make(workshop, mixed()))
-    deeper = 0
-    for number, genotype in enumerate(LONG):
+    for genotype in LONG:
         say(genotype)
-        network = make(workshop, filled(from_genotype(Genotype.parse(genotype), 2), seed=0))
-        programs.append(network)
-        if number < _RUN:
-            used = workshop.stack_used(network.graph, network.firmware)
-            deeper = max(deeper, used - max(stacks[name] for name in network.forms.kernels))
+        programs.append(make(workshop, filled(from_genotype(Genotype.parse(genotype), 2), seed=0)))
     say("streamed input")
     streamed = make(workshop, programs[-1].graph, streamed=True)
     causes = Causes()
@@ -125,15 +113,13 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> Table:
     runtime += calls.rows * sum(row_operands(streamed.plan))
     return Table(
         schema_version=4,
-        profile=workshop.profile(f"linked ELF; stack {workshop.device}"),
+        profile=workshop.profile("linked ELF"),
         row_call=round(calls.rows, 3),
         program=Program(
             port=max(built.anatomy.bytes(PORT) for built in programs),
             runtime=calls.base,
             streaming=max(0, round(streamed.anatomy.bytes(RUNTIME) - runtime)),
             static=max(map(_static, programs)),
-            stack=min(stacks.values()),
-            calling_stack=SPARE_STACK + deeper,
             pieces=tuple(sorted(shared)),
         ),
         ports=_ports(workshop),
@@ -141,7 +127,6 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> Table:
             name: Kernel(
                 call=round(calls.kernels[name], 3),
                 parameters=_parameters(built),
-                stack=stacks[name],
                 pieces=tuple(sorted(owned[name] - shared)),
             )
             for name, built in long.items()

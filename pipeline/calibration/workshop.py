@@ -12,13 +12,12 @@ from pipeline.device.discovery import find
 from pipeline.device.flash import EmulatedFlasher, Flasher, PlatformioFlasher, Program, RunningDevice
 from pipeline.device.link import SerialLink
 from pipeline.device.protocol import Expected, Session
-from pipeline.errors import DeviceError, printable
+from pipeline.errors import printable
 from pipeline.estimate.planner import plan
 from pipeline.estimate.profiles import Profile
 from pipeline.firmware.build import Firmware, build
 from pipeline.firmware.render import render
 from pipeline.firmware.toolchain import compiler, flags
-from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import Graph
 from pipeline.settings import Target
 
@@ -62,40 +61,6 @@ class Workshop:
                 yield session, device
             finally:
                 link.close()
-
-    def stack_used(self, graph: Graph, firmware: Firmware) -> int:
-        """Bytes of stack as the firmware reports them, after each command that a host may send.
-
-        Raises:
-            DeviceError: ``other-stack``: the emulator saw something else.
-        """
-        data = random_inputs(graph.input, 1, seed=0).tobytes()
-        with self.running(graph, firmware) as (session, device):
-            session.name()
-            # Inference overwrites its input, so each needs one of its own.
-            if len(data) <= _SMALL_BYTES:
-                session.db_load(data)
-                session.db_print(len(data))
-            else:
-                session.load(data)
-            if graph.output.nbytes <= _SMALL_BYTES:
-                session.infer(1)
-                session.results()
-                session.load(data)
-            session.run()
-            session.output(graph.output.nbytes)
-            session.crc()
-            session.ops()
-            used = session.memory().stack_used
-            seen = device.statistics().stack_used if device.statistics is not None else None
-        if seen not in (None, used):
-            raise DeviceError(
-                "other-stack",
-                f"the firmware reports {used} bytes of stack, the emulator saw {seen}",
-                why="One of the two witnesses of the stack is wrong.",
-                next="Report it: this is a bug of the firmware or of the emulated board.",
-            )
-        return used
 
     def profile(self, source: str) -> Profile:
         """Where a table comes from that is measured here, today.

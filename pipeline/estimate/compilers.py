@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"\b(\d+\.\d+\.\d+)(?: (\d{8}))?")
 #: What decides which code is made: optimisation, processor, and how it is called.
 _DECISIVE = ("-O", "-m", "-f")
+#: Flags that only ask for something to read.
+_HARMLESS = ("-O", "-fcallgraph-info", "-fstack-usage", "-fdiagnostics", "-fmessage-length")
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def version(compiler: str) -> str:
 
 def decisive(flags: str) -> frozenset[str]:
     """The flags that decide which code is made."""
-    return frozenset(flag for flag in flags.split() if flag.startswith(_DECISIVE) and not flag.startswith("-O"))
+    return frozenset(flag for flag in flags.split() if flag.startswith(_DECISIVE) and not flag.startswith(_HARMLESS))
 
 
 def optimisation(flags: str) -> str:

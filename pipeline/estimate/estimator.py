@@ -8,7 +8,7 @@ from pipeline.estimate.flash import Forms, flash_items
 from pipeline.estimate.macs import macs
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.estimate.planner import plan as make_plan
-from pipeline.estimate.ram import other_items, ram_items
+from pipeline.estimate.ram import other_items, ram_items, stack_bound
 from pipeline.estimate.regions import arena_room
 from pipeline.estimate.stages import stages
 from pipeline.estimate.table import calibration_of, load_for
@@ -60,10 +60,12 @@ def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None, form
     """
     table = load_for(board)
     plan = plan_for(graph, board) if plan is None else plan
+    streams = plan.streams(graph.input.index)
     return Estimate(
         ram=ram_items(graph, plan, table),
         flash=flash_items(graph, plan, table, forms),
         stack_reserve=board.stack.reserve_bytes,
+        frame_reserve=stack_bound(graph, plan.stages, table, streams=streams).frame_reserve,
         macs=macs(graph),
         calibration=calibration_of(board),
     )

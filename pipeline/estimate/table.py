@@ -1,8 +1,8 @@
-"""Calibration tables: what code, parameters and stack each kernel takes, for one processor and compiler.
+"""Calibration tables: what code and parameters each kernel takes, for one processor and compiler.
 
-``CPU.toml`` is written by ``danas-deploy calibrate`` from ELF files of small probe programs and from the stack's
-high-water mark. It holds for the kernels, the compiler and the flags of its day: calibrate again after a change of any
-of them. Where tables are: :mod:`pipeline.estimate.profiles`.
+``CPU.toml`` is written by ``danas-deploy calibrate`` from the link maps of small probe programs. It holds for the
+kernels, the compiler and the flags of its day: calibrate again after a change of any of them. Where tables are:
+:mod:`pipeline.estimate.profiles`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ class Program(_Frozen):
         runtime: Bytes of the runtime's functions, without the calls of kernels.
         streaming: Bytes of code that a streamed input adds.
         static: Bytes of .data and .bss outside the arena, without the model's share.
-        stack: Bytes of stack that the program uses apart from inference.
-        calling_stack: Bytes of stack that calling kernels takes in a long model, beyond the kernels' probes.
         pieces: Functions and constants of libraries that it contains.
     """
 
@@ -43,8 +41,6 @@ class Program(_Frozen):
     runtime: _Bytes
     streaming: _Bytes
     static: _Bytes
-    stack: _Bytes
-    calling_stack: _Bytes
     pieces: tuple[str, ...] = ()
 
 
@@ -54,13 +50,11 @@ class Kernel(_Frozen):
     Attributes:
         call: Bytes of code of one call; a mean, so not always whole.
         parameters: Bytes of the parameters of one call.
-        stack: Bytes of stack of a program during its inference, all callers included.
         pieces: Functions and constants that it brings, ours and libraries'; several kernels may share some.
     """
 
     call: Annotated[float, Field(ge=0, lt=2**16)]
     parameters: _Bytes
-    stack: _Bytes
     pieces: tuple[str, ...] = ()
 
 

@@ -88,7 +88,7 @@ def found_of(context: Context) -> Found:
         )
     memory = seen.memory_after
     figures[memory.static.source] = {
-        "arena": memory.arena_taken,
+        "arena": memory.arena,
         "static": memory.static,
         "stack": memory.stack_used,
         TOTAL: memory.ram,

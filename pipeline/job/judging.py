@@ -37,7 +37,7 @@ def measurement(context: Context) -> Measurement:
 
 def validate(context: Context, step: Step) -> tuple[Path, ...]:
     """Compare estimate and measurement, device and host."""
-    from pipeline.validate import Evidence, judge
+    from pipeline.validate import Evidence, Linked, judge
 
     built = context.run.read_json("firmware/elf.json")
     host = context.run.read_json("device/host.json")
@@ -49,8 +49,14 @@ def validate(context: Context, step: Step) -> tuple[Path, ...]:
             measurement=measurement(context),
             build_id=built["build_id"],
             model_hash=context.graph.sha256,
-            elf_flash_bytes=built["flash_bytes"],
-            elf_flash=context.linked,
+            elf=Linked(
+                flash=built["flash_bytes"],
+                items=context.linked,
+                arena=built["arena_bytes"],
+                static=built["static_bytes"],
+                stack=built["stack"]["bytes"],
+                stack_reason=built["stack"]["reason"],
+            ),
             host_outputs=tuple(bytes.fromhex(output) for output in host["outputs"]),
             notes=(*host["notes"], *_marks(context)),
             ram_tolerance=context.runtime.tolerances.ram,

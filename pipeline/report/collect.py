@@ -154,7 +154,7 @@ def _accuracy(measurement: Measurement, host: dict[str, Any], search: SearchArti
 
 def _ram(estimate: Estimate, measurement: Measurement) -> tuple[Line, ...]:
     memory = measurement.memory_after
-    found = {"arena": memory.arena_taken, "static": memory.static, "stack": memory.stack_used}
+    found = {"arena": memory.arena, "static": memory.static, "stack": memory.stack_used}
     lines = [
         Line(
             name=item.name,

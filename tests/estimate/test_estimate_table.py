@@ -43,7 +43,7 @@ def test_every_part_that_shapes_tell_of_has_functions() -> None:
         ("schema_version = 4", "schema_version = 3", "schema_version"),
         ("port = ", "port = -", "program.port"),
         ("[kernels.add]\n", "[kernels.add]\ncolour = 1\n", "kernels.add.colour"),
-        ("stack = ", "stock = ", "program.stack"),
+        ("streaming = ", "steaming = ", "program.streaming"),
         ('cpu = "cortex-m7"', "cpu = cortex-m7", "(whole file)"),
         ('pieces = ["add/_ZN5danas3aot3add', 'pieces = ["nothing_like_it', "add.pieces"),
         ('cpu = "cortex-m7"', 'cpu = "cortex-m4"', "profile.cpu"),
