@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 from pipeline import boards
 from pipeline.calibration.probes import PARTS, PROBES
-from pipeline.calibration.workshop import Workshop, compiler, flags
+from pipeline.calibration.workshop import Workshop
 from pipeline.calibration.writing import toml
 from pipeline.estimate import stack
 from pipeline.estimate.calls import Function
@@ -78,10 +78,8 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> StackTable:
             before = group.get(key, Function(0, frozenset()))
             group[key] = Function(max(frame, before.frame), function.calls | before.calls)
     return StackTable(
-        schema_version=1,
-        cpu=workshop.board.core.cpu,
-        compiler=compiler(),
-        flags=flags(workshop.board),
+        schema_version=2,
+        profile=workshop.profile("call graphs of the compiler"),
         kernels={name: _entry(name, program) for name in sorted(PROBES)},
         needs={key: tuple(sorted(names)) for key, names in sorted(needs.items()) if names},
         program=stack.functions_of(program),

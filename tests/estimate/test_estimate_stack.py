@@ -26,10 +26,8 @@ _CALLS = {
 
 def _table(**changes: object) -> StackTable:
     values: dict[str, object] = {
-        "schema_version": 1,
-        "cpu": "cortex-m7",
-        "compiler": "gcc",
-        "flags": "-O2",
+        "schema_version": 2,
+        "profile": stack.load("cortex-m7").table.profile,
         "kernels": {"add": "add", "conv": "conv"},
         "needs": {"other": ("depthwise_other",)},
         "program": Functions(frames=_FRAMES, calls=_CALLS),
