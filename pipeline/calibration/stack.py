@@ -1,6 +1,6 @@
 """The table of the stack: frames and calls of every function, from the call graphs of probes.
 
-Probes are the code part's (its kernels several times, its parts of kernels), two long models, models with a streamed
+Probes are the code part's (its kernels several times, its parts of kernels), long models, models with a streamed
 input, and one program on each other board with the same processor. Of a function the largest frame counts, and the
 calls of all programs together.
 
@@ -78,8 +78,8 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> StackTable:
             before = group.get(key, Function(0, frozenset()))
             group[key] = Function(max(frame, before.frame), function.calls | before.calls)
     return StackTable(
-        schema_version=2,
-        profile=workshop.profile("call graphs of the compiler"),
+        schema_version=1,
+        profile=workshop.profile("linked ELF"),
         kernels={name: _entry(name, program) for name in sorted(PROBES)},
         needs={key: tuple(sorted(names)) for key, names in sorted(needs.items()) if names},
         program=stack.functions_of(program),

@@ -54,7 +54,7 @@ class StackTable(_Frozen):
         streamed: The same where the input comes row by row.
     """
 
-    schema_version: Literal[2]
+    schema_version: Literal[1]
     profile: Profile
     kernels: dict[str, str]
     needs: dict[str, tuple[str, ...]]

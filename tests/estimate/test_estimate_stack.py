@@ -26,7 +26,7 @@ _CALLS = {
 
 def _table(**changes: object) -> StackTable:
     values: dict[str, object] = {
-        "schema_version": 2,
+        "schema_version": 1,
         "profile": stack.load("cortex-m7").table.profile,
         "kernels": {"add": "add", "conv": "conv"},
         "needs": {"other": ("depthwise_other",)},
