@@ -9,7 +9,9 @@ Random genotypes that fit every board, with random weights, some of them as Tens
 benchmark's networks (made with Keras where they are missing) are estimated, built, and run on emulated boards. What was
 built and run is kept in ``--folder``, by build id: an interrupted command goes on, and only new firmware is built.
 
-Rows: ``ram`` and ``flash`` of the runtime aot.
+Rows: ``ram``, ``flash`` and ``instructions`` of the runtime aot, the last on boards that count exactly; ``tflm``: the
+interpreter's arena against the ``tflite-micro`` package, and the size of its model's file
+(benchmarks/estimates_tflm.py, which takes a TFLM tree to a board too).
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from pathlib import Path
 import estimates_aot
 import estimates_lines
 import estimates_networks
+import estimates_tflm
+import models
 from estimates_lines import Line
 from sheets import markdown, terminal
 
@@ -31,15 +35,19 @@ from pipeline.boards import Board
 
 BOARDS = ("nucleo_f746zg", "nucleo_l4r5zi", "mps2_an500")
 #: What each row is made of, of a network on a board.
-_OF_A_CASE = {"ram": estimates_aot.ram_lines, "flash": estimates_aot.flash_lines}
-ROWS = tuple(_OF_A_CASE)
+_OF_A_CASE = {
+    "ram": estimates_aot.ram_lines,
+    "flash": estimates_aot.flash_lines,
+    "instructions": estimates_aot.instruction_lines,
+}
+ROWS = (*_OF_A_CASE, "tflm")
 
 
 def lines(rows: Sequence[str], chosen: Sequence[Board], options: argparse.Namespace) -> Iterator[Line]:
     """Every comparison of the rows."""
+    genotypes = estimates_networks.genotypes(chosen, options.genotypes, options.seed)
     wanted = [_OF_A_CASE[row] for row in rows if row in _OF_A_CASE]
     if wanted:
-        genotypes = estimates_networks.genotypes(chosen, options.genotypes, options.seed)
         shops = [estimates_aot.Workshop(board, options.folder) for board in chosen]
         for subject in estimates_networks.subjects(
             genotypes, seed=options.seed, conversions=options.conversions, folder=options.folder
@@ -49,6 +57,10 @@ def lines(rows: Sequence[str], chosen: Sequence[Board], options: argparse.Namesp
                 case = shop.case(subject)
                 for of_a_case in wanted:
                     yield from of_a_case(case)
+    if "tflm" in rows:
+        models.make(options.folder / "models")
+        yield from estimates_tflm.package_lines(options.folder / "models", genotypes, options.seed)
+        yield from estimates_tflm.file_lines(options.folder / "converted")
 
 
 def _listed(known: Sequence[str]) -> Callable[[str], list[str]]:
@@ -78,8 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     found = list(lines(options.rows, [boards.load(name) for name in options.boards], options))
     tables = [estimates_lines.summary(found)]
-    missed = [line for line in found if not line.holds]
-    if missed:
+    absent = set(options.rows) - {line.row for line in found}
+    if absent:
+        print(f"{', '.join(sorted(absent))}: nothing to compare with; is the package installed?", file=sys.stderr)
+        return 1
+    if not all(line.holds for line in found):
         tables.append(estimates_lines.misses(found))
     print("\n".join(map(terminal, tables)))
     if options.markdown:
@@ -87,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         document = {"schema_version": 1, "seed": options.seed, "lines": estimates_lines.as_json(found)}
         options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return int(bool(missed))
+    return int(not all(group.holds for group in estimates_lines.groups(found)))
 
 
 if __name__ == "__main__":

@@ -20,10 +20,12 @@ from pipeline.device import emulated
 from pipeline.device.link import SerialLink
 from pipeline.device.protocol import Session
 from pipeline.errors import DoesNotFitError
+from pipeline.estimate.cost import predict
 from pipeline.estimate.model import Estimate, MemoryPlan
 from pipeline.files import write_atomic
 from pipeline.firmware import elf
 from pipeline.firmware.build import build
+from pipeline.firmware.details import details
 from pipeline.firmware.elf import ElfReport
 from pipeline.firmware.render import render
 from pipeline.graph.inputs import random_inputs
@@ -38,6 +40,9 @@ SMALL_BYTES = 512
 #: Networks of more instructions are run once, not also by MLPerf Tiny's command.
 LONG_INSTRUCTIONS = 10_000_000
 
+INSTRUCTIONS: Bar = ("mean ≤ 2 %, each ≤ 6 %", lambda guess, found: abs(guess - found) <= 0.06 * found)
+#: Of the mean of the differences in instructions.
+MEAN_INSTRUCTIONS = 0.02
 FLASH: Bar = (
     "≤ 0.5 %, ≤ 256 B under",
     lambda guess, found: abs(guess - found) <= 0.005 * found and guess >= found - 256,
@@ -79,16 +84,23 @@ class Facts:
     stages: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Estimated:
+    """A Graph, its plan and its estimate."""
+
+    graph: Graph
+    plan: MemoryPlan
+    figures: Estimate
+
+
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A subject on a board: what was estimated, and what was found."""
+    """A subject on a board: what was estimated of the model and, where it has any, of its shapes; what was found."""
 
     subject: Subject
     board: Board
-    graph: Graph
-    plan: MemoryPlan
-    estimate: Estimate
-    from_shapes: Estimate | None
+    model: Estimated
+    shapes: Estimated | None
     facts: Facts
     elf: ElfReport
 
@@ -107,19 +119,17 @@ class Workshop:
         graph, recipe = parse(content), subject.recipe
         engine = recipe.engine()
 
-        def made(of: Graph) -> tuple[MemoryPlan, Estimate]:
+        def estimated(of: Graph) -> Estimated:
             plan = engine.plan(of, self.board, prefer=recipe.prefer, input_mode=recipe.input_mode)
-            return plan, engine.estimate(of, self.board, plan)
+            return Estimated(of, plan, engine.estimate(of, self.board, plan))
 
-        plan, figures = made(graph)
-        facts = self.facts(graph, plan)
+        model = estimated(graph)
+        facts = self.facts(graph, model.plan)
         return Case(
             subject=subject,
             board=self.board,
-            graph=graph,
-            plan=plan,
-            estimate=figures,
-            from_shapes=None if subject.shapes is None else made(subject.shapes)[1],
+            model=model,
+            shapes=None if subject.shapes is None else estimated(subject.shapes),
             facts=facts,
             elf=elf.read(facts.elf),
         )
@@ -202,6 +212,7 @@ class Compared:
     found: int
     against: str
     bar: Bar
+    mean: float | None = None
 
     def line(self, row: str, case: Case) -> Line:
         """As a line of the table."""
@@ -217,12 +228,13 @@ class Compared:
             against=self.against,
             bar=words,
             holds=holds(self.estimated, self.found),
+            mean=self.mean,
         )
 
 
 def ram_lines(case: Case) -> Iterator[Line]:
     """Each item, and the total, against the ELF and the emulated board."""
-    parts = {item.name: item.bytes for item in case.estimate.ram}
+    parts = {item.name: item.bytes for item in case.model.figures.ram}
     facts, report = case.facts, case.elf
     compared = [
         Compared("arena", parts["arena"], report.arena_bytes, _ELF, EQUAL),
@@ -230,10 +242,10 @@ def ram_lines(case: Case) -> Iterator[Line]:
         Compared("static", parts["static"], report.static_bytes, _ELF, EQUAL),
         Compared("static", parts["static"], facts.static, _BOARD, EQUAL),
         Compared("stack", parts["stack"], facts.stack, _BOARD, STACK),
-        Compared("total", case.estimate.ram_bytes, facts.arena + facts.static + facts.stack, _BOARD, TOTAL),
+        Compared("total", case.model.figures.ram_bytes, facts.arena + facts.static + facts.stack, _BOARD, TOTAL),
     ]
-    if case.from_shapes is not None:
-        figures = (case.from_shapes.ram_bytes, case.estimate.ram_bytes)
+    if case.shapes is not None:
+        figures = (case.shapes.figures.ram_bytes, case.model.figures.ram_bytes)
         compared.append(Compared("total, from shapes", *figures, "the model's estimate", EQUAL))
     yield from (one.line("ram", case) for one in compared)
 
@@ -241,7 +253,21 @@ def ram_lines(case: Case) -> Iterator[Line]:
 def flash_lines(case: Case) -> Iterator[Line]:
     """The total against the ELF, from the Graph, and from shapes alone where there are any."""
     found = case.elf.flash_bytes
-    yield Compared("total", case.estimate.flash_bytes, found, _ELF, FLASH).line("flash", case)
-    if case.from_shapes is not None:
-        guess = case.from_shapes.flash_bytes
+    yield Compared("total", case.model.figures.flash_bytes, found, _ELF, FLASH).line("flash", case)
+    if case.shapes is not None:
+        guess = case.shapes.figures.flash_bytes
         yield Compared("total, from shapes", guess, found, _ELF, FLASH_FROM_SHAPES).line("flash", case)
+
+
+def instruction_lines(case: Case) -> Iterator[Line]:
+    """An inference, from the Graph and from shapes, on a board that counts exactly."""
+    found = case.facts.instructions
+    if found is None:
+        return
+    compared = [("an inference", case.model.graph, case.model.plan, details(case.model.graph, case.model.plan))]
+    if case.shapes is not None:
+        compared.append(("an inference, from shapes", case.shapes.graph, case.shapes.plan, {}))
+    for item, graph, plan, known in compared:
+        guess = predict(graph, plan, case.board, details=known).total
+        one = Compared(item, guess, found, _BOARD, INSTRUCTIONS, MEAN_INSTRUCTIONS)
+        yield one.line("instructions", case)

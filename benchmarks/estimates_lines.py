@@ -24,6 +24,8 @@ class Line:
         against: Where ``found`` comes from.
         bar: What is asked, in words.
         holds: Whether it does.
+        mean: What the mean of all comparisons of the item on the board may be, as a part of what was found; their order
+            must then be that of what was found too (Spearman's coefficient of :data:`ORDER`).
     """
 
     row: str
@@ -36,6 +38,7 @@ class Line:
     against: str
     bar: str
     holds: bool
+    mean: float | None = None
 
     @property
     def difference(self) -> int:
@@ -48,6 +51,8 @@ class Line:
         return self.difference / max(self.found, 1)
 
 
+#: What Spearman's coefficient must be, where a mean has a bar.
+ORDER = 0.99
 #: How many misses are listed; --json has all.
 MOST_MISSES = 30
 #: A bar: its words, and whether an estimate and what was found meet it.
@@ -56,33 +61,81 @@ Bar = tuple[str, Callable[[int, int], bool]]
 EQUAL: Bar = ("equal", lambda estimated, found: estimated == found)
 
 
-def _row(title: str, of: Sequence[Line]) -> tuple[Cell, ...]:
-    """A row of the summary: how many comparisons, the least and the largest difference, how many miss the bar."""
-    missed = sum(not line.holds for line in of)
-    worst = max((abs(line.relative) for line in of), default=0.0)
-    mean = sum(abs(line.relative) for line in of) / max(len(of), 1)
-    return (
-        title,
-        of[0].board,
-        of[0].against,
-        of[0].bar,
-        f"{len(of)}",
-        f"{min(line.difference for line in of):+,}",
-        f"{max(line.difference for line in of):+,}",
-        f"{mean:.3%}",
-        f"{worst:.3%}",
-        Verdict("holds" if not missed else f"{missed} of {len(of)} miss", not missed),
-    )
+@dataclass(frozen=True)
+class Group:
+    """The comparisons of one item on one board with one source."""
+
+    lines: tuple[Line, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean of the absolute differences, as parts of what was found."""
+        return sum(abs(line.relative) for line in self.lines) / len(self.lines)
+
+    @property
+    def order(self) -> float:
+        """Spearman's coefficient: 1 where estimates stand in the order of what was found."""
+        count = len(self.lines)
+        if count < 3:
+            return 1.0
+        guessed = _ranks([line.estimated for line in self.lines])
+        found = _ranks([line.found for line in self.lines])
+        apart = sum((one - other) ** 2 for one, other in zip(guessed, found, strict=True))
+        return 1 - 6 * apart / (count * (count**2 - 1))
+
+    @property
+    def holds(self) -> bool:
+        """Whether every line does, and the mean and the order."""
+        allowed = self.lines[0].mean
+        return all(line.holds for line in self.lines) and (
+            allowed is None or (self.mean <= allowed and self.order >= ORDER)
+        )
+
+    def row(self) -> tuple[Cell, ...]:
+        """Its row of the summary."""
+        first, lines = self.lines[0], self.lines
+        missed = sum(not line.holds for line in lines)
+        words = (
+            "holds" if self.holds else f"{missed} of {len(lines)} miss" if missed else f"misses, order {self.order:.3f}"
+        )
+        return (
+            f"{first.row}: {first.item}",
+            first.board,
+            first.against,
+            first.bar,
+            f"{len(lines)}",
+            f"{min(line.difference for line in lines):+,}",
+            f"{max(line.difference for line in lines):+,}",
+            f"{self.mean:.3%}",
+            f"{max(abs(line.relative) for line in lines):.3%}",
+            Verdict(words, self.holds),
+        )
+
+
+def _ranks(values: Sequence[int]) -> list[int]:
+    """The place of each among them all."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranks = [0] * len(values)
+    for rank, index in enumerate(order):
+        ranks[index] = rank
+    return ranks
+
+
+def groups(lines: Iterable[Line]) -> list[Group]:
+    """The lines by row, item, source and board, in that order."""
+    found: dict[tuple[str, str, str, str], list[Line]] = {}
+    for line in lines:
+        found.setdefault((line.row, line.item, line.against, line.board), []).append(line)
+    order = list(dict.fromkeys((row, item, against) for row, item, against, _ in found))
+    return [Group(tuple(of)) for key, of in sorted(found.items(), key=lambda pair: order.index(pair[0][:3]))]
 
 
 def summary(lines: Iterable[Line]) -> Sheet:
-    """One row a figure and board."""
-    groups: dict[tuple[str, str, str, str, str], list[Line]] = {}
-    for line in lines:
-        groups.setdefault((line.row, line.item, line.against, line.bar, line.board), []).append(line)
-    rows = tuple(_row(f"{of[0].row}: {of[0].item}", of) for of in groups.values())
+    """One row a group."""
     columns = ("estimate", "board", "against", "bar", "compared", "least", "most", "mean", "worst", "")
-    return Sheet("Estimates against what was built and run", columns, rows, texts=4)
+    return Sheet(
+        "Estimates against what was built and run", columns, tuple(group.row() for group in groups(lines)), texts=4
+    )
 
 
 def misses(lines: Iterable[Line]) -> Sheet:

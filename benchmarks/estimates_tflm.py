@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """The interpreter's arena and program as they are estimated, against what the interpreter itself says.
 
-    python benchmarks/estimates_tflm.py [--models DIR] [--tflm-tree PATH ...] [--convert]
+    python benchmarks/estimates_tflm.py [--models DIR] [--tflm-tree PATH ...] [--convert DIR]
 
 Against the ``tflite-micro`` package's allocation report, which is a 64-bit host's: single operators, networks of the
 search space with random weights, and the benchmark's networks (``--models``: what benchmarks/models.py wrote). With
 trees, the same on the emulated board, whose interpreter is the product. With ``--convert`` networks are converted by
-TensorFlow, and their files' sizes compared with those that were predicted from shapes.
+TensorFlow into a folder, and their files' sizes compared with those that were predicted from shapes.
 
-``rows()`` is for other benchmarks; ``reports()`` writes what the tests compare with.
+``package_lines()`` is for benchmarks/estimates.py; ``--write-reports`` writes what the tests compare with.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import calibrate_tflm
-import numpy as np
+import estimates_lines
+import estimates_networks
+from estimates_lines import EQUAL, Bar, Line
+from sheets import markdown, terminal
 
 from pipeline import boards
 from pipeline.boards import Board
@@ -59,29 +63,8 @@ GENOTYPES = (
     "128-rgb-d10000-a01",
     "160-mono-d21100-a02",
 )
-CLASSES = 2
 _PACKAGE = "tflite-micro package"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure of one model: what is estimated, and what ``source`` says; bytes."""
-
-    model: str
-    figure: str
-    estimated: int
-    found: int
-    source: str
-
-    @property
-    def difference(self) -> int:
-        """The estimate's; one that is negative is too low."""
-        return self.estimated - self.found
-
-    @property
-    def part(self) -> float:
-        """The difference as part of what was found."""
-        return self.difference / self.found
+_NOT_UNDER: Bar = ("≤ 1 %, never under", lambda estimated, found: found <= estimated <= 1.01 * found)
 
 
 @dataclass(frozen=True)
@@ -122,45 +105,87 @@ def _errors_into(target: int) -> Iterator[None]:
         os.close(kept)
 
 
-def models(folder: Path | None = None) -> Iterator[tuple[str, Graph]]:
-    """Single operators, networks of the search space with random weights, and the .tflite files of a folder."""
+def models(folder: Path | None = None) -> Iterator[tuple[str, str, Graph]]:
+    """Name, kind and Graph: single operators, networks of the search space, and the .tflite files of a folder."""
     for name, probe in calibrate_tflm.PROBES.items():
-        yield name, probe(1)
+        yield name, "operator", probe(1)
     for name in GENOTYPES:
-        yield name, filled(from_genotype(Genotype.parse(name), CLASSES), seed=0)
+        yield name, "genotype", filled(from_genotype(Genotype.parse(name), estimates_networks.CLASSES), seed=0)
     for path in sorted(folder.glob("*.tflite")) if folder is not None else ():
-        yield path.stem, read(path)
+        yield path.stem, "benchmark", read(path)
 
 
-def rows(folder: Path | None = None) -> list[Row]:
-    """Head and total of each model's arena on the host, against the package; empty where it is not installed."""
-    found = []
-    for name, graph in models(folder):
+def line(of: tuple[str, str], item: str, sizes: tuple[int, int], against: tuple[str, str], bar: Bar) -> Line:
+    """A comparison of one figure.
+
+    Args:
+        of: Name and kind of the network.
+        item: What was estimated.
+        sizes: The estimate, and what was found.
+        against: The board, and where the figure comes from.
+        bar: What is asked.
+    """
+    words, holds = bar
+    return Line(
+        row="tflm",
+        item=item,
+        board=against[0],
+        network=of[0],
+        kind=of[1],
+        estimated=sizes[0],
+        found=sizes[1],
+        against=against[1],
+        bar=words,
+        holds=holds(*sizes),
+    )
+
+
+def package_lines(folder: Path | None = None, genotypes: Sequence[Genotype] = (), seed: int = 0) -> Iterator[Line]:
+    """Head and total of each model's arena on the host, against the package; none where it is not installed.
+
+    Args:
+        folder: Of more .tflite files.
+        genotypes: Further networks, with random weights.
+        seed: Of those weights.
+    """
+    against = ("64-bit host", _PACKAGE)
+    further = ((one.id, "genotype", filled(from_genotype(one, estimates_networks.CLASSES), seed)) for one in genotypes)
+    for name, kind, graph in itertools.chain(models(folder), further):
         given = reported(graph.content)
         if given is not None:
             made = tflm.arena(graph, "reference", sizes=tflm.HOST)
-            found.append(Row(name, "head", made.head, given.head, _PACKAGE))
-            found.append(Row(name, "total", made.total, given.total, _PACKAGE))
-    return found
+            yield line((name, kind), "arena, head", (made.head, given.head), against, EQUAL)
+            yield line((name, kind), "arena, total", (made.total, given.total), against, _NOT_UNDER)
 
 
-def board_rows(tree: str, board: Board, folder: Path | None = None) -> Iterator[Row]:
-    """The same on the emulated board, with RAM and flash of the program; models that do not fit are left out."""
+def board_lines(
+    tree: str, board: Board, folder: Path | None = None, only: Sequence[str] | None = None
+) -> Iterator[Line]:
+    """The same on the emulated board, with RAM and flash of the program; models that do not fit are left out.
+
+    Args:
+        tree: TFLM's source tree.
+        board: One with an emulated twin.
+        folder: Of more .tflite files.
+        only: Names of the models to build; None: all.
+    """
     recipe = Recipe(runtime="tflm", tflm_tree=tree)
-    kernels = recipe.engine().description.removeprefix("tflm, ")
-    source = f"emulated {board.title}, {kernels}"
-    for name, graph in models(folder):
+    against = (board.name, f"emulated board, {recipe.engine().description.removeprefix('tflm, ')}")
+    for name, kind, graph in models(folder):
+        if only is not None and name not in only:
+            continue
+        print(f"{name} on {', '.join(against)}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="danas-estimates-") as place:
             try:
-                yield from (Row(name, *values, source) for values in _on_board(graph, board, recipe, Path(place)))
+                for item, sizes, bar in _on_board(graph, board, recipe, Path(place)):
+                    yield line((name, kind), item, sizes, against, bar)
             except DanasError as error:
                 print(f"{name}: {error.what}", file=sys.stderr)
 
 
-def _on_board(graph: Graph, board: Board, recipe: Recipe, place: Path) -> Iterator[tuple[str, int, int]]:
+def _on_board(graph: Graph, board: Board, recipe: Recipe, place: Path) -> Iterator[tuple[str, tuple[int, int], Bar]]:
     runtime = recipe.engine()
-    plan = runtime.plan(graph, board)
-    made = runtime.estimate(graph, board, plan)
+    made = runtime.estimate(graph, board, runtime.plan(graph, board))
     kernels: tflm.Kernels = "cmsis_nn" if "CMSIS" in runtime.description else "reference"
     arena = tflm.arena(graph, kernels, extension=tflm.extension(board))
     program = deploying.make(graph.content, board, into=place, recipe=recipe)
@@ -175,54 +200,35 @@ def _on_board(graph: Graph, board: Board, recipe: Recipe, place: Path) -> Iterat
         session.output()
         session.ops()
         memory = session.memory()
-    yield "head", arena.head, memory.head or 0
-    yield "tail", arena.tail, memory.tail or 0
-    yield "RAM", made.ram_bytes, memory.arena_bytes + memory.static_bytes + memory.stack_used
-    yield "flash", made.flash_bytes, program.firmware.report.flash_bytes
+    ram, flash = runtime.tolerances.ram, runtime.tolerances.flash
+    yield "arena, head", (arena.head, memory.head or 0), EQUAL
+    yield "arena, tail", (arena.tail, memory.tail or 0), EQUAL
+    yield (
+        "RAM",
+        (made.ram_bytes, memory.arena_bytes + memory.static_bytes + memory.stack_used),
+        (f"≤ {100 * ram:g} %, never under", lambda estimated, found: found <= estimated <= (1 + ram) * found),
+    )
+    yield (
+        "flash",
+        (made.flash_bytes, program.firmware.report.flash_bytes),
+        (f"within {100 * flash:g} %", lambda estimated, found: abs(estimated - found) <= flash * found),
+    )
 
 
-def converted_rows(say: Callable[[str], None] = print) -> Iterator[Row]:
-    """Sizes of files that TensorFlow writes of networks with random weights; seconds each."""
-    from pipeline.quantize import convert
-    from pipeline.search import layers, subnet
-
-    rng = np.random.default_rng(0)
+def file_lines(folder: Path) -> Iterator[Line]:
+    """Sizes of files that TensorFlow writes of networks with random weights; seconds each, kept in a folder."""
     for name in GENOTYPES:
         genotype = Genotype.parse(name)
-        weights = layers.initial(layers.parameters(genotype, CLASSES), (0,))
-        for part, values in weights.items():
-            if not part.endswith("kernel"):
-                weights[part] = values + rng.normal(0, 0.2, values.shape).astype(np.float32)
-        images = rng.integers(0, 256, (4, *genotype.data.shape), dtype=np.uint8)
-        content = convert(subnet.settle(weights, genotype, CLASSES, images), images)
-        predicted = tflm.predicted_bytes(from_genotype(genotype, CLASSES))
-        yield Row(name, "file", predicted, len(content), "TensorFlow's converter")
+        content = estimates_networks.converted(genotype, 0, folder)
+        predicted = tflm.predicted_bytes(from_genotype(genotype, estimates_networks.CLASSES))
+        against = ("any", "TensorFlow's converter")
+        yield line((name, "converted"), "model's file", (predicted, len(content)), against, EQUAL)
 
 
 def reports() -> dict[str, list[int]]:
     """Total, head and tail of each model without a folder, as the package reports them."""
-    found = ((name, reported(graph.content)) for name, graph in models())
+    found = ((name, reported(graph.content)) for name, _, graph in models())
     return {name: [given.total, given.head, given.tail] for name, given in found if given is not None}
-
-
-def markdown(found: Iterable[Row]) -> str:
-    """The rows as a table."""
-    lines = ["| model | figure | estimated, B | found, B | difference | against |", "|---|---|---|---|---|---|"]
-    for row in found:
-        change = f"{row.difference:+,} B ({row.part:+.2%})" if row.difference else "0"
-        lines.append(f"| {row.model} | {row.figure} | {row.estimated:,} | {row.found:,} | {change} | {row.source} |")
-    return "\n".join(lines)
-
-
-def summary(found: Sequence[Row]) -> str:
-    """One line for each figure and source: how many are equal, and the span of the others."""
-    lines = ["| figure | against | models | equal | lowest | highest |", "|---|---|---|---|---|---|"]
-    for figure, source in dict.fromkeys((row.figure, row.source) for row in found):
-        these = [row for row in found if (row.figure, row.source) == (figure, source)]
-        equal = sum(not row.difference for row in these)
-        span = f"{min(row.part for row in these):+.2%} | {max(row.part for row in these):+.2%}"
-        lines.append(f"| {figure} | {source} | {len(these)} | {equal} | {span} |")
-    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -231,20 +237,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, help="folder of .tflite files")
     parser.add_argument("--board", default="nucleo_f746zg", help="board with an emulated twin")
     parser.add_argument("--tflm-tree", action="append", default=[], help="source tree; may be given several times")
-    parser.add_argument("--convert", action="store_true", help="convert networks with TensorFlow")
+    parser.add_argument("--only", help="names of the models to build, with commas between them; others are not built")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    parser.add_argument("--convert", type=Path, help="folder for networks that TensorFlow converts")
     parser.add_argument("--write-reports", action="store_true", help=f"write {REPORTS.name} for the tests")
     options = parser.parse_args(arguments)
     if options.write_reports:
         lines = [f'"{name}": {json.dumps(sizes)}' for name, sizes in reports().items()]
         REPORTS.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
         return 0
-    found = rows(options.models)
+    found = list(package_lines(options.models))
     if options.convert:
-        found += converted_rows()
+        found += file_lines(options.convert)
+    only = options.only.split(",") if options.only else None
     for tree in options.tflm_tree:
-        found += board_rows(tree, boards.load(options.board), options.models)
-    print(markdown(found), summary(found), sep="\n\n")
-    return 0
+        found += board_lines(tree, boards.load(options.board), options.models, only)
+    tables = [estimates_lines.summary(found)]
+    if missed := any(not one.holds for one in found):
+        tables.append(estimates_lines.misses(found))
+    print("\n".join(map(markdown if options.markdown else terminal, tables)))
+    return int(missed)
 
 
 if __name__ == "__main__":

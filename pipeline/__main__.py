@@ -7,7 +7,7 @@ import signal
 import sys
 from types import FrameType
 
-from pipeline.errors import DanasError, GateError, InterruptedRun, UsageError, printable
+from pipeline.errors import DanasError, InterruptedRun, UsageError, printable
 
 
 def main() -> None:
@@ -58,8 +58,7 @@ def _fail(error: DanasError, arguments: list[str]) -> int:
     lines = [f"error: {error.what} [{error.id}]", error.why, error.next]
     sys.stderr.write("\n".join(line for line in lines if line) + "\n")
     if "--json" in arguments:
-        result = error.result if isinstance(error, GateError) else {}
-        sys.stdout.write(json.dumps(result | {"error": error.as_dict()}, indent=2, default=str) + "\n")
+        sys.stdout.write(json.dumps(error.result | {"error": error.as_dict()}, indent=2, default=str) + "\n")
     return error.exit_code
 
 

@@ -58,9 +58,13 @@ class DanasError(Exception):
         what: One line: what failed, naming the thing.
         why: One line: the reason.
         next: One line: what the user can do now.
+
+    Attributes:
+        result: What the command found out all the same: with ``--json`` it is printed beside the error.
     """
 
     exit_code: ClassVar[int] = 1
+    result: dict[str, object]
 
     def __init__(self, id: str, what: str, *, why: str = "", next: str = "") -> None:  # noqa: A002
         super().__init__(what)
@@ -68,6 +72,7 @@ class DanasError(Exception):
         self.what = what
         self.why = why
         self.next = next
+        self.result = {}
 
     def as_dict(self) -> dict[str, str | int]:
         """The error as the ``--json`` output shows it."""
@@ -122,17 +127,9 @@ class ArenaTooSmallError(DeviceError):
 
 
 class GateError(DanasError):
-    """Estimate and measurement, or device and host, disagree.
-
-    ``result`` is what the command found out all the same: with ``--json`` it is printed beside the error.
-    """
+    """Estimate and measurement, or device and host, disagree."""
 
     exit_code = 7
-    result: dict[str, object]
-
-    def __init__(self, id: str, what: str, *, why: str = "", next: str = "") -> None:  # noqa: A002
-        super().__init__(id, what, why=why, next=next)
-        self.result = {}
 
 
 class DoesNotFitError(DanasError):

@@ -143,6 +143,15 @@ class Genotype:
             int(alpha.removeprefix("a")) / 10,
         )
 
+    @property
+    def shorter(self) -> Genotype | None:
+        """The one without the last block of the last stage that may be empty; None where they all are."""
+        last = next((stage for stage in reversed(range(len(self.depths))) if self.depths[stage]), None)
+        if last is None:
+            return None
+        depths = tuple(depth - (stage == last) for stage, depth in enumerate(self.depths))
+        return Genotype(self.data, (depths[0], depths[1], depths[2], depths[3], depths[4]), self.alpha)
+
     @cached_property
     def seed(self) -> int:
         """A 32-bit seed that depends on the genotype alone, so that its score does not depend on visiting order."""

@@ -8,7 +8,7 @@
       search/            study.db, supernets/, candidates.json
       finalists/         the three best, each with model.tflite and its record
       model.tflite       the winner, or the model given to `deploy`
-      estimate.json  firmware/  device/  measurement.json  verdict.json  report.json  junit.xml
+      estimate.json  memory-map.svg  firmware/  device/  measurement.json  verdict.json  report.json  junit.xml
 
 A stage's key is a hash over all it depends on. A stage whose last journal line has the same key, and whose outputs
 still have the hashes written there, is finished and is skipped; anything else is done again. So a run can be killed
@@ -37,6 +37,9 @@ from pipeline import __version__
 from pipeline.errors import NoBoardError, UsageError, printable, shell_word
 from pipeline.files import disk_problem, file_sha256, write_atomic
 from pipeline.settings import Settings
+
+#: The drawing of the memory map.
+MEMORY_MAP = "memory-map.svg"
 
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "optuna", "platformio", "unicorn", "pillow")
 

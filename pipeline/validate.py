@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pipeline.boards import Board
 from pipeline.device.measure import Measurement
 from pipeline.errors import GateError
+from pipeline.estimate.latency import TOLERANCE as WORK_TOLERANCE
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.figures import Source
 
@@ -223,6 +224,7 @@ def judge(evidence: Evidence) -> Verdict:
         ),
         at_most("flash-limit", "Flash limit", (evidence.limits.flash_bytes, host), (evidence.elf_flash_bytes, elf)),
     ]
+    checks += _work(evidence, source)
     if found.emulator is not None and found.emulator.stack_used.value is not None:
         seen = int(found.emulator.stack_used.value)
         checks.append(
@@ -237,6 +239,43 @@ def judge(evidence: Evidence) -> Verdict:
             )
         )
     return Verdict(checks=tuple(checks), notes=evidence.notes)
+
+
+def _work(evidence: Evidence, source: Source) -> list[Check]:
+    """What an inference executed, against its prediction and the limits; only like is compared with like.
+
+    Of an emulated board that is instructions, of a physical one cycles; a time is checked where one was measured.
+    """
+    found, limits, predicted = evidence.measurement, evidence.limits, evidence.estimate.instructions
+    if found.work is None:
+        return []
+    middle, unit = int(found.work.value or 0), found.work.unit
+    checks = []
+    if predicted is not None and predicted.unit == unit:
+        counts = (predicted.count, Source.ANALYTIC), (middle, source)
+        check = within("instructions", unit.capitalize(), *counts, tolerance=WORK_TOLERANCE)
+        checks.append(check.model_copy(update={"unit": ""}))
+    if limits.instructions is not None and unit == "instructions":
+        check = at_most(
+            "instructions-limit", "Instructions limit", (limits.instructions, Source.HOST), (middle, source)
+        )
+        checks.append(check.model_copy(update={"unit": ""}))
+    if limits.latency_ms is not None and unit == "cycles":
+        milliseconds = 1000 * middle / int(found.clock.value or 1)
+        checks.append(
+            Check(
+                id="latency-limit",
+                title="Latency limit",
+                passed=milliseconds <= limits.latency_ms,
+                expected=limits.latency_ms,
+                expected_source=Source.HOST,
+                measured=round(milliseconds, 3),
+                measured_source=source,
+                tolerance="at most",
+                unit="ms",
+            )
+        )
+    return checks
 
 
 def _transfer(found: Measurement, source: Source) -> Check:

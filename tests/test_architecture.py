@@ -39,7 +39,7 @@ CONFINED = {
     "cv2": ("pipeline.datasets.",),
     "serial": ("pipeline.device.",),
     "elftools": ("pipeline.firmware.", "pipeline.device.emulator."),
-    "jinja2": ("pipeline.firmware.",),
+    "jinja2": ("pipeline.firmware.", "pipeline.report."),
     "ai_edge_litert": ("pipeline.graph.", "pipeline.quantize"),
 }
 

@@ -33,7 +33,7 @@ def job_of(
     """
     from pipeline.errors import UsageError, printable
 
-    if _is_folder(source):
+    if is_folder(source):
         return open_job(source, quiet)
     if board is None:
         raise UsageError(
@@ -46,7 +46,7 @@ def job_of(
     return new_job(settings, run, quiet, needs_board=False)
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
     """False as well where one may not look: whoever reads the file says why it cannot."""
     try:
         return path.is_dir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -115,6 +116,15 @@ class Measurement(_Frozen):
     inputs: tuple[InputMeasurement, ...]
     operators: tuple[OperatorMeasurement, ...]
     emulator: EmulatorFigures | None = None
+
+    @property
+    def work(self) -> Figure | None:
+        """What an inference executed, the median: instructions of an emulated board, cycles of a physical one."""
+        if not self.inputs:
+            return None
+        middle = int(median(int(one.cycles.value or 0) for one in self.inputs))
+        unit = "instructions" if self.target == "emulated" else "cycles"
+        return Figure(value=middle, unit=unit, source=self.memory_after.static.source)
 
     @property
     def outputs(self) -> tuple[bytes, ...]:

@@ -87,7 +87,7 @@ def explain(graph: Graph, plan: MemoryPlan, *, streamed_input: bool = False) -> 
     made = stages(graph)
     if not made:
         return ()
-    cutter = Planner(graph, made, streamed_input, bounded=False).cutter
+    cutter = Planner(graph, streamed_input=streamed_input).cutter
     highest = max(segment.peak for segment in plan.segments)
     bounds = [(segment.stages[0].index, segment.stages[-1].index + 1) for segment in plan.segments]
     found = []

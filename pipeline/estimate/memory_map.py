@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -104,10 +104,14 @@ def memory_map(graph: Graph, plan: MemoryPlan) -> MemoryMap:
 
 def assembled(arena_bytes: int, buffers: Sequence[Buffer], steps: Sequence[tuple[tuple[int, str], ...]]) -> MemoryMap:
     """A map of buffers, and of the operators of each moment; one empty moment where nothing runs."""
-    moments = []
-    for number, operators in enumerate(steps or [()]):
-        alive = taken(buffer for buffer in buffers if buffer.first <= number <= buffer.last)
-        moments.append(Moment(operators, alive, arena_bytes - alive))
+    there: list[list[Buffer]] = [[] for _ in steps or [()]]
+    for buffer in buffers:
+        for alive in there[buffer.first : buffer.last + 1]:
+            alive.append(buffer)
+    sizes = [taken(alive) for alive in there]
+    moments = [
+        Moment(operators, size, arena_bytes - size) for operators, size in zip(steps or [()], sizes, strict=True)
+    ]
     return MemoryMap(
         arena_bytes,
         tuple(sorted(buffers, key=lambda buffer: (buffer.first, buffer.offset, buffer.last))),
@@ -116,7 +120,7 @@ def assembled(arena_bytes: int, buffers: Sequence[Buffer], steps: Sequence[tuple
     )
 
 
-def taken(buffers: Iterator[Buffer] | Sequence[Buffer]) -> int:
+def taken(buffers: Iterable[Buffer]) -> int:
     """Bytes that the buffers take together: those that two of them share count once."""
     total = reached = 0
     for buffer in sorted(buffers, key=lambda buffer: buffer.offset):

@@ -5,16 +5,23 @@ What a segment makes for later goes to an end of a free gap, or as high over the
 it can; what only the segment itself needs fills what is left. How the inputs lie decides whether a later output finds
 room, so several ways are carried on; where several cuts of the stages are given, those whose buffers fit are found on
 the way.
+
+Networks that begin with the same steps begin with the same layouts: :class:`Layouts` remembers them.
 """
+# The innermost loops of every estimate: a call of max() would take longer than the rest of a line.
+# ruff: noqa: PLR1730
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property
+
+#: Layouts that are remembered.
+_MOST = 4_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """A segment that may run: stages [first, end).
 
@@ -23,10 +30,10 @@ class Step:
         end: The stage behind its last.
         cost: Instructions.
         kept: (key, bytes) of the buffers that it makes and that are needed later; the one with an overlap first.
-        local: (key, bytes) of those that only it needs.
+        local: (key, bytes) of those that only it needs, large ones first.
         dying: Keys of buffers that nobody needs after it.
         overlap: (key, distance): the first one kept may lie over this buffer if it begins that many bytes before it.
-        number: The caller's.
+        of: What the caller made it of.
     """
 
     first: int
@@ -36,28 +43,35 @@ class Step:
     local: tuple[tuple[int, int], ...]
     dying: frozenset[int]
     overlap: tuple[int, int] | None = None
-    number: int = 0
+    of: object = None
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes that it makes."""
-        return sum(size for _, size in self.kept) + sum(size for _, size in self.local)
+        return sum([size for _, size in self.kept]) + sum([size for _, size in self.local])
 
 
 #: (offset, end, key) of a buffer.
 _Place = tuple[int, int, int]
+_Live = tuple[_Place, ...]
 
 
 @dataclass(slots=True)
 class _State:
     """What is alive between two segments, and how it came about."""
 
-    live: tuple[_Place, ...]
+    live: _Live
     cost: int
     top: int
     before: _State | None
     step: Step | None
     places: list[_Place]
+    laid: Laid | None = None
+
+    @property
+    def alive(self) -> int:
+        """Bytes that are alive."""
+        return sum([end - offset for offset, end, _ in self.live])
 
 
 @dataclass(frozen=True)
@@ -78,67 +92,125 @@ class Layout:
     given: dict[int, int]
 
 
-def lay_out(
-    steps: Sequence[Sequence[Step]], given: Sequence[tuple[int, int]], limit: int, *, width: int
-) -> Layout | None:
-    """The cheapest layout that was found within a limit; None where none was.
+#: The steps that may end with a stage, and with each the most bytes that any step makes which begins where it does.
+_Ending = tuple[tuple[Step, int], ...]
 
-    Args:
-        steps: For each stage the segments that may begin with it.
-        given: (key, bytes) of the buffers that are there at the beginning.
-        limit: Bytes of the arena.
-        width: Ways to lay out what is alive that are carried from stage to stage.
-    """
-    count = len(steps)
-    rank = partial(_rank, limit=limit)
-    reached: list[dict[tuple[_Place, ...], _State]] = [{} for _ in range(count + 1)]
-    for live in _beginnings(given, limit):
-        reached[0][live] = _State(live, 0, max((end for _, end, _ in live), default=0), None, None, list(live))
-    for position in range(count):
-        if not reached[position]:
+
+@dataclass(slots=True)
+class _Reached:
+    """The ways to lay out what is alive behind the first ``count`` stages, the best first; where they come from."""
+
+    count: int
+    states: list[_State]
+    before: _Reached | None
+    then: dict[_Ending, _Reached] = field(default_factory=dict)
+
+    def behind(self, count: int) -> list[_State]:
+        """The ways behind so many stages; none where no step ends there."""
+        reached: _Reached | None = self
+        while reached is not None and reached.count > count:
+            reached = reached.before
+        return reached.states if reached is not None and reached.count == count else []
+
+
+#: (buffers that are there at the beginning, limit, width)
+_Start = tuple[tuple[tuple[int, int], ...], int, int]
+
+
+class Layouts:
+    """Lays out steps, and remembers the layouts of what they begin with."""
+
+    def __init__(self) -> None:
+        self._starts: dict[_Start, _Reached] = {}
+        self._count = 0
+
+    def lay_out(
+        self, ends: Sequence[tuple[Step, ...]], given: Sequence[tuple[int, int]], limit: int, *, width: int
+    ) -> Layout | None:
+        """The cheapest layout that was found within a limit; None where none was.
+
+        Args:
+            ends: For each stage the segments that may end with it, those that begin first before others.
+            given: (key, bytes) of the buffers that are there at the beginning.
+            limit: Bytes of the arena.
+            width: Ways to lay out what is alive that are carried from stage to stage.
+        """
+        if self._count > _MOST:
+            self._starts.clear()
+            self._count = 0
+        start = (tuple(given), limit, width)
+        reached = self._starts.get(start)
+        if reached is None:
+            reached = self._starts[start] = _Reached(0, list(_beginnings(given, limit)), None)
+        most = [0] * len(ends)
+        for steps in ends:
+            for step in steps:
+                if step.size > most[step.first]:
+                    most[step.first] = step.size
+        for count, steps in enumerate(ends, 1):
+            if not steps:
+                continue
+            ending = tuple([(step, most[step.first]) for step in steps])
+            known = reached.then.get(ending)
+            if known is None:
+                states = _behind(ending, reached, limit, width)
+                known = reached.then[ending] = _Reached(count, states, reached)
+                self._count += 1
+            reached = known
+        final = min(reached.behind(len(ends)), key=lambda state: (state.cost, state.top, state.live), default=None)
+        return None if final is None else _traced(final)
+
+
+def _behind(ending: _Ending, before: _Reached, limit: int, width: int) -> list[_State]:
+    """The ways to lay out what is alive behind steps that end with one stage, of those behind each stage before."""
+    found: dict[_Live, _State] = {}
+    for step, need in ending:
+        states = before.behind(step.first)
+        if not states:
             continue
-        states = sorted(reached[position].values(), key=rank)
-        reached[position] = {}
         # Where there is plenty of room, few layouts do.
-        need = max((step.size for step in steps[position]), default=0)
-        tight = need + sum(end - offset for offset, end, _ in states[0].live) > limit // 2
-        states = states[: width if tight else min(2, -(-width // 3))]
-        for state in states:
-            for step in steps[position]:
-                ways = _ways(state, step, limit)
-                if width == 1:
-                    ways = iter(sorted(ways, key=rank)[:1])
-                for way in ways:
-                    known = reached[step.end].get(way.live)
-                    if known is None or (way.cost, way.top) < (known.cost, known.top):
-                        reached[step.end][way.live] = way
-    final = min(reached[count].values(), key=lambda state: (state.cost, state.top, state.live), default=None)
-    return None if final is None else _traced(final)
+        tight = need + states[0].alive > limit // 2
+        for state in states[: width if tight else min(2, -(-width // 3))]:
+            for way in _ways(state, step, limit):
+                known = found.get(way.live)
+                if known is None or (way.cost, way.top) < (known.cost, known.top):
+                    found[way.live] = way
+    return sorted(found.values(), key=lambda state: _rank(state, limit)) if len(found) > 1 else list(found.values())
 
 
 def _traced(final: _State) -> Layout:
     laid = []
     state = final
     while state.step is not None and state.before is not None:
-        alive = at = 0
-        for offset, end, _ in sorted((*state.before.live, *state.places)):
-            alive += max(0, end - max(at, offset))
-            at = max(at, end)
-        laid.append(Laid(state.step, {key: offset for offset, _, key in state.places}, alive))
+        if state.laid is None:
+            state.laid = _laid(state.step, state.before.live, state.places)
+        laid.append(state.laid)
         state = state.before
-    return Layout(final.top, tuple(reversed(laid)), {key: offset for offset, _, key in state.places})
+    laid.reverse()
+    return Layout(final.top, tuple(laid), {key: offset for offset, _, key in state.places})
 
 
-def _rank(state: _State, limit: int) -> tuple[int, int, tuple[_Place, ...]]:
+def _laid(step: Step, live: _Live, places: Sequence[_Place]) -> Laid:
+    alive = at = 0
+    for offset, end, _ in sorted((*live, *places)):
+        if end > at:
+            alive += end - max(at, offset)
+            at = end
+    return Laid(step, {key: offset for offset, _, key in places}, alive)
+
+
+def _rank(state: _State, limit: int) -> tuple[int, int, _Live]:
     """Cheap ones first, then those with one large gap."""
     widest = at = 0
     for offset, end, _ in state.live:
-        widest = max(widest, offset - at)
-        at = max(at, end)
+        if offset - at > widest:
+            widest = offset - at
+        if end > at:
+            at = end
     return state.cost, -max(widest, limit - at), state.live
 
 
-def _beginnings(given: Sequence[tuple[int, int]], limit: int) -> Iterator[tuple[_Place, ...]]:
+def _beginnings(given: Sequence[tuple[int, int]], limit: int) -> Iterator[_State]:
     """What is there at first, from the top down and from the bottom up."""
     down, up = [], []
     top, at = limit, 0
@@ -148,27 +220,43 @@ def _beginnings(given: Sequence[tuple[int, int]], limit: int) -> Iterator[tuple[
         up.append((at, at + size, key))
         at += size
     if top >= 0:
-        yield tuple(sorted(down))
-        yield tuple(up)
+        states = [
+            _State(live, 0, max((end for _, end, _ in live), default=0), None, None, list(live))
+            for live in dict.fromkeys((tuple(sorted(down)), tuple(up)))
+        ]
+        yield from sorted(states, key=lambda state: _rank(state, limit))
 
 
 def _ways(state: _State, step: Step, limit: int) -> Iterator[_State]:
-    """The ways to place what a segment makes."""
-    for kept in _kept(state.live, step, limit):
-        occupied = sorted((*state.live, *kept))
-        local = _fill(occupied, step.local, limit)
-        if local is None:
+    """The ways to place what a segment makes: the first that is kept in several, the rest in what gaps are left."""
+    live = state.live
+    free = limit - state.alive
+    if step.size > free and (step.overlap is None or step.size - step.kept[0][1] > free):
+        return
+    for first in _firsts(live, step, limit):
+        occupied = [*live, *first]
+        occupied.sort()
+        gaps = _gaps(occupied, limit)
+        rest = _fill(gaps, step.kept[1:])
+        local = None if rest is None else _fill(gaps, step.local)
+        if rest is None or local is None:
             continue
-        live = tuple(place for place in occupied if place[2] not in step.dying)
-        places = [*kept, *local]
-        top = max(state.top, max((end for _, end, _ in places), default=0))
-        yield _State(live, state.cost + step.cost, top, state, step, places)
+        if rest:
+            occupied += rest
+            occupied.sort()
+        places = [*first, *rest, *local]
+        top = state.top
+        for _, end, _ in places:
+            if end > top:
+                top = end
+        left = tuple([place for place in occupied if place[2] not in step.dying])
+        yield _State(left, state.cost + step.cost, top, state, step, places)
 
 
-def _kept(live: Sequence[_Place], step: Step, limit: int) -> Iterator[list[_Place]]:
-    """Places of what a segment makes for later: the first one in several ways, the rest in what gaps are left."""
+def _firsts(live: Sequence[_Place], step: Step, limit: int) -> Iterator[tuple[_Place, ...]]:
+    """Places of the first buffer that a segment makes for later; one way without a place where there is none."""
     if not step.kept:
-        yield []
+        yield ()
         return
     key, size = step.kept[0]
     offsets: list[int] = []
@@ -178,10 +266,7 @@ def _kept(live: Sequence[_Place], step: Step, limit: int) -> Iterator[list[_Plac
         if high - low >= size:
             offsets += [low, high - size]
     for offset in dict.fromkeys(offsets):
-        first = (offset, offset + size, key)
-        rest = _fill(sorted((*live, first)), step.kept[1:], limit)
-        if rest is not None:
-            yield [first, *rest]
+        yield ((offset, offset + size, key),)
 
 
 def _over(live: Sequence[_Place], size: int, over: int, distance: int, limit: int) -> list[int]:
@@ -203,22 +288,24 @@ def _gaps(occupied: Sequence[_Place], limit: int) -> list[tuple[int, int]]:
     for offset, end, _ in occupied:
         if offset > at:
             gaps.append((at, offset))
-        at = max(at, end)
+        if end > at:
+            at = end
     if at < limit:
         gaps.append((at, limit))
     return gaps
 
 
-def _fill(occupied: Sequence[_Place], sizes: Sequence[tuple[int, int]], limit: int) -> list[_Place] | None:
-    """Places for buffers in what gaps there are, each in the smallest that holds it, large ones first."""
-    if not sizes:
-        return []
-    gaps = _gaps(occupied, limit)
+def _fill(gaps: list[tuple[int, int]], sizes: Sequence[tuple[int, int]]) -> list[_Place] | None:
+    """Places for buffers in gaps, each in the smallest that holds it; what is taken is taken from the gaps."""
     made = []
     for key, size in sizes:
-        best = min((gap for gap in gaps if gap[1] - gap[0] >= size), key=lambda gap: gap[1] - gap[0], default=None)
-        if best is None:
+        best, least = -1, 1 << 60
+        for number, (low, high) in enumerate(gaps):
+            if size <= high - low < least:
+                best, least = number, high - low
+        if best < 0:
             return None
-        gaps[gaps.index(best)] = (best[0] + size, best[1])
-        made.append((best[0], best[0] + size, key))
+        low, high = gaps[best]
+        gaps[best] = (low + size, high)
+        made.append((low, low + size, key))
     return made

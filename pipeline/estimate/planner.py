@@ -17,12 +17,13 @@ from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
-from pipeline.estimate.placing import Layout, Step, lay_out
+from pipeline.estimate.placing import Layout, Layouts, Step
 from pipeline.estimate.roots import roots
-from pipeline.estimate.runs import IMPOSSIBLE, Cut, Runs, Way
+from pipeline.estimate.runs import IMPOSSIBLE, Cut, Overlap, Runs, Way
 from pipeline.estimate.segments import Cutter
+from pipeline.estimate.shapes import of_graph, of_shapes
 from pipeline.estimate.stages import BLOCK, Stage, stages
-from pipeline.estimate.storage import Store, stores
+from pipeline.estimate.storage import stores
 from pipeline.estimate.streaming import demand_streamable, not_streamable
 from pipeline.graph.model import Graph
 
@@ -39,6 +40,12 @@ _COMPACT_BLOCKS = (BLOCK, 3)
 _CLOSE = 500
 #: ``speed`` may take this many times the fewest instructions, where that saves RAM.
 _NEARLY = 1.01
+#: Keys of scratch and sums beside the numbers of Stores.
+_SCRATCH, _SUMS = -1, -2
+#: By what a Step of a cut is known that has the largest blocks and no overlap.
+_USUAL = ()
+#: Forms for which the cuts of a Graph are kept.
+_FORMS = 8
 #: How many layouts are carried on: at first, and where the first one does not fit.
 _QUICK, _CAREFUL, _THOROUGH = 3, 4, 24
 
@@ -66,15 +73,13 @@ def plan(
         UsageError: ``unsupported-tensor`` for an activation that is read before it is written;
             ``input-not-streamable`` for a model that needs its input in whole.
     """
-    made = stages(graph)
     if streamed_input:
-        demand_streamable(graph, made, stores(graph, made, roots(graph)))
-    if not made:
+        demand_streamable(graph, stages(graph), stores(graph))
+    if not stages(graph):
         return spread(graph)  # Nothing runs.
     plans = []
     for most in _COMPACT_BLOCKS if prefer is Prefer.FLASH else (BLOCK,):
-        sized = [replace(stage, block=most) for stage in made]
-        planner = Planner(graph, sized, streamed_input, bounded=prefer is not Prefer.SPEED)
+        planner = Planner(graph, streamed_input=streamed_input, block=most)
         if planner.least >= IMPOSSIBLE:
             raise not_streamable(graph, "What is made from it does not come together before all of it is there.")
         plans.append(planner.plan(prefer, limit))
@@ -102,50 +107,100 @@ def spread(graph: Graph) -> MemoryPlan:
     return MemoryPlan(offset, tuple(placements), tuple(segments), 0, offset)
 
 
+@dataclass(frozen=True)
+class _Form:
+    """What the cuts of a Graph depend on besides the Graph.
+
+    Attributes:
+        streamed: Whether the input is not kept in whole.
+        block: Pixels that a convolution makes at a time, at most.
+        most: Bytes of scratch above which smaller blocks are tried as well; None: they never are.
+    """
+
+    streamed: bool
+    block: int
+    most: int | None = None
+
+
+class _Found:
+    """What has been found out about a Graph's cuts, by form; and layouts of what Graphs with its trunk begin with."""
+
+    def __init__(self, layouts: Layouts) -> None:
+        self.cutters: dict[_Form, Cutter] = {}
+        self.layouts = layouts
+
+
+@of_graph
+def _found(graph: Graph) -> _Found:
+    return _Found(Layouts() if graph.trunk is None else _found(graph.trunk).layouts)
+
+
+def _cutter(graph: Graph, form: _Form) -> Cutter:
+    """The cuts of a Graph, behind those of its trunk."""
+    known = _found(graph).cutters
+    if form not in known:
+        if len(known) == _FORMS:
+            known.clear()
+        trunk = None if graph.trunk is None else _cutter(graph.trunk, form)
+        begun = trunk.runs if trunk is not None else None
+        made = [_sized(stage, form.block) for stage in stages(graph)]
+        new = made[len(begun.stages) if begun is not None else 0 :]
+        sums = [] if begun is None else list(begun.sums)
+        sums += [stage_needs(graph, stage).sums for stage in new]
+        ways = [] if begun is None else list(begun.ways)
+        ways += [_ways(graph, stage, form.most) for stage in new]
+        runs = Runs(made, stores(graph), sums, ways, align=align, streamed_input=form.streamed, trunk=begun)
+        known[form] = Cutter(runs, align=align, trunk=trunk)
+    return known[form]
+
+
+def _sized(stage: Stage, block: int) -> Stage:
+    return stage if stage.block == block else replace(stage, block=block)
+
+
+@of_shapes
+def _ways(graph: Graph, stage: Stage, most: int | None) -> tuple[Way, ...]:
+    """How a stage may run; with smaller blocks as well as long as its scratch is more than ``most``."""
+    found: list[Way] = []
+    block = stage.block
+    while block > 0 and (not found or (most is not None and found[-1].scratch > most)):
+        sized = _sized(stage, block)
+        rows = instructions(graph, sized, flat=False)
+        flat = instructions(graph, sized, flat=True) if stage.pointwise else rows
+        found.append(Way(block, stage_needs(graph, sized).scratch, rows, flat))
+        block //= 2
+    return tuple(found)
+
+
 class Planner:
-    """Makes plans of one Graph; ``bounded``: cuts that no plan but the fastest would take are left out."""
+    """Makes plans of one Graph."""
 
-    def __init__(self, graph: Graph, made: Sequence[Stage], streamed_input: bool, *, bounded: bool) -> None:
+    def __init__(self, graph: Graph, *, streamed_input: bool = False, block: int = BLOCK) -> None:
+        """Find the cuts with the least peak.
+
+        Args:
+            graph: At least one of its operators has something to do.
+            streamed_input: The input is not kept in whole.
+            block: Pixels that a convolution makes at a time, at most.
+        """
         self.graph = graph
-        self.stages = made
-        self.roots = roots(graph)
-        self.stores = stores(graph, self.stages, self.roots)
-        self.keys = {id(store): number for number, store in enumerate(self.stores)}
-        self.scratch_key, self.sums_key = len(self.stores), len(self.stores) + 1
-        needs = [stage_needs(graph, stage) for stage in self.stages]
-        self.sums = [need.sums for need in needs]
-        ways = [self.way(stage, need.scratch) for stage, need in zip(self.stages, needs, strict=True)]
-        self.runs = Runs(self.stages, self.stores, self.sums, ways, align=align, streamed_input=streamed_input)
-        useful = (lambda peak: int(peak * BALANCED)) if bounded else (lambda _: 1 << 60)
-        self.cutter = Cutter(self.runs, align=align, useful=useful)
+        form = _Form(streamed_input, block)
+        self.cutter = _cutter(graph, form)
         self.least, cuts = self.cutter.least_peak()
-        self.taken: list[_Taken] = []
-        self.shrink(ways, cuts)
+        self.shrink(form, cuts)
+        self.runs = self.cutter.runs
+        self.stores = self.runs.stores
+        self.layouts = _found(graph).layouts
 
-    def way(self, stage: Stage, scratch: int) -> Way:
-        rows = instructions(self.graph, stage, flat=False)
-        flat = instructions(self.graph, stage, flat=True) if stage.pointwise else rows
-        return Way(stage.block, scratch, rows, flat)
-
-    def shrink(self, ways: Sequence[Way], cuts: Sequence[Cut]) -> None:
+    def shrink(self, form: _Form, cuts: Sequence[Cut]) -> None:
         """Allow smaller blocks, where that makes the least peak, which is that of ``cuts``, noticeably smaller."""
         most = int(self.least * _SCRATCH_SHARE)
-        highest = max(cuts, key=self.cutter.lowest)
-        if highest.scratch <= most:
+        if max(cut.scratch for cut in cuts) <= most or max(cuts, key=self.cutter.lowest).scratch <= most:
             return
-        smaller = []
-        for stage, usual in zip(self.stages, ways, strict=True):
-            found = [usual]
-            while found[-1].block > 1 and found[-1].scratch > most:
-                other = replace(stage, block=found[-1].block // 2)
-                found.append(self.way(other, stage_needs(self.graph, other).scratch))
-            smaller.append(found)
-        self.cutter.allow(smaller)
-        least, _ = self.cutter.least_peak()
+        smaller = _cutter(self.graph, replace(form, most=most))
+        least, _ = smaller.least_peak()
         if least <= self.least * _WORTH:
-            self.least = least
-        else:
-            self.cutter.allow([[usual] for usual in ways])
+            self.least, self.cutter = least, smaller
 
     def plan(self, prefer: Prefer, limit: int | None) -> MemoryPlan:
         if prefer is Prefer.RAM:
@@ -185,13 +240,12 @@ class Planner:
     def within(self, limit: int) -> Layout | None:
         """The layout with the fewest instructions that is found within a limit."""
         chosen = self.cutter.fewest_instructions(limit)
-        found = [self.cutter.within(cut, limit) for cut in chosen]
-        peak = max(way[1] for way in found if way is not None)
-        steps = self.by_first([self.step(cut, limit, sparing=True) for cut in chosen])
+        peak = max([self.peak(cut, limit) for cut in chosen])
+        steps = self.by_end([self.step(cut, limit, sparing=True) for cut in chosen])
         layout = self.lay_out(steps, peak, _QUICK)
         if layout is not None:
             return layout
-        steps = self.by_first([self.step(cut, limit) for cut in chosen])
+        steps = self.by_end([self.step(cut, limit) for cut in chosen])
         for percents in ((100, 104, 108), (125, 150, 200, 400)):
             mosts = sorted({min(align(peak * percent // 100), limit) for percent in percents})
             for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
@@ -202,7 +256,7 @@ class Planner:
 
     def together(self, limit: int, width: int) -> Layout | None:
         """Cuts and offsets searched together."""
-        steps = [[self.step(cut, limit) for cut in cuts] for cuts in self.cutter.cuts(limit)]
+        steps = [tuple([self.step(cut, limit) for cut in cuts]) for cuts in self.cutter.cuts(limit)]
         return self.lay_out(steps, limit, width)
 
     def smallest(self) -> Layout:
@@ -223,93 +277,118 @@ class Planner:
                 layout = found
         return layout
 
-    def by_first(self, steps: Sequence[Step]) -> list[list[Step]]:
-        found: list[list[Step]] = [[] for _ in self.stages]
+    def by_end(self, steps: Sequence[Step]) -> list[tuple[Step, ...]]:
+        found: list[tuple[Step, ...]] = [()] * len(self.runs.stages)
         for step in steps:
-            found[step.first].append(step)
+            found[step.end - 1] = (step,)
         return found
 
-    def lay_out(self, steps: list[list[Step]], limit: int, width: int) -> Layout | None:
-        everything = sum(align(store.nbytes) for store in self.stores)
-        everything += max(step.size for first in steps for step in first)
+    def lay_out(self, ends: Sequence[tuple[Step, ...]], limit: int, width: int) -> Layout | None:
+        everything = sum(self.runs.full)
+        if limit > everything:
+            everything += max(step.size for steps in ends for step in steps)
         limit = min(limit - limit % ALIGNMENT, everything)
-        given = [(self.keys[id(store)], align(store.nbytes)) for store in self.stores if store.first < 0]
-        stream = self.keys[id(self.runs.stream)] if self.runs.stream is not None else -1
+        given = [(number, self.runs.full[number]) for number, store in enumerate(self.stores) if store.first < 0]
+        stream = self.runs.stream
+        if stream is None:
+            return self.layouts.lay_out(ends, given, limit, width=width)
+        # The first segment has the input as a ring, or finds it in whole.
         found = []
         for rings in (True, False):
-            first = [step for step in steps[0] if any(key == stream for key, _ in step.local) is rings]
+            some = [
+                tuple(
+                    [step for step in steps if step.first > 0 or any(key == stream for key, _ in step.local) is rings]
+                )
+                for steps in ends
+            ]
             there = [item for item in given if not (rings and item[0] == stream)]
-            if first:
-                found.append(lay_out([first, *steps[1:]], there, limit, width=width))
+            found.append(self.layouts.lay_out(some, there, limit, width=width))
         layouts = [layout for layout in found if layout is not None]
         return min(layouts, key=lambda layout: sum(laid.step.cost for laid in layout.laid), default=None)
 
+    def peak(self, cut: Cut, limit: int) -> int:
+        """The peak of a cut as it is cheapest within a limit that it can be within."""
+        peak = cut.base + align(cut.scratch)
+        found = None if peak <= limit else self.cutter.within(cut, limit)
+        return peak if found is None else found[1]
+
     def step(self, cut: Cut, limit: int, *, sparing: bool = False) -> Step:
         """A cut as a Step; ``sparing``: with an overlap only where it is needed."""
+        peak = cut.base + align(cut.scratch)
+        if _USUAL in cut.steps and peak <= limit and (sparing or peak <= limit // 2):
+            return cut.steps[_USUAL]
         found = self.cutter.within(cut, limit)
         if found is None:
             raise ValueError(f"stages {cut.first} to {cut.end} need more than {limit} bytes")
         cost, peak, needed = found
         overlap = self.runs.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
-        kept: list[Store] = []
-        local: list[tuple[int, int]] = []
-        dying = {self.keys[id(store)] for store in self.runs.standing(cut) if store.last < cut.end}
-        for made in self.runs.made[cut.first : cut.end]:
-            kept += [store for store in made if store.last >= cut.end]
-        for store in self.runs.rings(cut):
-            local.append((self.keys[id(store)], align(store.ring_bytes)))
-        for store in self.runs.made[cut.end - 1]:
-            if store.last < cut.end:
-                local.append((self.keys[id(store)], align(store.nbytes)))
-        taken = _Taken(cut, self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0))))
-        self.taken.append(taken)
-        for key, size in ((self.scratch_key, taken.scratch), (self.sums_key, sum(self.sums[cut.first : cut.end]))):
+        ways = self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0)))
+        usual = overlap is None and cut.base + align(cut.scratch) <= limit
+        known = _USUAL if usual else (overlap is not None, *(way.block for way in ways))
+        if known not in cut.steps:
+            cut.steps[known] = self._step(cut, cost, overlap, ways)
+        return cut.steps[known]
+
+    def _step(self, cut: Cut, cost: int, overlap: Overlap | None, ways: Sequence[Way]) -> Step:
+        runs, stores = self.runs, self.stores
+        taken = _Taken(cut, tuple(ways), sum(runs.sums[cut.first : cut.end]))
+        dying = {number for number in runs.standing[cut.first] if stores[number].last < cut.end}
+        kept: list[int] = []
+        for made in runs.made[cut.first : cut.end]:
+            kept += [number for number in made if stores[number].last >= cut.end]
+        local = [(number, runs.rings[number]) for number in runs.in_rings(cut)]
+        for number in runs.made[cut.end - 1]:
+            if stores[number].last < cut.end:
+                local.append((number, runs.full[number]))
+        for key, size in ((_SCRATCH, taken.scratch), (_SUMS, taken.sums)):
             if size:
                 local.append((key, align(size)))
         first = overlap.output if overlap is not None else None
-        kept.sort(key=lambda store: (store is not first, -store.nbytes))
+        kept.sort(key=lambda number: (number != first, -stores[number].nbytes))
         local.sort(key=lambda item: -item[1])
         return Step(
             cut.first,
             cut.end,
             cost,
-            tuple((self.keys[id(store)], align(store.nbytes)) for store in kept),
+            tuple([(number, runs.full[number]) for number in kept]),
             tuple(local),
             frozenset(dying),
-            (self.keys[id(overlap.input)], overlap.distance) if overlap is not None else None,
-            len(self.taken) - 1,
+            (overlap.input, overlap.distance) if overlap is not None else None,
+            taken,
         )
 
     def finished(self, layout: Layout) -> MemoryPlan:
         """The plan of a layout."""
-        segment_of = {-1: 0, len(self.stages): len(layout.laid) - 1}
+        stages = self.runs.stages
+        segment_of = {-1: 0, len(stages): len(layout.laid) - 1}
         offsets = dict(layout.given)
         rings: set[int] = set()
         segments = []
         for number, laid in enumerate(layout.laid):
-            taken = self.taken[laid.step.number]
+            taken = laid.step.of
+            if not isinstance(taken, _Taken):
+                raise TypeError("a step that was made of something else")
             cut = taken.cut
             segment_of.update(dict.fromkeys(range(cut.first, cut.end), number))
             offsets.update(laid.offsets)
-            rings.update(id(store) for store in self.runs.rings(cut))
+            rings.update(self.runs.in_rings(cut))
             ran = tuple(
-                stage if stage.block == way.block else replace(stage, block=way.block)
-                for stage, way in zip(self.stages[cut.first : cut.end], taken.ways, strict=True)
+                [_sized(stage, way.block) for stage, way in zip(stages[cut.first : cut.end], taken.ways, strict=True)]
             )
-            scratch, sums = laid.offsets.get(self.scratch_key, 0), laid.offsets.get(self.sums_key, 0)
-            sums_bytes = sum(self.sums[cut.first : cut.end])
-            segments.append(Segment(ran, cut.flat, scratch, taken.scratch, sums, sums_bytes, laid.alive))
+            scratch, sums = laid.offsets.get(_SCRATCH, 0), laid.offsets.get(_SUMS, 0)
+            segments.append(Segment(ran, cut.flat, scratch, taken.scratch, sums, taken.sums, laid.alive))
         named: dict[int, list[int]] = {}
-        for name, root in self.roots.items():
+        for name, root in roots(self.graph).items():
             named.setdefault(root, []).append(name)
         placements = []
         for number, store in enumerate(self.stores):
-            ring = store.ring if id(store) in rings else None
+            ring = store.ring if number in rings else None
             size = store.nbytes if ring is None else store.ring_bytes
             first, last = segment_of[store.first], segment_of[store.last]
-            for name in (name for tensor in store.tensors for name in named[tensor]):
-                alias = None if name == store.tensors[0] else store.tensors[0]
-                placements.append(Placement(name, offsets[number], size, first, last, alias, ring))
+            for tensor in store.tensors:
+                for name in named[tensor]:
+                    alias = None if name == store.tensors[0] else store.tensors[0]
+                    placements.append(Placement(name, offsets[number], size, first, last, alias, ring))
         placements.sort(key=lambda placement: placement.tensor)
         highest = max(segments, key=lambda segment: segment.peak)
         operator = highest.stages[0].operators[0].index
@@ -318,10 +397,11 @@ class Planner:
 
 @dataclass(frozen=True)
 class _Taken:
-    """A cut and how its stages run."""
+    """A cut, how its stages run, and the bytes of their sums."""
 
     cut: Cut
-    ways: list[Way]
+    ways: tuple[Way, ...]
+    sums: int
 
     @property
     def scratch(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 import platformdirs
@@ -21,17 +22,33 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9+-]{0,39}(?:\.[a-z]+)?\.toml")
 
 def user_folder() -> Path:
     """``$DANAS_TABLES``, or the user's data folder: where ``danas-deploy calibrate`` writes."""
-    named = os.environ.get(ENVIRONMENT_VARIABLE)
-    return (
-        Path(named).expanduser() if named else platformdirs.user_data_path("danas-deploy", appauthor=False) / "tables"
-    )
+    return _folder(os.environ.get(ENVIRONMENT_VARIABLE))
+
+
+@cache
+def _folder(named: str | None) -> Path:
+    if named:
+        return Path(named).expanduser()
+    return platformdirs.user_data_path("danas-deploy", appauthor=False) / "tables"
 
 
 def find(name: str) -> Path | None:
     """The file of a table by its name, the user's before the package's; None where there is none."""
     if not _NAME.fullmatch(name):
         return None
-    return next((path for folder in (user_folder(), SHIPPED) if (path := folder / name).is_file()), None)
+    folder = user_folder()
+    try:
+        changed = folder.stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    return _find(name, folder, changed)
+
+
+@cache
+def _find(name: str, folder: Path, changed: int) -> Path | None:
+    """Asked again where something was added to the folder, or taken away."""
+    del changed
+    return next((path for folder in (folder, SHIPPED) if (path := folder / name).is_file()), None)
 
 
 def processors() -> list[str]:

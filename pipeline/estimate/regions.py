@@ -15,7 +15,7 @@ bytes in faster regions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.boards import Board, Region
@@ -118,14 +118,19 @@ def place(board: Board, *, stack: int, static: int, arena: int) -> RamLayout:
     ``stack`` is what the linker sets aside. Blocks that do not fit have fewer bytes in their parts; ``over`` says how
     many are missing.
     """
-    regions = board.ram
     blocks = []
-    at = regions[0].base
+    at = board.ram[0].base
     for name, size, alignment in (("stack", stack, 8), ("static", static, _WORD), ("arena", arena, ALIGNMENT)):
         base = -(-at // alignment) * alignment
-        blocks.append(block(board, name, base, size))
+        blocks.append((name, base, size))
         at = base + size
-    return RamLayout(regions, tuple(blocks), max(0, at - regions[-1].end))
+    return as_placed(board, blocks)
+
+
+def as_placed(board: Board, blocks: Sequence[tuple[str, int, int]]) -> RamLayout:
+    """Blocks of a name, an address and a size, by address, as they fall into the board's RAM regions."""
+    made = tuple(block(board, *one) for one in blocks)
+    return RamLayout(board.ram, made, max(0, made[-1].end - board.ram[-1].end))
 
 
 def linked(board: Board, symbols: Mapping[str, int]) -> RamLayout:
@@ -139,8 +144,7 @@ def linked(board: Board, symbols: Mapping[str, int]) -> RamLayout:
         ("static", "danas_data_start", "danas_bss_end"),
         ("arena", "danas_arena_start", "danas_arena_end"),
     )
-    blocks = tuple(block(board, name, symbols[first], symbols[last] - symbols[first]) for name, first, last in ends)
-    return RamLayout(board.ram, blocks, max(0, blocks[-1].end - board.ram[-1].end))
+    return as_placed(board, [(name, symbols[first], symbols[last] - symbols[first]) for name, first, last in ends])
 
 
 def of_estimate(board: Board, figures: Estimate) -> RamLayout:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pipeline.errors import UsageError, printable
+from pipeline.estimate.shapes import of_graph
 from pipeline.graph.model import ALIASES, Graph, Operator
 
 
-def roots(graph: Graph) -> dict[int, int]:
+@of_graph
+def roots(graph: Graph) -> Mapping[int, int]:
     """For each activation the one whose bytes it is: itself, but for RESHAPE and SQUEEZE.
 
     Raises:
         UsageError: ``unsupported-tensor`` for an activation that is read before it is written, ``shape-mismatch``
             for one that RESHAPE or SQUEEZE cannot make of its input.
     """
-    found = {index: index for index in graph.inputs}
-    for position, operator in enumerate(graph.operators):
+    trunk = graph.trunk
+    found = {index: index for index in graph.inputs} if trunk is None else dict(roots(trunk))
+    done = 0 if trunk is None else len(trunk.operators)
+    for position, operator in enumerate(graph.operators[done:], done):
         for index in operator.inputs:
             if index is not None and index not in found and not graph.tensors[index].constant:
                 raise UsageError(

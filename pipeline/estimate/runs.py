@@ -2,17 +2,22 @@
 
 They follow from the Stores (storage.py): those that live through a run in whole, those that it makes for later, rings
 of the rest, sums and scratch. While the last stage of a run is fixed, each stage before it adds to what the run needs,
-so that runs grow backwards until one can't be a segment, or is too large to be of use.
+so that runs grow backwards until one can't be a segment. What is said of the stages of a Graph's trunk holds for the
+Graph: it is worked out once, and added to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pipeline.estimate.overlap import Geometry, distance
 from pipeline.estimate.stages import Stage, StageKind
 from pipeline.estimate.storage import Store
+
+if TYPE_CHECKING:
+    from pipeline.estimate.placing import Step
 
 #: More than any arena: added to what a cut needs that would have to keep a streamed input in whole.
 IMPOSSIBLE = 1 << 50
@@ -32,15 +37,18 @@ class Way:
 
 @dataclass(frozen=True)
 class Overlap:
-    """``output`` may begin ``distance`` bytes before ``input``, not later; ``saved`` bytes fewer are alive."""
+    """``output`` may begin ``distance`` bytes before ``input``, not later; ``saved`` bytes fewer are alive.
 
-    output: Store
-    input: Store
+    Both are numbers of Stores.
+    """
+
+    output: int
+    input: int
     distance: int
     saved: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Cut:
     """Stages [first, end) run as one segment.
 
@@ -52,8 +60,10 @@ class Cut:
         base: Bytes that are alive while it runs, without scratch, no output written over an input.
         scratch: Bytes of scratch with the largest blocks.
         least_scratch: The same with the smallest ones that are of use.
-        sink: The Store that its last stage is the last to write, where the segment makes it and it is needed later.
+        sink: The number of the Store that its last stage is the last to write, where the segment makes it and it is
+            needed later.
         overlap: How the sink is best written over an input; True: not yet looked for, see :meth:`Runs.overlap`.
+        steps: What the planner has made of it.
     """
 
     first: int
@@ -63,18 +73,20 @@ class Cut:
     base: int
     scratch: int
     least_scratch: int
-    sink: Store | None
+    sink: int | None
     overlap: Overlap | bool | None
+    steps: dict[tuple[int, ...], Step] = field(default_factory=dict)
 
 
 class Runs:
-    """The runs of a model's stages.
+    """The runs of a model's stages. Stores go by their numbers.
 
     Attributes:
         stores: All Stores.
+        full: For each Store its bytes in whole, rounded up; ``rings`` those of its ring.
         made: For each stage the Stores that it makes.
+        standing: For each stage the Stores that were there before it and are still needed; ``alive`` are their bytes.
         stream: The input, where it need not be kept in whole.
-        alive: For each stage the bytes that were there before it and are still needed.
     """
 
     def __init__(
@@ -82,10 +94,11 @@ class Runs:
         stages: Sequence[Stage],
         stores: Sequence[Store],
         sums: Sequence[int],
-        ways: Sequence[Way],
+        ways: Sequence[Sequence[Way]],
         *,
         align: Callable[[int], int],
         streamed_input: bool = False,
+        trunk: Runs | None = None,
     ) -> None:
         """Work out what is made, read and alive where.
 
@@ -93,98 +106,117 @@ class Runs:
             stages: All of them, in order.
             stores: Their Stores.
             sums: Bytes that each stage keeps from its first to its last step.
-            ways: How each stage runs with the largest blocks.
+            ways: How each stage may run, with the largest blocks first.
             align: Rounds sizes up.
             streamed_input: The input is not kept in whole; its Store can be a ring.
+            trunk: The runs of the first stages, which are a trunk's.
         """
-        self._stages, self.stores, self._align, self.ways = stages, stores, align, ways
-        self._sums = [align(size) for size in sums]
+        self.stages, self.stores, self.sums, self.ways, self._align = stages, stores, sums, ways, align
         count = len(stages)
-        self._full = {id(store): align(store.nbytes) for store in stores}
-        self.made: list[list[Store]] = [[] for _ in stages]
-        alive = [0] * (count + 2)
-        for store in stores:
-            if store.first >= 0:
-                self.made[store.first].append(store)
-            alive[store.first + 1] += self._full[id(store)]
-            alive[store.last + 1 if store.last < count else count + 1] -= self._full[id(store)]
-        for position in range(1, count + 2):
-            alive[position] += alive[position - 1]
-        self.alive = alive
-        self.stream = next((s for s in stores if s.first < 0 and s.ring), None) if streamed_input else None
-        self._ring = {id(store): align(store.ring_bytes) for store in stores}
+        done = 0 if trunk is None else len(trunk.stages)
+        self.full = [align(store.nbytes) for store in stores]
+        self.rings = [align(store.ring_bytes) for store in stores]
+        number_of = {tensor: number for number, store in enumerate(stores) for tensor in store.tensors}
+        new = stages[done:]
+        #: By activation the stage that writes it.
+        self._writer: dict[int, int] = {} if trunk is None else dict(trunk._writer)
+        self._writer.update((output, stage.index) for stage in new for output in stage.outputs)
+        self.made: list[list[int]] = [[] for _ in stages] if trunk is None else [*trunk.made, *([] for _ in new)]
+        for number in range(0 if trunk is None else len(trunk.stores), len(stores)):
+            if stores[number].first >= 0:
+                self.made[stores[number].first].append(number)
+        self.standing: list[list[int]] = [] if trunk is None else list(trunk.standing)
+        there = self._there(done)
+        for position in range(done, count):
+            self.standing.append(there)
+            there = [number for number in (*there, *self.made[position]) if stores[number].last > position]
+        self.alive: list[int] = [] if trunk is None else list(trunk.alive)
+        self.alive += [sum([self.full[number] for number in there]) for there in self.standing[done:]]
+        given = (number for number, store in enumerate(stores) if store.first < 0 and store.ring)
+        self.stream = next(given, None) if streamed_input else None
         #: Bytes that the input does not take as a ring.
-        self._spared = self._full[id(self.stream)] - self._ring[id(self.stream)] if self.stream is not None else 0
-        self._of = {tensor: store for store in stores for tensor in store.tensors}
-        self._writer = {output: stage.index for stage in stages for output in stage.outputs}
-        self._geometry: list[Geometry] = [
-            (
-                stage.steps,
-                tuple((stage.index - self._writer.get(f.tensor, -1), f.kernel, f.stride, f.pad) for f in stage.feeds),
-            )
-            for stage in stages
-        ]
-        self._standing: list[list[Store]] = [
-            [store for store in stores if store.first < position <= store.last] for position in range(count)
-        ]
-        self._reads: dict[int, list[tuple[int, int]]] = {id(store): [] for store in stores}
-        for stage in stages:
-            for number, feed in enumerate(stage.feeds):
-                self._reads[id(self._of[feed.tensor])].append((stage.index, number))
-        self._store_of = [self._of[stage.outputs[0]] for stage in stages]
-        self._readers: list[list[tuple[int, bool]]] = [[] for _ in stages]
-        for stage in stages:
-            for feed in stage.feeds:
+        self._spared = 0 if self.stream is None else self.full[self.stream] - self.rings[self.stream]
+        self._geometry: list[Geometry] = [] if trunk is None else list(trunk._geometry)
+        #: For each Store (stage, number of its feed) of all that read it.
+        self._reads: list[tuple[tuple[int, int], ...]] = [] if trunk is None else list(trunk._reads)
+        self._reads += [()] * (len(stores) - len(self._reads))
+        #: For each stage the Store of its first output.
+        self._store_of: list[int] = [] if trunk is None else list(trunk._store_of)
+        #: For each stage (stage, whether it reads all the rows) of those that read its outputs.
+        self._readers: list[tuple[tuple[int, bool], ...]] = [] if trunk is None else list(trunk._readers)
+        for stage in new:
+            self._readers.append(())
+            self._store_of.append(number_of[stage.outputs[0]])
+            readings = []
+            for place, feed in enumerate(stage.feeds):
+                self._reads[number_of[feed.tensor]] += ((stage.index, place),)
                 writer = self._writer.get(feed.tensor, -1)
+                readings.append((stage.index - writer, feed.kernel, feed.stride, feed.pad))
                 if writer >= 0:
                     whole = feed.end(stage.steps - 1, stages[writer].steps) == stages[writer].steps
-                    self._readers[writer].append((stage.index, whole))
-        #: Bytes above which a run is of no use.
-        self.limit = 1 << 60
+                    self._readers[writer] += ((stage.index, whole),)
+            self._geometry.append((stage.steps, tuple(readings)))
+
+    def _there(self, position: int) -> list[int]:
+        """The Stores that were there before a stage and are still needed."""
+        return [number for number, store in enumerate(self.stores) if store.first < position <= store.last]
 
     def ending(self, end: int) -> Iterator[Cut]:
-        """The cuts that end before stage ``end``, shortest first, as long as they are of use."""
+        """The cuts that end before stage ``end``, shortest first."""
         alone = self._alone(end)
         yield alone
-        last = self._stages[end - 1]
+        last = self.stages[end - 1]
         if last.kind is StageKind.WHOLE:
             return
         own, sink = self._own(end - 1), alone.sink
-        total, scratch = self.ways[end - 1].rows, alone.scratch
+        way = self.ways[end - 1]
+        total, scratch, least = way[0].rows, alone.scratch, alone.least_scratch
         whole = {end - 1}  # Stages that have made all their rows when the last one ends.
         target = self._store_of[end - 1]
+        stores, full, ways, store_of, alive = self.stores, self.full, self.ways, self._store_of, self.alive
         for first in range(end - 2, max(-1, end - 1 - _LONGEST), -1):
-            store = self._store_of[first]
             if not self._joins(first, end, whole):
                 return
+            number = store_of[first]
+            store = stores[number]
             if store.first == first:
                 if store.last < end:
-                    own += self._ring[id(store)]
+                    own += self.rings[number]
                 else:
-                    own += self._full[id(store)]
-                    sink = store if store is target else sink
-            if own > self.limit:
-                return
-            way = self.ways[first]
-            total += way.rows
-            scratch = max(scratch, way.scratch)
-            base = self.alive[first] + own - self._spared_by(first, end)
-            if base - (0 if sink is None else self._full[id(sink)]) <= self.limit:
-                yield Cut(first, end, False, total, base, scratch, scratch, sink, sink is not None)
+                    own += full[number]
+                    if number == target:
+                        sink = number
+            way = ways[first]
+            total += way[0].rows
+            scratch = max(scratch, way[0].scratch)
+            least = max(least, way[-1].scratch)
+            base = alive[first] + own
+            if first == 0:
+                base -= self._spared_by(first, end)
+            yield Cut(first, end, False, total, base, scratch, least, sink, sink is not None)
 
     def _own(self, position: int) -> int:
         """Bytes that a stage needs as the last one of a segment, besides scratch."""
-        return self._sums[position] + sum(self._full[id(store)] for store in self.made[position])
+        return self._align(self.sums[position]) + sum([self.full[number] for number in self.made[position]])
 
     def _alone(self, end: int) -> Cut:
         """The stage before ``end`` as a segment."""
-        last, way, made = self._stages[end - 1], self.ways[end - 1], self.made[end - 1]
-        sink = made[0] if len(made) == 1 and last.kind is StageKind.ROWS and made[0].last >= end else None
-        streams = self._streams(end - 1, end)
+        last, way, made = self.stages[end - 1], self.ways[end - 1], self.made[end - 1]
+        kept = len(made) == 1 and last.kind is StageKind.ROWS and self.stores[made[0]].last >= end
         base = self.alive[end - 1] + self._own(end - 1) - self._spared_by(end - 1, end)
-        flat = last.pointwise and not streams and way.flat <= way.rows
-        cost = way.flat if flat else way.rows
-        return Cut(end - 1, end, flat, cost, base, way.scratch, way.scratch, sink, sink is not None)
+        flat = last.pointwise and not self._streams(end - 1, end) and way[0].flat <= way[0].rows
+        cost = way[0].flat if flat else way[0].rows
+        return Cut(
+            end - 1,
+            end,
+            flat,
+            cost,
+            base,
+            way[0].scratch,
+            way[-1].scratch,
+            made[0] if kept else None,
+            True if kept else None,
+        )
 
     def _joins(self, first: int, end: int, whole: set[int]) -> bool:
         """Whether a stage can run with those behind it, up to ``end``; it joins ``whole`` if it ends with them."""
@@ -194,8 +226,8 @@ class Runs:
                 used = True
                 if all_rows and reader in whole:
                     whole.add(first)
-        store = self._store_of[first]
-        if not used or not store.streams or self._stages[first].kind is not StageKind.ROWS:
+        store = self.stores[self._store_of[first]]
+        if not used or not store.streams or self.stages[first].kind is not StageKind.ROWS:
             return False
         if store.last >= end:
             return first in whole
@@ -203,31 +235,30 @@ class Runs:
 
     def _spared_by(self, first: int, end: int) -> int:
         """Bytes that a streamed input does not take because it is a ring; of what cannot be, less than any room."""
-        stream = self.stream
-        if first != 0 or stream is None:
+        if first != 0 or self.stream is None:
             return 0
-        return self._spared if stream.last < end > stream.joined else -IMPOSSIBLE
+        return self._spared if self._streams(first, end) else -IMPOSSIBLE
 
     def _streams(self, first: int, end: int) -> bool:
         """Whether the input is a ring while these stages run."""
-        return first == 0 and self.stream is not None and self.stream.last < end > self.stream.joined
+        if first != 0 or self.stream is None:
+            return False
+        store = self.stores[self.stream]
+        return store.last < end > store.joined
 
-    def rings(self, cut: Cut) -> Iterator[Store]:
+    def in_rings(self, cut: Cut) -> Iterator[int]:
         """The Stores that are rings in a cut."""
         if self.stream is not None and self._streams(cut.first, cut.end):
             yield self.stream
-        if cut.end - cut.first > 1:
-            for made in self.made[cut.first : cut.end - 1]:
-                yield from (store for store in made if store.last < cut.end)
-
-    def standing(self, cut: Cut) -> Sequence[Store]:
-        """The Stores that were there before a cut and are still needed."""
-        return self._standing[cut.first]
+        for made in self.made[cut.first : cut.end - 1]:
+            for number in made:
+                if self.stores[number].last < cut.end:
+                    yield number
 
     def hope(self, cut: Cut) -> int:
         """Bytes that writing an output over an input can save at most, as far as is known."""
         if cut.overlap is True and cut.sink is not None:
-            return min(self._full[id(cut.sink)], self.alive[cut.first])
+            return min(self.full[cut.sink], self.alive[cut.first])
         return cut.overlap.saved if isinstance(cut.overlap, Overlap) else 0
 
     def overlap(self, cut: Cut) -> Overlap | None:
@@ -237,18 +268,20 @@ class Runs:
         return cut.overlap or None
 
     def _overlaps(self, cut: Cut) -> Iterator[Overlap]:
-        first, end, sink = cut.first, cut.end, cut.sink
-        last = self._stages[end - 1]
-        if sink is None or not sink.uniform:
+        first, end = cut.first, cut.end
+        if cut.sink is None or not self.stores[cut.sink].uniform:
             return
-        chain = tuple(self._writer[tensor] - first for tensor in sink.tensors if self._writer[tensor] < end)
+        sink = self.stores[cut.sink]
+        last = self.stages[end - 1]
+        chain = tuple(at - first for tensor in sink.tensors if (at := self._writer.get(tensor, end)) < end)
         run = tuple(self._geometry[first:end])
-        for store in self._standing[first]:
+        for number in self.standing[first]:
+            store = self.stores[number]
             if store.last >= end or not store.uniform:
                 continue
-            if store is self.stream and first == 0 and store.joined < end:
+            if number == self.stream and first == 0 and store.joined < end:
                 continue
-            readers = tuple((at - first, number) for at, number in self._reads[id(store)] if first <= at < end)
+            readers = tuple((at - first, place) for at, place in self._reads[number] if first <= at < end)
             if len(readers) == 1 and readers[0][0] == chain[0] == len(run) - 1 and last.pointwise and last.reads_ahead:
                 apart = max(0, sink.nbytes - store.nbytes)
             else:
@@ -257,7 +290,7 @@ class Runs:
                     rows=store.rows, row_bytes=store.row_bytes, output_row_bytes=sink.row_bytes,
                 )  # fmt: skip
             apart = self._align(apart)
-            full, made = self._full[id(store)], self._full[id(sink)]
+            full, made = self.full[number], self.full[cut.sink]
             saved = full + made - max(apart + full, made)
             if saved > 0:
-                yield Overlap(sink, store, apart, saved)
+                yield Overlap(cut.sink, number, apart, saved)

@@ -5,57 +5,50 @@ have, then, among the cuts whose peak is within a limit, those that execute the 
 
 A cut whose peak is too high has two ways to lower it: its output may be written over an input that dies (overlap.py),
 which costs nothing, and its convolutions may work on fewer pixels at a time, which costs instructions.
+
+All of it goes from the first stage to the last and looks only back, so that what was found for a Graph's trunk is the
+beginning of what is found for the Graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice
 
 from pipeline.estimate.runs import Cut, Runs, Way
 
 _NEVER = 1 << 60
-#: Stages of the runs that are looked at first.
-_SHORT = 7
+#: Limits for which the cuts are remembered.
+_LIMITS = 8
+
+#: For each number of first stages (instructions, sum of the peaks) of the best cuts, and the cut that ends there.
+_Fastest = tuple[list[tuple[int, int]], list[Cut | None]]
 
 
 class Cutter:
     """The best cuts of a model's stages."""
 
-    def __init__(
-        self, runs: Runs, *, align: Callable[[int], int], useful: Callable[[int], int] = lambda peak: _NEVER
-    ) -> None:
+    def __init__(self, runs: Runs, *, align: Callable[[int], int], trunk: Cutter | None = None) -> None:
         """Find the cuts.
 
         Args:
             runs: The runs of the stages.
             align: Rounds sizes up.
-            useful: The peak above which no cut is of use, by a peak that can be had.
+            trunk: The cuts of the first stages, which are a trunk's.
         """
-        self.runs, self._align = runs, align
-        #: How each stage may run, the largest blocks first.
-        self.ways: Sequence[Sequence[Way]] = [[way] for way in runs.ways]
-        # Short runs first: they say what the least peak is at most, and so where longer ones can stop.
-        growing = [runs.ending(end) for end in range(1, len(runs.made) + 1)]
-        self._by_end = [list(islice(cuts, _SHORT)) for cuts in growing]
-        runs.limit = useful(self._least()[-1][0])
-        for end, rest in enumerate(growing):
-            self._by_end[end] += rest
-
-    def allow(self, ways: Sequence[Sequence[Way]]) -> None:
-        """Take other ways to run the stages; the first of each is the same as before."""
-        self.ways = ways
-        for cuts in self._by_end:
-            position, least = cuts[0].end, 0
-            for cut in cuts:
-                if cut.first < position:
-                    position = cut.first
-                    least = max(least, ways[position][-1].scratch)
-                cut.least_scratch = least
+        self.runs, self._align, self._trunk = runs, align, trunk
+        count, done = len(runs.stages), 0 if trunk is None else len(trunk.by_end)
+        #: For each stage the cuts that end with it, shortest first.
+        self.by_end: list[list[Cut]] = [] if trunk is None else list(trunk.by_end)
+        self.by_end += [list(runs.ending(end)) for end in range(done + 1, count + 1)]
+        #: For each number of first stages the smallest peak, and the cut that ends there.
+        self._least: list[tuple[int, Cut | None]] = [(0, None)] if trunk is None else list(trunk._least)
+        self._find_least(self.by_end[done:])
+        self._fastest: dict[int, _Fastest] = {}
+        self._admitted: dict[int, tuple[list[int], list[list[Cut]]]] = {}
 
     def cut(self, first: int, end: int) -> Cut | None:
         """The cut of these stages, None where they can't be a segment."""
-        return next((cut for cut in self._by_end[end - 1] if cut.first == first), None)
+        return next((cut for cut in self.by_end[end - 1] if cut.first == first), None)
 
     def lowest(self, cut: Cut) -> int:
         """The lowest peak of a cut."""
@@ -64,23 +57,21 @@ class Cutter:
 
     def least_peak(self) -> tuple[int, list[Cut]]:
         """The smallest peak that any cuts have, and such cuts."""
-        best = self._least()
         chosen: list[Cut] = []
-        end = len(self.runs.made)
+        end = len(self.by_end)
         while end > 0:
-            cut = best[end][1]
+            cut = self._least[end][1]
             if cut is None:
                 raise ValueError("no cuts")
             chosen.append(cut)
             end = cut.first
-        return best[-1][0], chosen[::-1]
+        return self._least[-1][0], chosen[::-1]
 
-    def _least(self) -> list[tuple[int, Cut | None]]:
-        """For each number of first stages the smallest peak, and the cut that ends there."""
-        best: list[tuple[int, Cut | None]] = [(0, None)]
+    def _find_least(self, new: Sequence[Sequence[Cut]]) -> None:
+        best = self._least
         # No cuts can be better than this, so no cut needs to be.
-        floor = 0 if self.runs.stream is not None else self.runs.alive[0]
-        for cuts in self._by_end:
+        floor = 0 if self.runs.stream is not None or not self.runs.alive else self.runs.alive[0]
+        for cuts in new:
             least, way, hopes = _NEVER, None, []
             for cut in cuts:
                 before = best[cut.first][0]
@@ -97,7 +88,6 @@ class Cutter:
                     if overlap is not None and max(before, peak - overlap.saved) < least:
                         least, way = max(before, peak - overlap.saved), cut
             best.append((least, way))
-        return best
 
     def within(self, cut: Cut, limit: int) -> tuple[int, int, bool] | None:
         """(instructions, peak, whether with the overlap) of a cut as it is cheapest within a limit; None: it cannot."""
@@ -116,7 +106,7 @@ class Cutter:
             return None
         blocks = self.blocks(cut, limit - base)
         scratch = max(way.scratch for way in blocks)
-        normal = (ways[0] for ways in self.ways[cut.first : cut.end])
+        normal = (ways[0] for ways in self.runs.ways[cut.first : cut.end])
         more = sum(
             (way.flat - usual.flat) if cut.flat else (way.rows - usual.rows)
             for way, usual in zip(blocks, normal, strict=True)
@@ -125,9 +115,11 @@ class Cutter:
 
     def blocks(self, cut: Cut, room: int) -> list[Way]:
         """For each stage of a cut the largest blocks whose scratch has room, else the smallest."""
+        if self._align(cut.scratch) <= room:
+            return [ways[0] for ways in self.runs.ways[cut.first : cut.end]]
         return [
             next((way for way in ways if self._align(way.scratch) <= room), ways[-1])
-            for ways in self.ways[cut.first : cut.end]
+            for ways in self.runs.ways[cut.first : cut.end]
         ]
 
     def fewest_instructions(self, limit: int) -> list[Cut]:
@@ -136,9 +128,27 @@ class Cutter:
         Raises:
             ValueError: No cuts have such a peak.
         """
+        _, chosen = self._fastest_within(limit)
+        made: list[Cut] = []
+        end = len(self.by_end)
+        while end > 0:
+            way = chosen[end]
+            if way is None:
+                raise ValueError(f"no cuts have a peak of at most {limit} bytes")
+            made.append(way)
+            end = way.first
+        return made[::-1]
+
+    def _fastest_within(self, limit: int) -> _Fastest:
+        known = self._fastest.get(limit)
+        if known is not None:
+            return known
         best: list[tuple[int, int]] = [(0, 0)]
         chosen: list[Cut | None] = [None]
-        for cuts in self._by_end:
+        if self._trunk is not None:
+            begun = self._trunk._fastest_within(limit)
+            best, chosen = list(begun[0]), list(begun[1])
+        for cuts in self.by_end[len(best) - 1 :]:
             value: tuple[int, int] = (_NEVER, 0)
             way = None
             for cut in cuts:
@@ -152,27 +162,34 @@ class Cutter:
                         value, way = candidate, cut
             best.append(value)
             chosen.append(way)
-        made: list[Cut] = []
-        end = len(self.runs.made)
-        while end > 0:
-            way = chosen[end]
-            if way is None:
-                raise ValueError(f"no cuts have a peak of at most {limit} bytes")
-            made.append(way)
-            end = way.first
-        return made[::-1]
+        if len(self._fastest) == _LIMITS:
+            self._fastest.clear()
+        self._fastest[limit] = best, chosen
+        return best, chosen
 
     def cuts(self, limit: int) -> list[list[Cut]]:
-        """By first stage: the cuts that can be within a limit, without those that are never better than others."""
-        found: list[list[Cut]] = [[] for _ in self.runs.made]
+        """For each stage the cuts that end with it and can be within a limit, without those never better than others.
+
+        Those that begin first come first.
+        """
+        return self._admitted_within(limit)[1]
+
+    def _admitted_within(self, limit: int) -> tuple[list[int], list[list[Cut]]]:
+        known = self._admitted.get(limit)
+        if known is not None:
+            return known
         large = [0]  # How many of the stages before have a peak near the limit, each as a segment.
-        for cuts in self._by_end:
+        found: list[list[Cut]] = []
+        if self._trunk is not None:
+            begun = self._trunk._admitted_within(limit)
+            large, found = list(begun[0]), list(begun[1])
+        for cuts in self.by_end[len(found) :]:
             alone = cuts[0]
             large.append(large[-1] + (alone.base + self._align(alone.scratch) > limit - limit // 4))
-            for cut in cuts:
-                fused = cut.end - cut.first > 1
-                if fused and large[cut.end] == large[cut.first]:
-                    continue  # Its stages run as well one by one.
-                if (fused or cut is alone) and self.within(cut, limit) is not None:
-                    found[cut.first].append(cut)
-        return found
+            # Stages that run as well one by one need not run together.
+            fused = [cut for cut in cuts if cut is alone or large[cut.end] != large[cut.first]]
+            found.append([cut for cut in reversed(fused) if self.within(cut, limit) is not None])
+        if len(self._admitted) == _LIMITS:
+            self._admitted.clear()
+        self._admitted[limit] = large, found
+        return large, found

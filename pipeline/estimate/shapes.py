@@ -1,4 +1,4 @@
-"""Facts of a stage that follow from its shapes are worked out once for all stages of the same shapes.
+"""What has been found out is kept: of a stage for all stages of the same shapes, of a Graph as long as there is one.
 
 The networks of a search are made of the same few hundred layers: what a layer needs, takes and calls is asked for each
 of thousands of networks, and its answer is known after the first.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from pipeline.graph.model import Operator, Tensor
 
@@ -61,6 +62,20 @@ def of_shapes(
             fact: _Fact = stage.known[key]
         except KeyError:
             fact = stage.known[key] = function(graph, stage, *args, **kwargs)
+        return fact
+
+    update_wrapper(remembered, function)
+    return remembered
+
+
+def of_graph(function: Callable[[Graph], _Fact]) -> Callable[[Graph], _Fact]:
+    """Remember what a function says of a Graph, as long as that exists; the answer must not refer to the Graph."""
+    known: WeakKeyDictionary[Graph, _Fact] = WeakKeyDictionary()
+
+    def remembered(graph: Graph, /) -> _Fact:
+        fact = known.get(graph)
+        if fact is None:
+            fact = known[graph] = function(graph)
         return fact
 
     update_wrapper(remembered, function)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pipeline.estimate.roots import roots
-from pipeline.estimate.shapes import Known, known_of
+from pipeline.estimate.shapes import Known, known_of, of_graph
 from pipeline.graph.model import (
     ALIASES,
     DType,
@@ -136,27 +136,39 @@ def stages(graph: Graph, *, fuse: bool = True) -> tuple[Stage, ...]:
     Raises:
         UsageError: ``unsupported-tensor`` for an activation that is read before it is written.
     """
-    return _Stages(graph, fuse).make()
+    return _fused(graph) if fuse else tuple(_Stages(graph, fuse=False).make([]))
+
+
+@of_graph
+def _fused(graph: Graph) -> tuple[Stage, ...]:
+    return tuple(_Stages(graph, fuse=True).make([] if graph.trunk is None else list(_fused(graph.trunk))))
 
 
 class _Stages:
-    def __init__(self, graph: Graph, fuse: bool) -> None:
+    """Makes the stages of a Graph, or of what it has beyond its trunk where stages are fused."""
+
+    def __init__(self, graph: Graph, *, fuse: bool) -> None:
+        trunk = graph.trunk if fuse else None
         self.tensors = graph.tensors
-        self.operators = graph.operators
+        self.operators = graph.operators if trunk is None else graph.operators[len(trunk.operators) :]
         self.fuse = fuse
         self.roots = roots(graph)
-        self.readers: dict[int, list[Operator]] = {}
-        for operator in graph.operators:
-            for index in dict.fromkeys(operator.inputs):
-                if index is not None and not self.tensors[index].constant:
-                    self.readers.setdefault(index, []).append(operator)
         self.kept = frozenset(graph.outputs)
-        self.made_at = dict.fromkeys(graph.inputs, -1)
-        for position, operator in enumerate(graph.operators):
-            self.made_at.update(dict.fromkeys(operator.outputs, position))
+        self.readers: dict[int, list[Operator]] = {}
+        self.made_at = dict.fromkeys(graph.inputs if trunk is None else trunk.outputs, -1)
+        self.names: dict[int, list[int]] = {}
+        for index in self.made_at:
+            self.names.setdefault(self.roots[index], []).append(index)
+        for position, operator in enumerate(self.operators):
+            for given in dict.fromkeys(operator.inputs):
+                if given is not None and not self.tensors[given].constant:
+                    self.readers.setdefault(given, []).append(operator)
+            for index in operator.outputs:
+                self.made_at[index] = position
+                self.names.setdefault(self.roots[index], []).append(index)
 
-    def make(self) -> tuple[Stage, ...]:
-        made: list[Stage] = []
+    def make(self, made: list[Stage]) -> list[Stage]:
+        """Add stages to those of the trunk."""
         pads: dict[int, Operator] = {}  # by the tensor that a folded PAD would have made
         taken: set[int] = set()  # operators that are part of an earlier stage, by index
         for operator in self.operators:
@@ -172,7 +184,7 @@ class _Stages:
                 taken.add(follower.index)
                 parts.append(follower)
             made.append(self.stage(len(made), tuple(parts)))
-        return tuple(made)
+        return made
 
     def only_reader(self, tensor: int) -> Operator | None:
         """The one operator that reads a tensor which the model does not give out."""
@@ -287,7 +299,7 @@ class _Stages:
 
     def dies(self, root: int, reader: Operator) -> bool:
         """Whether only one operator reads a root, under any of its names, and the model does not give it out."""
-        names = [tensor for tensor, found in self.roots.items() if found == root]
+        names = self.names[root]
         readers = {
             operator.index for name in names for operator in self.readers.get(name, []) if operator.code not in ALIASES
         }

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipeline.estimate.stages import Feed, Stage, StageKind, image_rows
-from pipeline.graph.model import Graph
+from pipeline.estimate.roots import roots
+from pipeline.estimate.shapes import of_graph
+from pipeline.estimate.stages import Feed, Stage, StageKind, image_rows, stages
+from pipeline.graph.model import ALIASES, Graph, Operator
 
 #: What the fields of the firmware's schedule hold: steps of a stage, a feed's stride, the rows that step 0 needs.
 MOST_STEPS, MOST_STRIDE, MOST_AHEAD = 65_535, 254, 32_767
@@ -55,45 +57,74 @@ class Store:
         return self.ring * self.row_bytes
 
 
-def stores(graph: Graph, stages: Sequence[Stage], root_of: Mapping[int, int]) -> tuple[Store, ...]:
-    """The Stores of a Graph that runs in these stages, in the order in which they are first written.
+@of_graph
+def stores(graph: Graph) -> tuple[Store, ...]:
+    """The Stores of a Graph, in the order in which they are first written; those of its trunk are its first.
 
-    Args:
-        graph: The Graph.
-        stages: Its stages.
-        root_of: :func:`pipeline.estimate.roots.roots`.
+    The one that its trunk's output is part of is another, since it is read, and may be written over.
+
+    Raises:
+        UsageError: As :func:`stages` and :func:`roots`.
     """
-    writer = {output: stage.index for stage in stages for output in stage.outputs}
+    made, root_of = stages(graph), roots(graph)
+    trunk = graph.trunk
+    if trunk is None:
+        return tuple(_made(graph, made, root_of, list(graph.inputs), made, renamed=graph.operators))
+    found = list(stores(trunk))
+    last = next(number for number, store in enumerate(found) if trunk.outputs[0] in store.tensors)
+    later = made[len(stages(trunk)) :]
+    renamed = graph.operators[len(trunk.operators) :]
+    # What reads and writes it begins with the stage that writes it first.
+    again = _made(graph, made, root_of, [found[last].tensors[0]], later, renamed=renamed)
+    found[last] = again.pop(0)
+    return (*found, *again)
+
+
+def _made(
+    graph: Graph,
+    made: Sequence[Stage],
+    root_of: Mapping[int, int],
+    given: list[int],
+    later: Sequence[Stage],
+    *,
+    renamed: Sequence[Operator],
+) -> list[Store]:
+    """The Stores that begin with the activations that are given or with what ``later`` stages write."""
+    writer = {output: stage.index for stage in made for output in stage.outputs}
     readers: dict[int, list[Stage]] = {}
-    for stage in stages:
+    for stage in made[max(0, writer.get(given[0], 0)) :]:
         for feed in stage.feeds:
             readers.setdefault(feed.tensor, []).append(stage)
     kept = {root_of[index] for index in graph.outputs}
-    mixed = {
-        root for name, root in root_of.items() if image_rows(graph.tensors[name]) != image_rows(graph.tensors[root])
-    }
-    over = {stage.overwrites: stage.outputs[0] for stage in stages if stage.overwrites is not None}
-    made: list[Store] = []
-    for root in [*graph.inputs, *writer]:
-        if root in over.values():
+    mixed = set()
+    for operator in renamed:
+        if operator.code in ALIASES:
+            name = operator.outputs[0]
+            if image_rows(graph.tensors[name]) != image_rows(graph.tensors[root_of[name]]):
+                mixed.add(root_of[name])
+    over = {stage.overwrites: stage.outputs[0] for stage in made if stage.overwrites is not None}
+    parts = set(over.values())
+    found: list[Store] = []
+    for root in (*given, *(output for stage in later for output in stage.outputs)):
+        if root in parts and root not in given:
             continue  # Part of the Store of what it is written over.
         chain = [root]
         while chain[-1] in over:
             chain.append(over[chain[-1]])
-        reading = [stage for tensor in chain for stage in readers.get(tensor, [])]
+        reading = [stage for tensor in chain for stage in readers.get(tensor, ())]
         first = writer.get(root, -1)
         last = max((stage.index for stage in reading), default=max(first, 0))
-        if kept.intersection(chain):
-            last = len(stages)
+        if not kept.isdisjoint(chain):
+            last = len(made)
         rows = image_rows(graph.tensors[root])
-        uniform = not mixed.intersection(chain)
+        uniform = mixed.isdisjoint(chain)
         feeds = [feed for stage in reading for feed in stage.feeds if feed.tensor in chain]
         streams = uniform and rows <= MOST_STEPS and all(map(_fits, feeds))
         ring, joined = 0, last
-        if streams and last < len(stages) and reading:
-            ring, joined = _ring(stages, tuple(chain), readers, rows)
-        made.append(Store(tuple(chain), graph.tensors[root].nbytes, rows, first, last, ring, joined, uniform, streams))
-    return tuple(sorted(made, key=lambda store: store.first))
+        if streams and last < len(made) and reading:
+            ring, joined = _ring(made, tuple(chain), readers, rows)
+        found.append(Store(tuple(chain), graph.tensors[root].nbytes, rows, first, last, ring, joined, uniform, streams))
+    return sorted(found, key=lambda store: store.first)
 
 
 def _fits(feed: Feed) -> bool:
@@ -101,11 +132,9 @@ def _fits(feed: Feed) -> bool:
     return feed.stride <= MOST_STRIDE and -MOST_AHEAD <= feed.kernel - feed.pad <= MOST_AHEAD
 
 
-def _ring(
-    stages: Sequence[Stage], chain: tuple[int, ...], readers: dict[int, list[Stage]], rows: int
-) -> tuple[int, int]:
+def _ring(made: Sequence[Stage], chain: tuple[int, ...], readers: dict[int, list[Stage]], rows: int) -> tuple[int, int]:
     """(rows of a ring, the stage at which its readers' results have come together)."""
-    writing = {stage.index for stage in stages if stage.overwrites in chain}
+    writing = {reader.index for tensor in chain for reader in readers.get(tensor, ()) if reader.overwrites in chain}
     outside = [stage for tensor in chain for stage in readers.get(tensor, []) if stage.index not in writing]
     if not outside or any(stage.kind is StageKind.WHOLE for stage in outside):
         return 0, -1
@@ -117,10 +146,10 @@ def _ring(
     start = min(stage.index for stage in outside)
     position = start
     while position < joined:  # What is made on the way must have come together too.
-        for output in stages[position].outputs:
+        for output in made[position].outputs:
             joined = max([joined, *(stage.index for stage in readers.get(output, []))])
         position += 1
-    between = stages[start : joined + 1]
+    between = made[start : joined + 1]
     if any(stage.kind is StageKind.WHOLE for stage in between):
         return 0, -1
     numbers: dict[int, int] = dict.fromkeys(chain, 0)

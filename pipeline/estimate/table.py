@@ -105,12 +105,17 @@ def load_for(board: Board) -> Table:
     Raises:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
-    table = load(board.core.cpu)
-    port = table.ports.get(board.port)
+    return _with_port(_path(board.core.cpu), board.port)
+
+
+@cache
+def _with_port(path: Path, name: str) -> Table:
+    table = _kept(path)
+    port = table.ports.get(name)
     if port is None:
         raise UsageError(
             "no-calibration",
-            f"the calibration table for {table.cpu} has no port {printable(board.port)}",
+            f"the calibration table for {table.cpu} has no port {printable(name)}",
             why=f"Ports: {', '.join(sorted(table.ports))}.",
             next=profiles.WRITE_AGAIN,
         )
@@ -157,6 +162,10 @@ def load(cpu: str) -> Table:
     Raises:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
+    return _kept(_path(cpu))
+
+
+def _path(cpu: str) -> Path:
     path = profiles.find(f"{cpu}.toml")
     if path is None:
         known = ", ".join(profiles.processors()) or "none"
@@ -166,7 +175,7 @@ def load(cpu: str) -> Table:
             why=f"Tables: {known}.",
             next=profiles.WRITE_AGAIN,
         )
-    return _kept(path)
+    return path
 
 
 @cache

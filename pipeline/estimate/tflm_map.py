@@ -6,18 +6,24 @@ from collections.abc import Iterator
 
 from pipeline.estimate.memory_map import Buffer, MemoryMap, Use, aligned, assembled
 from pipeline.estimate.model import MemoryPlan
-from pipeline.estimate.tflm import Arena, Kernels, arena
+from pipeline.estimate.tflm import Arena, Extension, Kernels, arena
 from pipeline.graph.model import Graph
 
 
-def interpreter_map(graph: Graph, plan: MemoryPlan, kernels: Kernels) -> MemoryMap:
+def interpreter_map(
+    graph: Graph, plan: MemoryPlan, kernels: Kernels, extension: Extension = Extension.DSP
+) -> MemoryMap:
     """The map of an interpreter's arena of ``plan.arena_bytes``; a Graph without data will do.
 
     The head grows upwards from the beginning, what lives as long as the interpreter downwards from the end. Bytes
     between them are gaps: room that planning and the kernels' preparation need before the first inference.
     """
     steps = [((operator.index, operator.code.value),) for operator in graph.operators]
-    return assembled(plan.arena_bytes, list(_buffers(arena(graph, kernels), plan.arena_bytes, len(steps))), steps)
+    return assembled(
+        plan.arena_bytes,
+        list(_buffers(arena(graph, kernels, extension=extension), plan.arena_bytes, len(steps))),
+        steps,
+    )
 
 
 def _buffers(found: Arena, arena_bytes: int, moments: int) -> Iterator[Buffer]:

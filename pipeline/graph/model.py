@@ -280,6 +280,10 @@ class Graph:
 
     ``sha256`` is that of the .tflite file, empty for a skeleton; ``file_bytes`` its size, 0 for a skeleton; ``content``
     the file itself, which an interpreter runs.
+
+    ``trunk`` is a Graph that this one begins with, made once for many that do, so that what is found out about it need
+    not be found out again. Its tensors and operators are the first of this one's; its output is the last activation
+    that they write and is no operand of RESHAPE or SQUEEZE; and of its activations only that one is read later.
     """
 
     tensors: tuple[Tensor, ...]
@@ -289,6 +293,7 @@ class Graph:
     sha256: str = ""
     file_bytes: int = 0
     content: bytes = field(default=b"", repr=False)
+    trunk: Graph | None = field(default=None, repr=False)
 
     @property
     def input(self) -> Tensor:

@@ -7,7 +7,9 @@ scales; and where a trained bias is zero in every channel the converter leaves i
 
 from __future__ import annotations
 
-from pipeline.genotype import STEM_CHANNELS, Genotype, architecture
+from functools import lru_cache
+
+from pipeline.genotype import RESOLUTIONS, STEM_CHANNELS, Block, DataConfig, Genotype, architecture
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
@@ -35,15 +37,20 @@ _VERSIONS = {
     OpCode.SOFTMAX: 2,
 }
 _NO_OPTIONS = ActivationOptions()
+#: Trunks that are kept: a few hundred are enough to go through the whole space in order.
+_TRUNKS = 2048
 
 
 class _Builder:
-    """Collects tensors and operators; each method takes and gives indices of activations."""
+    """Collects tensors and operators behind those of a trunk; each method takes and gives indices of activations."""
 
-    def __init__(self) -> None:
-        self.tensors: list[Tensor] = []
-        self.operators: list[Operator] = []
-        self.squeezed_axis: int | None = None
+    def __init__(self, trunk: Graph | None = None) -> None:
+        self.trunk = trunk
+        self.tensors: list[Tensor] = [] if trunk is None else list(trunk.tensors)
+        self.operators: list[Operator] = [] if trunk is None else list(trunk.operators)
+
+    def graph(self, given: tuple[int, ...], output: int) -> Graph:
+        return Graph(tuple(self.tensors), tuple(self.operators), given, (output,), trunk=self.trunk)
 
     def activation(self, shape: tuple[int, ...]) -> int:
         return self._tensor(shape, DType.INT8, constant=False)
@@ -82,34 +89,59 @@ class _Builder:
         if shape[1:3] == (1, 1):
             # Of a 1×1 feature map the converter takes the second operand for a bias, and squeezes it. Those that do
             # have one constant between them: all are of stage 6, and have its channels.
-            if self.squeezed_axis is None:
-                self.squeezed_axis = self.constant((1,), DType.INT32)
-            second = self.operator(OpCode.RESHAPE, (second, self.squeezed_axis), shape[3:], NoOptions())
+            before = (operator.inputs[1] for operator in self.operators if operator.code is OpCode.RESHAPE)
+            axis = next(before, None)
+            if axis is None:
+                axis = self.constant((1,), DType.INT32)
+            second = self.operator(OpCode.RESHAPE, (second, axis), shape[3:], NoOptions())
         return self.operator(OpCode.ADD, (first, second), shape, _NO_OPTIONS)
 
 
 def from_genotype(genotype: Genotype, classes: int) -> Graph:
-    """The Graph of the network that a Genotype stands for.
+    """The Graph of the network that a Genotype stands for; its trunk is all but the head.
 
     Args:
         genotype: Data configuration, depths and width.
         classes: Outputs of the dense head, at least 1.
     """
-    build = _Builder()
-    source = build.activation((1, *genotype.data.shape))
-    given = source
-    source = build.convolution(source, STEM_CHANNELS, 3, 2, Activation.RELU6)
-    for block in architecture(genotype):
-        inner = source
-        if block.expands:
-            inner = build.convolution(inner, block.hidden, 1, 1, Activation.RELU6)
-        inner = build.depthwise(inner, block.stride)
-        inner = build.convolution(inner, block.outputs, 1, 1, Activation.NONE)
-        source = build.add(source, inner) if block.residual else inner
+    trunk = _trunk(genotype)
+    build = _Builder(trunk)
+    source = trunk.outputs[0]
     channels = build.tensors[source].shape[3]
     axes = build.constant((2,), DType.INT32)
     source = build.operator(OpCode.MEAN, (source, axes), (1, channels), MeanOptions((1, 2)))
     weights, bias = build.constant((classes, channels)), build.constant((classes,), DType.INT32)
     source = build.operator(OpCode.FULLY_CONNECTED, (source, weights, bias), (1, classes), _NO_OPTIONS)
     source = build.operator(OpCode.SOFTMAX, (source,), (1, classes), SoftmaxOptions())
-    return Graph(tuple(build.tensors), tuple(build.operators), (given,), (source,))
+    return build.graph(trunk.inputs, source)
+
+
+@lru_cache(maxsize=_TRUNKS)
+def _trunk(genotype: Genotype) -> Graph:
+    """Stem and blocks of a Genotype: one block more than the Genotype's without its last block."""
+    blocks = architecture(genotype)
+    shorter = genotype.shorter
+    if shorter is not None:
+        return _grown(_trunk(shorter), blocks[-1])
+    trunk = _stem(genotype.data)
+    for block in blocks:
+        trunk = _grown(trunk, block)
+    return trunk
+
+
+@lru_cache(maxsize=2 * len(RESOLUTIONS))
+def _stem(data: DataConfig) -> Graph:
+    build = _Builder()
+    given = build.activation((1, *data.shape))
+    return build.graph((given,), build.convolution(given, STEM_CHANNELS, 3, 2, Activation.RELU6))
+
+
+def _grown(trunk: Graph, block: Block) -> Graph:
+    """A trunk with one more block."""
+    build = _Builder(trunk)
+    source = inner = trunk.outputs[0]
+    if block.expands:
+        inner = build.convolution(inner, block.hidden, 1, 1, Activation.RELU6)
+    inner = build.depthwise(inner, block.stride)
+    inner = build.convolution(inner, block.outputs, 1, 1, Activation.NONE)
+    return build.graph(trunk.inputs, build.add(source, inner) if block.residual else inner)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import boards
 from pipeline.boards import Board
+from pipeline.errors import UsageError
+from pipeline.estimate.latency import timed
 from pipeline.progress import Display
 from pipeline.runs import Run
 from pipeline.settings import Settings, Target
@@ -118,4 +120,12 @@ class Context:
     @cached_property
     def estimate(self) -> Estimate:
         """What the program will need."""
-        return self.runtime.estimate(self.graph, self.board, self.plan)
+        needs = self.runtime.estimate(self.graph, self.board, self.plan)
+        try:
+            work = self.runtime.predict(self.graph, self.board, self.plan)
+        except UsageError as error:
+            if error.id != "no-costs":
+                raise
+            self.display.note(f"Note: work, time and energy are not predicted: {error.what}. {error.next}")
+            return needs
+        return timed(needs, work, self.board)

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from pipeline.errors import printable
 from pipeline.files import write_atomic
-from pipeline.job import finding
+from pipeline.job import finding, powering
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
-from pipeline.runs import missing
+from pipeline.runs import MEMORY_MAP, missing
 from pipeline.settings import Kind
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def collected(context: Context) -> Report:
         host=context.run.read_json("device/host.json"),
         verdict=verdict(context),
         search=found,
+        energy=powering.stored(context.run),
+        files={"memory map": MEMORY_MAP} if context.run.path(MEMORY_MAP).is_file() else {},
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.errors import UsageError, printable
+from pipeline.errors import printable
 from pipeline.estimate.fitting import demand_fit
-from pipeline.estimate.model import InputMode
+from pipeline.files import write_atomic
 from pipeline.job.context import Context, StageResult
+from pipeline.job.estimating import drawing, estimated
 from pipeline.progress import Step
-from pipeline.runs import missing
+from pipeline.runs import MEMORY_MAP, missing
 
 
 def estimate(context: Context, step: Step) -> tuple[Path, ...]:
@@ -31,39 +32,14 @@ def estimate(context: Context, step: Step) -> tuple[Path, ...]:
         },
     )
     step.result(f"RAM {figures.ram_bytes:,} B, flash {figures.flash_bytes:,} B, {figures.macs:,} MAC")
+    picture = write_atomic(context.run.path(MEMORY_MAP), drawing(context))
     demand_fit(context.graph, context.plan, figures, limits, context.board)
-    return (path,)
+    return (path, picture)
 
 
 def estimate_result(context: Context) -> StageResult:
     """The items of the estimate."""
-    values = context.run.read_json("estimate.json")
-    figures = context.estimate
-    lines = []
-    for title, items, total, limit in (
-        ("RAM", figures.ram, figures.ram_bytes, context.limits.ram_bytes),
-        ("Flash", figures.flash, figures.flash_bytes, context.limits.flash_bytes),
-    ):
-        lines.append(f"{title} (analytic)")
-        lines += [f"  {printable(item.name):<28} {item.bytes:>10,} B" for item in items]
-        lines.append(f"  {'total':<28} {total:>10,} B of {limit:,}")
-    lines.append(f"{figures.macs:,} MAC an inference")
-    return StageResult(values, "\n".join(lines))
-
-
-def explained(context: Context, *, colour: bool = False) -> StageResult:
-    """Why the memory plan is as it is, segment by segment."""
-    if context.runtime.name != "aot":
-        raise UsageError(
-            "not-explained",
-            f"--explain is about the plan of the runtime aot, not of {context.runtime.name}",
-            next="Leave out --explain, or --runtime.",
-        )
-    from pipeline.estimate.explain import explain
-    from pipeline.report.explained import explained_json, explained_text
-
-    segments = explain(context.graph, context.plan, streamed_input=context.settings.input_mode is InputMode.STREAMED)
-    return StageResult(explained_json(segments), explained_text(context.graph, segments, colour=colour))
+    return estimated(context)
 
 
 def render(context: Context, step: Step) -> tuple[Path, ...]:
@@ -107,6 +83,7 @@ def render_result(context: Context) -> StageResult:
 
 def build(context: Context, step: Step) -> tuple[Path, ...]:
     """Build with PlatformIO and read the ELF back."""
+    from pipeline.estimate.regions import linked
     from pipeline.firmware import elf
     from pipeline.firmware.build import build as run_platformio
 
@@ -130,6 +107,10 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
             "flash_bytes": report.flash_bytes,
             "static_bytes": report.static_bytes,
             "arena_bytes": report.arena_bytes,
+            "blocks": [
+                {"name": block.name, "base": block.base, "bytes": block.bytes}
+                for block in linked(context.board, report.symbols).blocks
+            ],
         },
     )
     return (path, built.elf)

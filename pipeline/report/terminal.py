@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
+import sys
 
 from rich.console import Console, RenderableType
 
@@ -25,3 +28,13 @@ def console(buffer: io.StringIO, *, colour: bool, width: int) -> Console:
         markup=False,
         emoji=False,
     )
+
+
+def coloured() -> bool:
+    """Whether stdout is a terminal that wants colour (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def columns() -> int:
+    """Columns to print in: the terminal's, or COLUMNS, from 80 to 120; 110 where nothing says."""
+    return min(120, max(80, shutil.get_terminal_size((110, 24)).columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 
@@ -87,17 +88,16 @@ class Feasibility:
         """
         if self.data:
             return
-        figures: list[tuple[str, str, int | None, Callable[[Estimate], int]]] = [
-            ("RAM", "bytes", self.limits.ram_bytes, lambda estimate: estimate.ram_bytes),
-            ("flash", "bytes", self.limits.flash_bytes, lambda estimate: estimate.flash_bytes),
-            ("MAC", "operations", self.limits.macs, lambda estimate: estimate.macs),
-        ]
         lines: list[tuple[float, str]] = []
-        for name, unit, limit, figure in figures:
-            if limit is None:
-                continue
-            needed, least = min((figure(known), genotype.id) for genotype, known in self._known.items())
-            lines.append((needed / max(limit, 1), f"{name}: least {needed:,} {unit} ({least}), limit {limit:,}"))
+        for bound in self.limits.bounds:
+            figures = [
+                (figure, genotype.id)
+                for genotype, known in self._known.items()
+                if (figure := bound.figure(known)) is not None
+            ]
+            needed, least = min(figures, default=(math.inf, ""))
+            shown = f"least {_number(needed)} {bound.unit} ({least})" if least else "not estimated"
+            lines.append((needed / max(bound.limit, 1e-9), f"{bound.title}: {shown}, limit {_number(bound.limit)}"))
         lines.sort(reverse=True)
         # Figures that some design meets are named only where every figure has one: then no design meets all at once.
         lines = [line for line in lines if line[0] > 1] or lines
@@ -107,3 +107,7 @@ class Feasibility:
             why="; ".join(line for _, line in lines),
             next="Raise the limit named first, or choose a board with more memory.",
         )
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

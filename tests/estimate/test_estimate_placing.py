@@ -5,18 +5,18 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.estimate.placing import Layout, Step, lay_out
+from pipeline.estimate.placing import Layout, Layouts, Step
 
 _UNIT = 16
 
 
-def _chain(sizes: list[int], distances: list[int | None], locals_: list[int]) -> list[list[Step]]:
+def _chain(sizes: list[int], distances: list[int | None], locals_: list[int]) -> list[tuple[Step, ...]]:
     """Step n makes buffer n + 1 from buffer n, which dies; a distance allows the two to share."""
-    steps = []
+    steps: list[tuple[Step, ...]] = []
     for number, (size, distance, local) in enumerate(zip(sizes[1:], distances, locals_, strict=True)):
         overlap = None if distance is None else (number, distance * _UNIT)
         steps.append(
-            [
+            (
                 Step(
                     number,
                     number + 1,
@@ -25,8 +25,8 @@ def _chain(sizes: list[int], distances: list[int | None], locals_: list[int]) ->
                     ((100, local * _UNIT),) if local else (),
                     frozenset({number}),
                     overlap,
-                )
-            ]
+                ),
+            )
         )
     return steps
 
@@ -55,19 +55,24 @@ def test_a_chain_shares_only_what_it_may(data: st.DataObject, length: int, width
     distances = data.draw(st.lists(st.one_of(st.none(), st.integers(0, 50)), min_size=length, max_size=length))
     locals_ = data.draw(st.lists(st.integers(0, 10), min_size=length, max_size=length))
     limit = data.draw(st.integers(20, 120)) * _UNIT
-    found = lay_out(_chain(sizes, distances, locals_), [(0, sizes[0] * _UNIT)], limit, width=width)
+    chain = _chain(sizes, distances, locals_)
+    layouts = Layouts()
+    if length > 1:
+        layouts.lay_out(chain[:-1], [(0, sizes[0] * _UNIT)], limit, width=width)
+    found = layouts.lay_out(chain, [(0, sizes[0] * _UNIT)], limit, width=width)
+    assert found == Layouts().lay_out(chain, [(0, sizes[0] * _UNIT)], limit, width=width)
     if found is not None:
         assert found.arena <= limit
         _check(found, sizes, distances)
     # With room for everything that is alive twice there is a layout.
-    roomy = lay_out(_chain(sizes, distances, locals_), [(0, sizes[0] * _UNIT)], 200 * _UNIT, width=width)
+    roomy = layouts.lay_out(chain, [(0, sizes[0] * _UNIT)], 200 * _UNIT, width=width)
     assert roomy is not None
     _check(roomy, sizes, distances)
 
 
 def test_the_input_is_put_where_two_outputs_in_turn_can_begin_before_it() -> None:
     """Each output begins one unit before its input: the first input must begin at two."""
-    found = lay_out(_chain([10, 10, 10], [1, 1], [0, 0]), [(0, 10 * _UNIT)], 12 * _UNIT, width=3)
+    found = Layouts().lay_out(_chain([10, 10, 10], [1, 1], [0, 0]), [(0, 10 * _UNIT)], 12 * _UNIT, width=3)
     assert found is not None and found.arena == 12 * _UNIT and found.given[0] == 2 * _UNIT
 
 
@@ -75,12 +80,12 @@ def test_of_several_cuts_the_cheapest_that_fits_is_taken() -> None:
     def step(first: int, end: int, cost: int, size: int, dying: int) -> Step:
         return Step(first, end, cost, ((end, size),), (), frozenset({dying}))
 
-    steps = [[step(0, 1, 1, 64, 0), step(0, 2, 5, 32, 0)], [step(1, 2, 1, 32, 1)]]
-    cheap, tight = (lay_out(steps, [(0, 32)], limit, width=4) for limit in (96, 64))
+    steps = [(step(0, 1, 1, 64, 0),), (step(0, 2, 5, 32, 0), step(1, 2, 1, 32, 1))]
+    cheap, tight = (Layouts().lay_out(steps, [(0, 32)], limit, width=4) for limit in (96, 64))
     assert cheap is not None and [laid.step.end for laid in cheap.laid] == [1, 2]
     assert tight is not None and [laid.step.end for laid in tight.laid] == [2]
-    assert lay_out(steps, [(0, 32)], 48, width=4) is None
+    assert Layouts().lay_out(steps, [(0, 32)], 48, width=4) is None
 
 
 def test_what_is_given_must_fit() -> None:
-    assert lay_out([[Step(0, 1, 1, (), (), frozenset({0}))]], [(0, 64)], 48, width=4) is None
+    assert Layouts().lay_out([(Step(0, 1, 1, (), (), frozenset({0})),)], [(0, 64)], 48, width=4) is None

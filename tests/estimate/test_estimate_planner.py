@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import plan_graphs
 import pytest
@@ -232,3 +233,23 @@ def test_reading_before_writing_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         plan(sketch.finish(later))
     assert caught.value.id == "unsupported-tensor"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("prefer", [Prefer.BALANCED, Prefer.FLASH])
+def test_what_is_remembered_of_a_trunk_changes_no_plan(prefer: Prefer, streamed: bool) -> None:
+    """Plans of networks in any order are those of the same networks without a trunk."""
+    for genotype in some(12, 4 + streamed):
+        graph = from_genotype(genotype, 2)
+        for limit in (None, 60_000):
+            found = plan(graph, prefer=prefer, limit=limit, streamed_input=streamed)
+            alone = plan(replace(graph, trunk=None), prefer=prefer, limit=limit, streamed_input=streamed)
+            assert found == alone
+
+
+@pytest.mark.slow
+def test_what_is_remembered_of_trunks_changes_no_plan_of_many_networks() -> None:
+    for genotype in some(300, 6):
+        graph = from_genotype(genotype, 2)
+        prefer = list(Prefer)[genotype.depths[0]]
+        assert plan(graph, prefer=prefer) == plan(replace(graph, trunk=None), prefer=prefer)

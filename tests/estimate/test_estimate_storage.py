@@ -5,14 +5,13 @@ from __future__ import annotations
 import plan_graphs
 import pytest
 
-from pipeline.estimate.roots import roots
 from pipeline.estimate.stages import stages
 from pipeline.estimate.storage import Store, rows_alive, stores
 from pipeline.graph.model import Graph, NoOptions, OpCode, Padding
 
 
 def _stores(graph: Graph) -> dict[int, Store]:
-    return {tensor: store for store in stores(graph, stages(graph), roots(graph)) for tensor in store.tensors}
+    return {tensor: store for store in stores(graph) for tensor in store.tensors}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline import boards
 from pipeline.boards import Board, Region, RegionKind
-from pipeline.estimate.model import Estimate, Item
+from pipeline.estimate.model import Estimate, Item, Limits
 from pipeline.estimate.regions import Block, RamLayout, arena_room, block, linked, of_estimate, place
 
 NUCLEO = boards.load("nucleo_f746zg")
@@ -44,8 +44,8 @@ def test_blocks_are_apart_and_within_ram(board: Board, stack: int, static: int, 
         for part in one.parts:
             region = next(region for region in board.ram if region.name == part.region)
             assert part.bytes > 0 and region.base <= part.base and part.base + part.bytes <= region.end
-        for below, above in pairwise(one.parts):
-            assert below.base + below.bytes == above.base
+        for part, following in pairwise(one.parts):
+            assert part.base + part.bytes == following.base
     placed = sum(part.bytes for one in found.blocks for part in one.parts)
     assert placed == sum(found.used(region.name) for region in board.ram)
     assert found.over == max(0, found.blocks[-1].end - board.ram[-1].end)
@@ -114,6 +114,18 @@ def test_an_estimate_is_placed_with_what_is_set_aside_for_the_stack() -> None:
     items = (Item(name="arena", bytes=4096), Item(name="static", bytes=300), Item(name="stack", bytes=700))
     found = of_estimate(NUCLEO, Estimate(ram=items, flash=(), stack_reserve=2048, macs=0))
     assert [(one.base - BASE, one.bytes) for one in found.blocks] == [(0, 2048), (2048, 300), (2352, 4096)]
+
+
+@given(machines(), st.integers(32, 64), sizes, sizes, st.integers(0, 512))
+def test_a_limit_on_what_is_linked_admits_what_can_be_placed(
+    board: Board, stack: int, static: int, arena: int, used: int
+) -> None:
+    items = (Item(name="arena", bytes=arena), Item(name="static", bytes=static), Item(name="stack", bytes=used))
+    figures = Estimate(ram=items, flash=(), stack_reserve=16 * stack, macs=0)
+    found = of_estimate(board, figures)
+    assert figures.linked_bytes == found.blocks[-1].end - BASE
+    limits = Limits(ram_bytes=1 << 20, flash_bytes=1, linked_bytes=board.ram_bytes)
+    assert limits.admits(figures) == (found.over == 0)
 
 
 def test_an_elfs_symbols_say_where_it_lies() -> None:

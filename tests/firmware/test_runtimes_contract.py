@@ -105,6 +105,18 @@ def test_the_estimate_has_its_items(runtime: Runtime, board: Board) -> None:
     assert found.macs > 0
 
 
+def test_the_memory_map_is_the_plans(runtime: Runtime, board: Board) -> None:
+    plan = runtime.plan(GRAPH, board)
+    found = runtime.memory_map(GRAPH, board, plan)
+    assert runtime.step in ("segment", "operator")
+    assert found.arena_bytes == plan.arena_bytes
+    assert {index for buffer in found.buffers for index in buffer.tensors} == {
+        place.tensor for place in plan.placements
+    }
+    assert all(0 <= buffer.offset < buffer.end <= plan.arena_bytes for buffer in found.buffers)
+    assert plan.peak_operator in {index for index, _ in found.moments[found.peak].operators}
+
+
 # ---- on the emulated board ----
 
 

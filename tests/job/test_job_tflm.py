@@ -13,7 +13,9 @@ from pipeline import boards
 from pipeline.__main__ import run
 from pipeline.estimate import tflm
 from pipeline.estimate.model import MemoryPlan
+from pipeline.firmware.runtimes.tree import TflmTree
 from pipeline.graph.model import Graph
+from pipeline.graph.reader import read
 from pipeline.report.model import Report
 
 needs_compiler = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
@@ -52,7 +54,7 @@ def test_sources_and_estimate_need_no_compiler(model: Path, capsys: pytest.Captu
 @needs_compiler
 @pytest.mark.parametrize("arena_bytes", [None, 1024])
 def test_a_model_passes_the_gate(model: Path, monkeypatch: pytest.MonkeyPatch, arena_bytes: int | None) -> None:
-    """Also where the estimate of the arena is too low: the program is built again with what it asks for."""
+    """Also where the arena is too small: the program is built again with what it asks for, which was the estimate."""
     tree, folder, planned = users_tree(), model.parent / "run", tflm.plan
 
     def too_small(graph: Graph, kernels: tflm.Kernels, extension: tflm.Extension) -> MemoryPlan:
@@ -64,4 +66,9 @@ def test_a_model_passes_the_gate(model: Path, monkeypatch: pytest.MonkeyPatch, a
     assert run([*map(str, arguments), "--runtime", "tflm", "--tflm-tree", str(tree), "--run", str(folder)]) == 0
     report = Report.model_validate_json((folder / "report.json").read_bytes())
     assert report.passed
-    assert (folder / "firmware" / "arena.json").is_file() == (arena_bytes is not None)
+    asked = folder / "firmware" / "arena.json"
+    assert asked.is_file() == (arena_bytes is not None)
+    if asked.is_file():
+        board = boards.load("nucleo_f746zg")
+        made = planned(read(model), TflmTree.open(tree).kernels, tflm.extension(board))
+        assert json.loads(asked.read_bytes())["arena_bytes"] == made.arena_bytes

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.boards import Board
-from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
+from pipeline.estimate.memory_map import MemoryMap
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.graph.model import Graph
 
 
@@ -52,6 +53,10 @@ class Runtime(Protocol):
         """For tables: the name, with what else it was opened with."""
 
     @property
+    def step(self) -> str:
+        """What a moment of :meth:`memory_map` is, for a reader: ``segment``, ``operator``."""
+
+    @property
     def tolerances(self) -> Tolerances:
         """How good its estimates are."""
 
@@ -83,6 +88,16 @@ class Runtime(Protocol):
         Raises:
             UsageError: ``no-calibration``.
         """
+
+    def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
+        """The work of one inference; None of a runtime whose work nobody predicts. A Graph without data will do.
+
+        Raises:
+            UsageError: ``no-costs``: the board's processor is not calibrated; ``calibration-table``.
+        """
+
+    def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
+        """What lies where in the arena, and when; a Graph without data will do."""
 
     def stack_bytes(self, board: Board) -> int:
         """What the linker sets aside for the stack: the board's, or more where the runtime's functions need it."""

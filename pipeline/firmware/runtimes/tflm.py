@@ -14,8 +14,10 @@ from pipeline import resources
 from pipeline.boards import Board
 from pipeline.errors import UsageError
 from pipeline.estimate import tflm as estimates
-from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
+from pipeline.estimate.memory_map import MemoryMap
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.estimate.streaming import not_streamable
+from pipeline.estimate.tflm_map import interpreter_map
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText
 from pipeline.firmware.runtimes.protocol import RuntimeFiles, Tolerances
@@ -29,6 +31,7 @@ class TflmRuntime:
     """See :class:`~pipeline.firmware.runtimes.protocol.Runtime`."""
 
     name = "tflm"
+    step = "operator"
     tolerances = Tolerances(ram=0.05, flash=0.10)
 
     def __init__(self, tree: TflmTree) -> None:
@@ -59,6 +62,14 @@ class TflmRuntime:
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
         """See :class:`Runtime`."""
         return estimates.estimate(graph, board, plan, self.tree.kernels)
+
+    def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
+        """None: the user's tree has kernels of its own."""
+        return None
+
+    def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
+        """A moment is an operator; the interpreter's own data are at the end of the arena."""
+        return interpreter_map(graph, plan, self.tree.kernels, estimates.extension(board))
 
     def stack_bytes(self, board: Board) -> int:
         """The interpreter calls deeper than our own kernels do."""
