@@ -16,13 +16,15 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import estimates_aot
 import estimates_networks
 import numpy as np
 from estimates_aot import Case
+from estimates_networks import Subject
 from latency_plot import Point, plot
 from numpy.typing import NDArray
 from sheets import Cell, Sheet, Verdict, markdown, terminal
@@ -31,7 +33,9 @@ from pipeline import boards
 from pipeline.calibration import costs_probes
 from pipeline.estimate.cost import predict
 from pipeline.firmware.details import details
-from pipeline.graph.model import Graph
+from pipeline.genotype import Genotype
+from pipeline.graph.filling import filled_bytes
+from pipeline.graph.skeleton import from_genotype
 
 BOARDS = ("nucleo_f746zg", "nucleo_l4r5zi")
 #: Bars of the genotypes: mean and largest absolute error, and Spearman's rank correlation.
@@ -43,11 +47,12 @@ class Line:
     """An inference, predicted and counted.
 
     Attributes:
-        kind: genotype, converted (the same by TensorFlow) or benchmark.
+        kind: genotype (normally distributed weights), uniform (the same with uniform ones), converted (by TensorFlow)
+            or benchmark.
         predicted: Instructions, from the Graph and what its weights decide.
         from_shapes: The same from shapes alone, where the network is a genotype's.
         counted: Instructions, as the firmware reports them.
-        stages: Relative errors of its stages.
+        stages: Relative errors of its stages, from the Graph.
     """
 
     network: str
@@ -57,6 +62,10 @@ class Line:
     from_shapes: int | None
     counted: int
     stages: tuple[float, ...]
+
+    def guess(self, basis: str) -> int | None:
+        """The prediction from ``shapes`` or from the ``model``."""
+        return self.from_shapes if basis == "shapes" else self.predicted
 
     @property
     def error(self) -> float:
@@ -74,35 +83,40 @@ def lines(options: argparse.Namespace) -> Iterator[Line]:
         if genotype.id not in costs_probes.NETWORKS
     ]
     shops = [estimates_aot.Workshop(board, options.folder) for board in chosen]
-    for subject in estimates_networks.subjects(
-        genotypes, seed=options.seed, conversions=options.conversions, folder=options.folder
-    ):
+    for subject in _subjects(genotypes, options):
         for shop in shops:
             print(f"{subject.name} ({subject.kind}) on {shop.board.name}", file=sys.stderr, flush=True)
             yield _line(shop.case(subject))
 
 
+def _subjects(genotypes: Sequence[Genotype], options: argparse.Namespace) -> Iterator[Subject]:
+    """The networks of the estimates' table, and the genotypes with weights as training leaves them."""
+    for genotype in genotypes:
+        shapes = from_genotype(genotype, estimates_networks.CLASSES)
+        content = partial(filled_bytes, shapes, options.seed, bell=True)
+        yield Subject(name=genotype.id, kind="genotype", content=content, shapes=shapes)
+    for subject in estimates_networks.subjects(
+        genotypes, seed=options.seed, conversions=options.conversions, folder=options.folder
+    ):
+        yield replace(subject, kind="uniform") if subject.kind == "genotype" else subject
+
+
 def _line(case: Case) -> Line:
-    found = predict(case.graph, case.plan, case.board, details=details(case.graph, case.plan))
     if case.facts.instructions is None:
         raise SystemExit(f"{case.board.name} does not count instructions")
-    shapes = case.subject.shapes
+    graph, plan = case.model.graph, case.model.plan
+    found = predict(graph, plan, case.board, details=details(graph, plan))
+    shapes = case.shapes
     stages = case.facts.stages[-len(found.counts) :]  # Before them a streamed input's, which waits.
     return Line(
         network=case.subject.name,
         kind=case.subject.kind,
         board=case.board.name,
         predicted=found.total,
-        from_shapes=None if shapes is None else _from_shapes(case, shapes),
+        from_shapes=None if shapes is None else predict(shapes.graph, shapes.plan, case.board).total,
         counted=case.facts.instructions,
         stages=tuple(round(guess / count - 1, 5) for guess, count in zip(found.counts, stages, strict=True)),
     )
-
-
-def _from_shapes(case: Case, shapes: Graph) -> int:
-    recipe = case.subject.recipe
-    plan = recipe.engine().plan(shapes, case.board, prefer=recipe.prefer, input_mode=recipe.input_mode)
-    return predict(shapes, plan, case.board).total
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
@@ -121,32 +135,42 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def summary(found: Sequence[Line]) -> tuple[Sheet, bool]:
-    """Errors by board and kind, and whether the genotypes hold their bars."""
+    """Errors by board and kind, and whether the genotypes hold their bars.
+
+    The bars are for what is predicted from shapes and from the model. Uniform weights are held to them from the model
+    alone: their sums may be so large that a layer takes another form, which shapes do not tell.
+    """
     rows: list[tuple[Cell, ...]] = []
     holds = True
     for kind, board in dict.fromkeys((line.kind, line.board) for line in found):
         those = [line for line in found if (line.kind, line.board) == (kind, board)]
-        errors = [abs(line.error) for line in those]
-        mean, worst = sum(errors) / len(errors), max(errors)
-        rank = spearman([line.counted * (1 + line.error) for line in those], [line.counted for line in those])
         stages = [abs(error) for line in those for error in line.stages]
-        verdicts = mean <= MEAN, worst <= WORST, rank >= SPEARMAN
-        figures = f"{mean:.2%}", f"{worst:.2%}", f"{rank:.4f}"
-        held = kind == "genotype"
-        cells = [Verdict(*pair) if held else pair[0] for pair in zip(figures, verdicts, strict=True)]
-        holds &= all(verdicts) or not held
-        rows.append((kind, board, str(len(those)), *cells, f"{sum(stages) / len(stages):.2%}", f"{max(stages):.2%}"))
+        for basis in ("shapes", "model"):
+            pairs = [(guess, line.counted) for line in those if (guess := line.guess(basis)) is not None]
+            if not pairs:
+                continue
+            errors = [abs(guess / counted - 1) for guess, counted in pairs]
+            mean, worst = sum(errors) / len(errors), max(errors)
+            rank = spearman(*zip(*pairs, strict=True))
+            verdicts = mean <= MEAN, worst <= WORST, rank >= SPEARMAN
+            figures = f"{mean:.2%}", f"{worst:.2%}", f"{rank:.4f}"
+            held = kind == "genotype" or (kind == "uniform" and basis == "model")
+            cells = [Verdict(*pair) if held else pair[0] for pair in zip(figures, verdicts, strict=True)]
+            holds &= all(verdicts) or not held
+            of_stages = (f"{sum(stages) / len(stages):.2%}", f"{max(stages):.2%}") if basis == "model" else ("", "")
+            rows.append((kind, board, basis, str(len(pairs)), *cells, *of_stages))
     columns = (
         "networks",
         "board",
+        "from",
         "count",
         "mean error",
         "worst",
         "Spearman",
-        "a stage's mean error",
+        "a stage's mean",
         "a stage's worst",
     )
-    return Sheet("Instructions of an inference, predicted against counted", columns, tuple(rows), texts=2), holds
+    return Sheet("Instructions of an inference, predicted against counted", columns, tuple(rows), texts=3), holds
 
 
 def networks(found: Sequence[Line]) -> Sheet:

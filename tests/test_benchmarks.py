@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
 import json
@@ -120,8 +121,11 @@ def test_predictions_are_held_to_their_bars(latency: Any) -> None:
     assert not latency.summary([*close, _line(latency, "c", 320, 300)])[1]  # the worst, 6.7 %
     assert not latency.summary([_line(latency, "a", 105, 100), _line(latency, "b", 210, 200)])[1]  # the mean
     assert not latency.summary([_line(latency, "a", 1001, 1000), _line(latency, "b", 1000, 1001)])[1]  # the order
-    # Other networks have no bars.
+    # Other networks have no bars, and uniform weights none from shapes.
     assert latency.summary([*close, _line(latency, "c", 320, 300, kind="benchmark")])[1]
+    uniform = _line(latency, "c", 300, 300, kind="uniform")
+    assert latency.summary([*close, dataclasses.replace(uniform, from_shapes=250)])[1]
+    assert not latency.summary([*close, dataclasses.replace(uniform, predicted=250)])[1]
 
 
 def test_the_plot_is_a_picture_of_every_inference(latency: Any) -> None:
