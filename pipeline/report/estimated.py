@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import printable
+from pipeline.estimate import itemised
 from pipeline.estimate.model import Estimate, Item, Limits
 from pipeline.estimate.published import SOURCE, Published, percent
 from pipeline.estimate.regions import RamLayout
@@ -27,6 +28,8 @@ _LEAST = 16
 class Found:
     """What is known of the program itself, by source: bytes of arena, static, stack, ``total`` of RAM, and ``flash``.
 
+    ``linked`` are the items of the ELF's flash with their parts, where its link map has been read.
+
     Attributes:
         figures: By source, in the order of columns; empty where nothing has been built.
         layout: Where the ELF has its blocks.
@@ -37,6 +40,7 @@ class Found:
     figures: dict[Source, dict[str, Figure]] = field(default_factory=dict)
     layout: RamLayout | None = None
     note: str = ""
+    linked: tuple[Item, ...] = ()
     work: Figure | None = None
 
 
@@ -54,6 +58,7 @@ def estimate_text(
     parts: list[RenderableType] = [
         _items("RAM", figures.ram, (TOTAL, figures.ram_bytes, limits.ram_bytes), found),
         _items("Flash", figures.flash, (FLASH, figures.flash_bytes, limits.flash_bytes), found),
+        *([f"Flash, {itemised.largest(figures.flash, found.linked)}"] if found.linked else []),
         f"{figures.macs:,} MAC an inference",
         *map(Text, work),
     ]
@@ -68,6 +73,10 @@ def estimate_text(
         parts.append(f"The linked ELF {where}.")
     if found.note:
         parts.append(found.note)
+    if figures.calibration is not None:
+        parts.append(f"Tables: {figures.calibration.text}")
+        if figures.calibration.mark:
+            parts.append(Text(f"Warning: {figures.calibration.mark}", style="yellow"))
     return rendered(*parts, colour=colour, width=width)
 
 

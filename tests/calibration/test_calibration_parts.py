@@ -15,6 +15,7 @@ from pipeline.__main__ import run
 from pipeline.boards import Board
 from pipeline.calibration import PARTS, Part, Workshop, write
 from pipeline.calibration.writing import toml
+from pipeline.errors import UsageError
 from pipeline.estimate import profiles, table
 from pipeline.settings import Target
 
@@ -75,12 +76,28 @@ def test_a_part_is_written_under_its_processors_name(board: Board, tmp_path: Pat
     assert heard == ["one"]
 
 
-def test_a_users_table_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_table_comes_first(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(profiles.ENVIRONMENT_VARIABLE, str(tmp_path))
     assert profiles.find("cortex-m7.toml") == profiles.SHIPPED / "cortex-m7.toml"
-    theirs = table.load("cortex-m7").model_copy(update={"compiler": "another one"})
+    ours = table.load("cortex-m7")
+    assert table.calibration_of(board).origin == "package"
+    theirs = ours.model_copy(update={"profile": ours.profile.model_copy(update={"compiler": "another one"})})
     (tmp_path / "cortex-m7.toml").write_text(toml([], theirs), encoding="utf-8")
-    assert table.load("cortex-m7").compiler == "another one"
+    table.forget()
+    assert table.load("cortex-m7").profile.compiler == "another one"
+    assert table.calibration_of(board).origin == "user"
+
+
+def test_a_users_table_that_is_damaged_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(profiles.ENVIRONMENT_VARIABLE, str(tmp_path))
+    (tmp_path / "cortex-m7.toml").write_bytes(b"schema_version = \xff")
+    with pytest.raises(UsageError) as caught:
+        table.load("cortex-m7")
+    assert caught.value.id == "calibration-table"
+    assert str(tmp_path / "cortex-m7.toml") in caught.value.what
+    assert "user's own" in caught.value.why and "Remove it" in caught.value.next
 
 
 @pytest.mark.parametrize("name", ["../cortex-m7.toml", "/etc/passwd", "cortex-m7", "cortex-m7.a.b.toml"])
