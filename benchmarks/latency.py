@@ -22,6 +22,7 @@ from pathlib import Path
 
 import estimates_aot
 import estimates_networks
+import models
 import numpy as np
 from estimates_aot import Case
 from estimates_networks import Subject
@@ -90,15 +91,23 @@ def lines(options: argparse.Namespace) -> Iterator[Line]:
 
 
 def _subjects(genotypes: Sequence[Genotype], options: argparse.Namespace) -> Iterator[Subject]:
-    """The networks of the estimates' table, and the genotypes with weights as training leaves them."""
+    """The genotypes with weights as training leaves them, the widest with uniform ones too, and other networks."""
     for genotype in genotypes:
         shapes = from_genotype(genotype, estimates_networks.CLASSES)
         content = partial(filled_bytes, shapes, options.seed, bell=True)
         yield Subject(name=genotype.id, kind="genotype", content=content, shapes=shapes)
+    uniform = set(sorted(genotypes, key=lambda one: (-one.alpha, one.id))[: options.uniform])
     for subject in estimates_networks.subjects(
-        genotypes, seed=options.seed, conversions=options.conversions, folder=options.folder
+        genotypes,
+        seed=options.seed,
+        conversions=options.conversions,
+        names=[network.name for network in models.NETWORKS],
+        folder=options.folder,
     ):
-        yield replace(subject, kind="uniform") if subject.kind == "genotype" else subject
+        if subject.kind != "genotype":
+            yield subject
+        elif Genotype.parse(subject.name) in uniform:
+            yield replace(subject, kind="uniform")
 
 
 def _line(case: Case) -> Line:
@@ -197,6 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--boards", type=lambda text: text.split(","), default=list(BOARDS), metavar="BOARD,…")
     parser.add_argument("--genotypes", type=int, default=32, metavar="N", help="random genotypes (default 32)")
     parser.add_argument("--conversions", type=int, default=4, metavar="N", help="of them converted too (default 4)")
+    parser.add_argument(
+        "--uniform", type=int, default=6, metavar="N", help="of them with uniform weights too (default 6)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of genotypes and weights")
     parser.add_argument("--folder", type=Path, default=Path("build/estimates"), help="what is kept between runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every figure")

@@ -157,7 +157,7 @@ def latency(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("latency")
 
 
-def _line(latency: Any, network: str, predicted: int, counted: int, *, kind: str = "genotype") -> Any:
+def _inference(latency: Any, network: str, predicted: int, counted: int, *, kind: str = "genotype") -> Any:
     return latency.Line(
         network=network,
         kind=kind,
@@ -178,14 +178,16 @@ def test_ranks_of_predictions(latency: Any) -> None:
 
 
 def test_predictions_are_held_to_their_bars(latency: Any) -> None:
-    close = [_line(latency, "a", 101, 100), _line(latency, "b", 202, 200)]
+    close = [_inference(latency, "a", 101, 100), _inference(latency, "b", 202, 200)]
     assert latency.summary(close)[1]
-    assert not latency.summary([*close, _line(latency, "c", 320, 300)])[1]  # the worst, 6.7 %
-    assert not latency.summary([_line(latency, "a", 105, 100), _line(latency, "b", 210, 200)])[1]  # the mean
-    assert not latency.summary([_line(latency, "a", 1001, 1000), _line(latency, "b", 1000, 1001)])[1]  # the order
+    assert not latency.summary([*close, _inference(latency, "c", 320, 300)])[1]  # the worst, 6.7 %
+    assert not latency.summary([_inference(latency, "a", 105, 100), _inference(latency, "b", 210, 200)])[1]  # the mean
+    assert not latency.summary([_inference(latency, "a", 1001, 1000), _inference(latency, "b", 1000, 1001)])[
+        1
+    ]  # the order
     # Other networks have no bars, and uniform weights none from shapes.
-    assert latency.summary([*close, _line(latency, "c", 320, 300, kind="benchmark")])[1]
-    uniform = _line(latency, "c", 300, 300, kind="uniform")
+    assert latency.summary([*close, _inference(latency, "c", 320, 300, kind="benchmark")])[1]
+    uniform = _inference(latency, "c", 300, 300, kind="uniform")
     assert latency.summary([*close, dataclasses.replace(uniform, from_shapes=250)])[1]
     assert not latency.summary([*close, dataclasses.replace(uniform, predicted=250)])[1]
 
