@@ -1,6 +1,6 @@
 """The table of the stack: frames and calls of every function, from the call graphs of probes.
 
-Probes are the code part's (its kernels several times, its parts of kernels), two long models, models with a streamed
+Probes are the code part's (its kernels several times, its parts of kernels), long models, models with a streamed
 input, and one program on each other board with the same processor. Of a function the largest frame counts, and the
 calls of all programs together.
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 from pipeline import boards
 from pipeline.calibration.probes import PARTS, PROBES
-from pipeline.calibration.workshop import Workshop, compiler, flags
+from pipeline.calibration.workshop import Workshop
 from pipeline.calibration.writing import toml
 from pipeline.estimate import stack
 from pipeline.estimate.calls import Function
@@ -79,9 +79,7 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> StackTable:
             group[key] = Function(max(frame, before.frame), function.calls | before.calls)
     return StackTable(
         schema_version=1,
-        cpu=workshop.board.core.cpu,
-        compiler=compiler(),
-        flags=flags(workshop.board),
+        profile=workshop.profile("linked ELF"),
         kernels={name: _entry(name, program) for name in sorted(PROBES)},
         needs={key: tuple(sorted(names)) for key, names in sorted(needs.items()) if names},
         program=stack.functions_of(program),

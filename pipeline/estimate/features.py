@@ -113,8 +113,9 @@ _BY_SHAPE = ("depthwise_bytes", "depthwise_other", "depthwise_pairs")
 
 
 def by_shape(names: Iterable[str]) -> frozenset[str]:
-    """Those of them that neither weights nor a plan's blocks decide."""
-    return frozenset(name for name in names if name.partition(" ")[0] in _BY_SHAPE)
+    """Those of them that neither weights nor a plan's blocks decide; of such with a number also the name alone."""
+    found = {name for name in names if name.partition(" ")[0] in _BY_SHAPE}
+    return frozenset(found.union(name.partition(" ")[0] for name in found))
 
 
 @of_shapes

@@ -12,6 +12,9 @@ from pipeline.estimate.stages import Stage
 from pipeline.estimate.table import Table
 from pipeline.graph.model import Graph
 
+#: Kernels of ADD and SUB, and the one that takes their place where sums of two products are not exact.
+_SUMS, _REFERENCE = ("add", "add_broadcast"), "add_reference"
+
 
 def ram_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
     """The items arena, static and stack, in bytes."""
@@ -71,5 +74,7 @@ def stack_bound(graph: Graph, stages: Sequence[Stage], table: Table, *, streams:
         UsageError: ``no-calibration``.
     """
     kernels = {kernel_name(graph, stage) for stage in stages}
+    if not kernels.isdisjoint(_SUMS):
+        kernels.add(_REFERENCE)  # Scales decide which of them it is, and they change no RAM.
     features = {name for stage in stages for name in shape_features(graph, stage)}
     return stack.load(table.cpu).bound(kernels, features, streamed=streams)

@@ -8,18 +8,18 @@ table, and a firmware's own call graph is held against this bound when it is bui
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import UsageError, printable
 from pipeline.estimate import profiles
 from pipeline.estimate.calls import Chain, Function, NoBound, deepest
+from pipeline.estimate.profiles import Profile
 
 #: Where a program begins, and where a fault leads.
 RESET, FAULT = "Reset_Handler", "danas_fault_entry"
@@ -46,6 +46,7 @@ class StackTable(_Frozen):
     """A processor's table.
 
     Attributes:
+        profile: Where it comes from.
         kernels: The functions that a model calls, by the kernel's name.
         needs: Functions that no program has but where its model needs these features (features.py).
         program: Functions that do not depend on how the input is taken.
@@ -54,9 +55,7 @@ class StackTable(_Frozen):
     """
 
     schema_version: Literal[1]
-    cpu: str
-    compiler: str
-    flags: str
+    profile: Profile
     kernels: dict[str, str]
     needs: dict[str, tuple[str, ...]]
     program: Functions
@@ -116,7 +115,7 @@ class Stack:
         for name in sorted(kernels - self.table.kernels.keys()):
             raise UsageError(
                 "no-calibration",
-                f"the stack's table for {self.table.cpu} has no kernel {printable(name)}",
+                f"the stack's table for {self.table.profile.cpu} has no kernel {printable(name)}",
                 next=profiles.WRITE_AGAIN,
             )
         others = frozenset(entry for name, entry in self.table.kernels.items() if name not in kernels)
@@ -127,7 +126,7 @@ class Stack:
         try:
             return StackBound(deepest(functions, RESET), deepest(functions, FAULT))
         except NoBound as error:
-            raise _wrong(self.path, "calls", str(error)) from error
+            raise profiles.wrong(self.path, "calls", str(error)) from error
 
     @cached_property
     def _functions(self) -> dict[bool, dict[str, Function]]:
@@ -153,15 +152,9 @@ def read(path: Path) -> Stack:
     Raises:
         UsageError: ``calibration-table`` with file and field.
     """
-    try:
-        with path.open("rb") as file:
-            return Stack(StackTable.model_validate(tomllib.load(file)), path)
-    except tomllib.TOMLDecodeError as error:
-        raise _wrong(path, "(whole file)", str(error)) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise _wrong(path, field, str(first["msg"])) from error
+    table = profiles.read(path, StackTable)
+    profiles.demand_processor(path, table.profile)
+    return Stack(table, path)
 
 
 def load(cpu: str) -> Stack:
@@ -183,11 +176,3 @@ def load(cpu: str) -> Stack:
 @cache
 def _kept(path: Path) -> Stack:
     return read(path)
-
-
-def _wrong(path: Path, field: str, why: str) -> UsageError:
-    return UsageError(
-        "calibration-table",
-        f"{printable(path.name)}: field {printable(field)}: {printable(why)}",
-        next=profiles.WRITE_AGAIN,
-    )

@@ -35,7 +35,7 @@ def test_parts_have_names_and_files_of_their_own() -> None:
 def test_a_table_is_written_as_it_was_read(cpu: str, tmp_path: Path) -> None:
     path = tmp_path / f"{cpu}.toml"
     path.write_text(toml(["words"], table.load(cpu)), encoding="utf-8")
-    assert table.read(path) == table.load(cpu)
+    assert table.read(path).model_dump() == table.load(cpu).model_dump()
 
 
 class _Inner(BaseModel):

@@ -27,9 +27,7 @@ _CALLS = {
 def _table(**changes: object) -> StackTable:
     values: dict[str, object] = {
         "schema_version": 1,
-        "cpu": "cortex-m7",
-        "compiler": "gcc",
-        "flags": "-O2",
+        "profile": stack.load("cortex-m7").table.profile,
         "kernels": {"add": "add", "conv": "conv"},
         "needs": {"other": ("depthwise_other",)},
         "program": Functions(frames=_FRAMES, calls=_CALLS),
