@@ -157,7 +157,8 @@ def test_an_emulated_board_is_asked_once(
 @pytest.mark.parametrize("cpu", ["cortex-m4", "cortex-m7"])
 def test_each_kernel_has_been_measured(cpu: str) -> None:
     found = load(cpu)
-    assert set(PROBES) <= set(found.spread)
+    # An ADD in the reference's arithmetic is a stage of its usual kernel that has prices of its own.
+    assert set(PROBES) <= {*found.spread, *found.prices}
     assert found.unit == "instructions" and found.source == "emulated instructions"
 
 
