@@ -112,15 +112,20 @@ def read(path: Path, kind: type[T]) -> T:
         raise wrong(path, "(whole file)", str(error)) from error
 
 
-def demand_processor(path: Path, profile: Profile) -> None:
+def demand_processor(path: Path, cpu: str, *, field: str = "profile.cpu") -> None:
     """A table is that of the processor that its file is named after.
+
+    Args:
+        path: The file.
+        cpu: What the table says.
+        field: Where it says so.
 
     Raises:
         UsageError: ``calibration-table``.
     """
     named = path.name.partition(".")[0]
-    if profile.cpu != named:
-        raise wrong(path, "profile.cpu", f"{profile.cpu} is not {named}")
+    if cpu != named:
+        raise wrong(path, field, f"{cpu} is not {named}")
 
 
 def wrong(path: Path, field: str, why: str) -> UsageError:

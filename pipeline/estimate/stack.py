@@ -153,7 +153,7 @@ def read(path: Path) -> Stack:
         UsageError: ``calibration-table`` with file and field.
     """
     table = profiles.read(path, StackTable)
-    profiles.demand_processor(path, table.profile)
+    profiles.demand_processor(path, table.profile.cpu)
     return Stack(table, path)
 
 

@@ -183,7 +183,7 @@ def read(path: Path) -> Table:
         missing = sorted(set(used) - set(table.pieces))
         if missing:
             raise profiles.wrong(path, f"{name}.pieces", f"{missing[0]} is not in the table pieces")
-    profiles.demand_processor(path, table.profile)
+    profiles.demand_processor(path, table.profile.cpu)
     return table
 
 

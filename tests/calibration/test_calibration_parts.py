@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import tomllib
 from collections.abc import Callable
@@ -11,12 +12,14 @@ from typing import cast
 import pytest
 from pydantic import BaseModel
 
+from pipeline import boards
 from pipeline.__main__ import run
 from pipeline.boards import Board
 from pipeline.calibration import PARTS, Part, Workshop, write
 from pipeline.calibration.writing import toml
 from pipeline.errors import UsageError
-from pipeline.estimate import profiles, table
+from pipeline.estimate import profiles, stack, table
+from pipeline.estimate.cost import table as costs
 from pipeline.settings import Target
 
 
@@ -25,6 +28,27 @@ def test_the_package_has_each_parts_table_of_each_processor(part: Part) -> None:
     for cpu in profiles.processors():
         path = profiles.find(f"{cpu}{part.suffix}.toml")
         assert path is not None and path.parent == profiles.SHIPPED
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+@pytest.mark.parametrize("cpu", profiles.processors())
+def test_a_table_says_where_it_comes_from(part: Part, cpu: str) -> None:
+    values = tomllib.loads((profiles.SHIPPED / f"{cpu}{part.suffix}.toml").read_text("utf-8"))
+    said = values | values.get("profile", {})
+    assert isinstance(said["schema_version"], int) and said["cpu"] == cpu
+    board = boards.load(said["board"])
+    assert (board.core.cpu, board.core.clock_hz) == (cpu, said["clock_hz"])
+    assert said["compiler"].startswith("arm-none-eabi-gcc") and "-mcpu=" in said["flags"]
+    assert datetime.date.fromisoformat(str(said["date"])) and said["source"]
+
+
+@pytest.mark.parametrize(("suffix", "read"), [("", table.read), (".stack", stack.read), (".costs", costs.read)])
+def test_a_table_of_another_processor_is_refused(suffix: str, read: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / f"cortex-m4{suffix}.toml"
+    path.write_bytes((profiles.SHIPPED / f"cortex-m7{suffix}.toml").read_bytes())
+    with pytest.raises(UsageError) as caught:
+        read(path)
+    assert caught.value.id == "calibration-table" and "cortex-m7 is not cortex-m4" in caught.value.what
 
 
 def test_parts_have_names_and_files_of_their_own() -> None:

@@ -6,12 +6,11 @@ instructions on an emulated board, cycles on a physical one.
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import UsageError, printable
 from pipeline.estimate import profiles
@@ -77,15 +76,9 @@ def read(path: Path) -> CostTable:
     Raises:
         UsageError: ``calibration-table`` with file and field.
     """
-    try:
-        with path.open("rb") as file:
-            return CostTable.model_validate(tomllib.load(file))
-    except tomllib.TOMLDecodeError as error:
-        raise _wrong(path, "(whole file)", str(error)) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise _wrong(path, field, str(first["msg"])) from error
+    table = profiles.read(path, CostTable)
+    profiles.demand_processor(path, table.cpu, field="cpu")
+    return table
 
 
 def load(cpu: str) -> CostTable:
@@ -108,11 +101,3 @@ def load(cpu: str) -> CostTable:
 @cache
 def _load(path: Path) -> CostTable:
     return read(path)
-
-
-def _wrong(path: Path, field: str, why: str) -> UsageError:
-    return UsageError(
-        "calibration-table",
-        f"{printable(path.name)}: field {printable(field)}: {printable(why)}",
-        next=profiles.WRITE_AGAIN,
-    )
