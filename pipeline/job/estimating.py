@@ -74,6 +74,9 @@ def found_of(context: Context) -> Found:
         return Found(note="The run's ELF is of an earlier build: its figures are left out.")
     elf = {"arena": "arena_bytes", "static": "static_bytes", FLASH: "flash_bytes"}
     figures = {Source.LINKED_ELF: {name: _figure(built[key]) for name, key in elf.items()}}
+    stack = built.get("stack", {}).get("bytes")
+    if stack is not None:  # By the program's own call graph.
+        figures[Source.LINKED_ELF]["stack"] = _figure(stack)
     linked = context.linked
     figures[Source.LINKED_ELF] |= {item.name: _figure(item.bytes) for item in linked}
     blocks = [(one["name"], one["base"], one["bytes"]) for one in built.get("blocks", ())]
