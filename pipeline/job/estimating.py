@@ -75,11 +75,12 @@ def found_of(context: Context) -> Found:
         return Found(note="The run's ELF is of an earlier build: its figures are left out.")
     elf = {"arena": "arena_bytes", "static": "static_bytes", FLASH: "flash_bytes"}
     figures = {Source.LINKED_ELF: {name: _figure(built[key]) for name, key in elf.items()}}
-    for item in built["ram"]:
+    for item in built.get("ram", ()):
         parts = {f"{item['name']}{PART}{part['name']}": _figure(part["bytes"]) for part in item["parts"]}
         figures[Source.LINKED_ELF] |= parts
-    if built["stack"]["bytes"] is not None:
-        figures[Source.LINKED_ELF]["stack"] = _figure(built["stack"]["bytes"])
+    stack = built.get("stack", {}).get("bytes")
+    if stack is not None:  # By the program's own call graph.
+        figures[Source.LINKED_ELF]["stack"] = _figure(stack)
     linked = context.linked
     figures[Source.LINKED_ELF] |= {item.name: _figure(item.bytes) for item in linked}
     blocks = [(one["name"], one["base"], one["bytes"]) for one in built.get("blocks", ())]
