@@ -6,8 +6,7 @@ instructions on an emulated board, cycles on a physical one.
 
 from __future__ import annotations
 
-import math
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -65,26 +64,10 @@ class CostTable(_Frozen):
     spread: dict[str, Spread]
     prices: dict[str, dict[str, _Price]]
 
-    @cached_property
+    @property
     def terms(self) -> dict[str, float]:
         """The prices by the names of the terms."""
         return {f"{group}.{name}": price for group, found in self.prices.items() for name, price in found.items()}
-
-    def price(self, runs: dict[str, int]) -> float:
-        """What so many runs of each part take.
-
-        Raises:
-            UsageError: ``no-costs``: the table lacks a part.
-        """
-        try:
-            return math.fsum(self.terms[name] * count for name, count in runs.items())
-        except KeyError as error:
-            raise UsageError(
-                "no-costs",
-                f"the cost table for {printable(self.cpu)} lacks {printable(error.args[0])}",
-                why="It was written by another version, which did not know this part of a kernel.",
-                next=profiles.WRITE_AGAIN,
-            ) from error
 
 
 def read(path: Path) -> CostTable:
