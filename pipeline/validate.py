@@ -168,7 +168,7 @@ def within(
         estimate,
         measured,
         passed=abs(estimate[0] - measured[0]) <= apart,
-        tolerance=f"±{apart:,} B",
+        tolerance=f"±{apart:,} B" if tolerance_bytes else f"±{tolerance:.0%}",
         detail=f"{difference}; {detail}" if detail else difference,
     )
 

@@ -15,6 +15,7 @@ from pipeline.job.context import Context, StageResult
 from pipeline.job.judging import measurement
 from pipeline.report.estimated import (
     FLASH,
+    PART,
     TOTAL,
     Found,
     Row,
@@ -74,6 +75,9 @@ def found_of(context: Context) -> Found:
         return Found(note="The run's ELF is of an earlier build: its figures are left out.")
     elf = {"arena": "arena_bytes", "static": "static_bytes", FLASH: "flash_bytes"}
     figures = {Source.LINKED_ELF: {name: _figure(built[key]) for name, key in elf.items()}}
+    for item in built.get("ram", ()):
+        parts = {f"{item['name']}{PART}{part['name']}": _figure(part["bytes"]) for part in item["parts"]}
+        figures[Source.LINKED_ELF] |= parts
     stack = built.get("stack", {}).get("bytes")
     if stack is not None:  # By the program's own call graph.
         figures[Source.LINKED_ELF]["stack"] = _figure(stack)

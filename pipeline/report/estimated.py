@@ -20,13 +20,16 @@ from pipeline.report.terminal import rendered
 
 #: Where ``found`` has the totals.
 TOTAL, FLASH = "total", "flash"
+#: Stands between an item and its part in the names of what was found.
+PART = ": "
 #: A saving of fewer bytes is none: less than the arena's alignment.
 _LEAST = 16
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of the program itself, by source: bytes of arena, static, stack, ``total`` of RAM, and ``flash``.
+    """What is known of the program itself, by source: bytes of arena, static, stack, ``total`` of RAM, and ``flash``;
+    of parts by ``item: part``.
 
     ``linked`` are the items of the ELF's flash with their parts, where its link map has been read.
 
@@ -84,8 +87,9 @@ def _items(title: str, items: Sequence[Item], total: tuple[str, int, int], found
     table = Table(title, *map(str, (Source.ANALYTIC, *found.figures)))
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, depth, size in _flat(items):
-        cells = [_cell(values.get(name)) if not depth else "" for values in found.figures.values()]
+    for name, key, depth, size in _flat(items):
+        # Of parts only some are told apart.
+        cells = [_cell(values.get(key)) if not depth or key in values else "" for values in found.figures.values()]
         table.add_row(Text("  " * depth + printable(name), "dim" if depth else ""), _bytes(size), *cells)
     key, size, limit = total
     cells = [_cell(values.get(key)) for values in found.figures.values()]
@@ -93,11 +97,12 @@ def _items(title: str, items: Sequence[Item], total: tuple[str, int, int], found
     return table
 
 
-def _flat(items: Sequence[Item], depth: int = 0) -> Iterator[tuple[str, int, int]]:
-    """(name, depth, bytes) of the items and their parts, each followed by its own."""
+def _flat(items: Sequence[Item], above: tuple[str, ...] = ()) -> Iterator[tuple[str, str, int, int]]:
+    """(name, key of what was found, depth, bytes) of the items and their parts, each followed by its own."""
     for item in items:
-        yield item.name, depth, item.bytes
-        yield from _flat(item.parts, depth + 1)
+        path = (*above, item.name)
+        yield item.name, PART.join(path), len(above), item.bytes
+        yield from _flat(item.parts, path)
 
 
 def _regions(layout: RamLayout) -> Table:
