@@ -27,7 +27,7 @@ COSTS = Path(__file__).parent.with_suffix(".toml")
 #: Bytes that the resolver keeps for an operator.
 _REGISTRATION = 36
 #: Bytes of stack to spare over what one kernel's program takes.
-_SPARE_STACK = 128
+_SPARE_STACK = 64
 
 
 class Costs(BaseModel):
