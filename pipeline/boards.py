@@ -103,6 +103,52 @@ class Build(_Frozen):
     registry: _Identifier | None = None
 
 
+class Cpi(_Frozen):
+    """Cycles an instruction, for boards that nobody has measured: milliseconds are modelled with it, never measured.
+
+    Attributes:
+        cpi: The best guess.
+        low, high: What it may be.
+        source: How each of the three was derived, and from which publications.
+    """
+
+    cpi: Annotated[float, Field(gt=0, le=20)]
+    low: Annotated[float, Field(gt=0, le=20)]
+    high: Annotated[float, Field(gt=0, le=20)]
+    source: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> Cpi:
+        if not self.low <= self.cpi <= self.high:
+            raise ValueError("cpi lies within low and high")
+        return self
+
+
+class ActivePower(_Frozen):
+    """What the microcontroller draws while it computes; energy is modelled with it.
+
+    Attributes:
+        volts: Supply of the microcontroller on this board.
+        amperes: Supply current, the best guess.
+        low, high: What it may be, in amperes.
+        conditions: Under which it was taken.
+        source: Document and table of each figure, or how it was derived from them.
+    """
+
+    volts: Annotated[float, Field(gt=0, le=60)]
+    amperes: Annotated[float, Field(gt=0, le=10)]
+    low: Annotated[float, Field(gt=0, le=10)]
+    high: Annotated[float, Field(gt=0, le=10)]
+    conditions: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> ActivePower:
+        if not self.low <= self.amperes <= self.high:
+            raise ValueError("amperes lies within low and high")
+        return self
+
+
 class UnicornEmulator(_Frozen):
     """Our own model of the board, on the Unicorn engine; ``port`` names the family whose peripherals it has."""
 
@@ -144,6 +190,8 @@ class Board(_Frozen):
     usb: tuple[UsbId, ...] = ()
     build: Build
     emulator: Annotated[UnicornEmulator | QemuEmulator, Field(discriminator="engine")] | None = None
+    latency: Cpi | None = None
+    energy: ActivePower | None = None
 
     @model_validator(mode="after")
     def _regions_are_sound(self) -> Board:

@@ -11,6 +11,7 @@ from pipeline import __version__
 from pipeline.commands.bench import bench
 from pipeline.commands.calibrate import calibrate
 from pipeline.commands.diff import diff
+from pipeline.commands.energy import energy
 from pipeline.commands.estimate import estimate
 from pipeline.commands.jobs import deploy_settings, finish, job_of, new_job, open_job, stage
 from pipeline.commands.options import (
@@ -18,6 +19,7 @@ from pipeline.commands.options import (
     DataOption,
     DebugOption,
     EmulateOption,
+    EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
     FlashOption,
@@ -25,10 +27,13 @@ from pipeline.commands.options import (
     ImagesOption,
     InputModeOption,
     InputsOption,
+    InstructionsOption,
     JsonOption,
+    LatencyOption,
     MacsOption,
     MaybeBoardOption,
     ModelArgument,
+    ObjectiveOption,
     PortOption,
     PreferOption,
     PresetOption,
@@ -49,6 +54,7 @@ from pipeline.commands.options import (
     tree_of,
 )
 from pipeline.commands.profile import profile
+from pipeline.commands.space import space
 
 app = typer.Typer(
     name="danas-deploy",
@@ -91,6 +97,10 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         ram: RamOption = None,
         flash: FlashOption = None,
         macs: MacsOption = None,
+        instructions: InstructionsOption = None,
+        latency: LatencyOption = None,
+        energy: EnergyOption = None,
+        objective: ObjectiveOption = "accuracy",
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
@@ -106,6 +116,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
+        from pipeline import settings as given
         from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size
 
         settings = checked(
@@ -129,6 +140,10 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             ram=parse_size(ram) if ram else None,
             flash=parse_size(flash) if flash else None,
             macs=parse_count(macs) if macs else None,
+            instructions=parse_count(instructions) if instructions else None,
+            latency_ms=given.parse_latency(latency) if latency else None,
+            energy_mj=given.parse_energy(energy) if energy else None,
+            objective=given.parse_objective(objective),
         )
         job = new_job(settings, run, quiet, needs_board=whole)
         if whole:
@@ -275,7 +290,9 @@ _stage_command("report", "Write report.json and junit.xml, and print the tables.
 
 app.command()(profile)
 app.command()(diff)
+app.command()(energy)
 app.command()(calibrate)
+app.command()(space)
 app.add_typer(bench, name="bench")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Source(StrEnum):
@@ -16,6 +16,7 @@ class Source(StrEnum):
     EMULATED = "emulated"  # reported by the firmware on an emulated board, or by the emulator itself
     MEASURED = "measured"  # reported by the firmware on a physical board
     HOST = "host"  # computed on the host by the reference kernels or by Keras
+    MODELLED = "modelled"  # calculated from other figures with factors that nobody has measured for this program
 
 
 class Figure(BaseModel):
@@ -27,3 +28,30 @@ class Figure(BaseModel):
     unit: Annotated[str, Field(examples=["B", "cycles", "instructions", "ms", "%"])]
     source: Source
     reason: str = ""
+
+
+class Modelled(BaseModel):
+    """A number that a model gives, and how far off it may be: the true one is expected within ``low``…``high``.
+
+    ``text`` says in one line what it was calculated from; it is shown wherever the number is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    low: float
+    high: float
+    unit: Annotated[str, Field(examples=["ms", "mJ"])]
+    source: Literal[Source.MODELLED] = Source.MODELLED
+    text: str
+
+    @model_validator(mode="after")
+    def _is_an_interval(self) -> Modelled:
+        if not 0 <= self.low <= self.value <= self.high:
+            raise ValueError("a modelled figure lies within its interval, and is not negative")
+        return self
+
+    @property
+    def figure(self) -> Figure:
+        """The number alone, for tables of figures."""
+        return Figure(value=self.value, unit=self.unit, source=self.source)

@@ -17,9 +17,13 @@ from pipeline.estimate.model import InputMode, Limits, Prefer
 
 _SIZE = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(b|k|kb|kib|m|mb|mib)?$", re.IGNORECASE)
 _DURATION = re.compile(r"^(?:(\d{1,9})h)?(?:(\d{1,9})m(?:in)?)?(?:(\d{1,9})s?)?$", re.IGNORECASE)
+_QUANTITY = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(?:(n|u|µ|μ|m)?(s|j|a))?$", re.IGNORECASE)
+_PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9}
 _COUNT = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(k|m)?$", re.IGNORECASE)
 
 DEFAULT_IMAGES = 100
+#: What a search can be asked to make best; accuracy grows, all others shrink.
+OBJECTIVES = ("accuracy", "instructions", "latency", "energy", "ram", "flash")
 #: The user's own settings for all runs, in the folder where a command is given.
 SETTINGS_FILE = "danas.toml"
 TFLM_TREE_VARIABLE = "DANAS_TFLM_TREE"
@@ -80,6 +84,10 @@ class Settings(BaseModel):
     ram: Annotated[int | None, Field(ge=1)] = None
     flash: Annotated[int | None, Field(ge=1)] = None
     macs: Annotated[int | None, Field(ge=1)] = None
+    instructions: Annotated[int | None, Field(ge=1)] = None
+    latency_ms: Annotated[float | None, Field(gt=0)] = None
+    energy_mj: Annotated[float | None, Field(gt=0)] = None
+    objective: tuple[str, ...] = ("accuracy",)
 
     # deploy
     model: Text | None = None
@@ -91,7 +99,70 @@ class Settings(BaseModel):
             ram_bytes=min(board.ram_bytes, self.ram or board.ram_bytes),
             flash_bytes=min(board.flash_bytes, self.flash or board.flash_bytes),
             macs=self.macs,
+            instructions=self.instructions,
+            latency_ms=self.latency_ms,
+            energy_mj=self.energy_mj,
+            linked_bytes=board.ram_bytes,
         )
+
+    def demand_modelled(self, board: Board) -> None:
+        """Refuse limits and objectives that nobody can reckon with: before any work, and never silently.
+
+        Raises:
+            UsageError: ``not-modelled``, or ``no-costs`` and ``calibration-table`` where nothing was calibrated.
+        """
+        asked = self._asked_of_work()
+        if not asked:
+            return
+        if self.runtime != "aot":
+            raise UsageError(
+                "not-modelled",
+                f"{asked[0][0]}: the work of the runtime {self.runtime} is not predicted",
+                why="Only the kernels of the runtime aot are calibrated.",
+                next="Leave it out, or search with --runtime aot.",
+            )
+        from pipeline.estimate.cost.table import load
+
+        cycles = load(board.core.cpu).unit == "cycles"
+        for option, name in asked:
+            if name == "instructions" and cycles:
+                raise UsageError(
+                    "not-modelled",
+                    f"{option}: for {board.name} cycles are predicted, not instructions",
+                    why="Its cost table was measured on a physical board, which counts cycles.",
+                    next="Take --latency, which follows from cycles and clock.",
+                )
+            if name == "instructions":
+                continue
+            lacking = None if cycles or board.latency else "cycles an instruction ([latency])"
+            if name == "energy" and board.energy is None:
+                lacking = lacking or "supply current ([energy])"
+            if lacking:
+                raise UsageError(
+                    "not-modelled",
+                    f"{option}: no {'milliseconds' if name == 'latency' else 'millijoules'} are modelled "
+                    f"for {board.name}",
+                    why=f"Its board file has no {lacking}.",
+                    next="Limit the instructions instead, which needs neither: --instructions 12M, "
+                    "--objective accuracy,instructions.",
+                )
+
+    def _asked_of_work(self) -> list[tuple[str, str]]:
+        """Limits and objectives that need predicted work: the option as the user gave it, and what it is about."""
+        found: list[tuple[str, str]] = []
+        if self.instructions is not None:
+            found.append((f"--instructions {self.instructions:,}", "instructions"))
+        if self.latency_ms is not None:
+            found.append((f"--latency {self.latency_ms:g}ms", "latency"))
+        if self.energy_mj is not None:
+            found.append((f"--energy {self.energy_mj:g}mJ", "energy"))
+        of_work = [name for name in self.objective if name in ("instructions", "latency", "energy")]
+        return found + [(f"--objective {name}", name) for name in of_work]
+
+    @property
+    def needs_work(self) -> bool:
+        """Whether each design of the search must have its work predicted."""
+        return bool(self._asked_of_work())
 
 
 def tflm_tree(option: str | None) -> str | None:
@@ -163,6 +234,92 @@ def parse_duration(text: str) -> float:
             next="For example --time 10m.",
         )
     return float(total)
+
+
+def parse_latency(text: str) -> float:
+    """Milliseconds from ``100ms``, ``0.1s``, ``500us``; a number without a unit is milliseconds.
+
+    Raises:
+        UsageError: ``bad-latency``.
+    """
+    value = _quantity(text, "s")
+    if value is None:
+        raise UsageError(
+            "bad-latency",
+            f"{printable(text)!r} is no latency",
+            why="A latency is a number with a unit: s, ms or us.",
+            next="For example --latency 100ms.",
+        )
+    return value
+
+
+def parse_energy(text: str) -> float:
+    """Millijoules from ``5mJ``, ``500uJ``, ``0.005J``; a number without a unit is millijoules.
+
+    Raises:
+        UsageError: ``bad-energy``.
+    """
+    value = _quantity(text, "j")
+    if value is None:
+        raise UsageError(
+            "bad-energy",
+            f"{printable(text)!r} is no energy",
+            why="An energy is a number with a unit: J, mJ or uJ.",
+            next="For example --energy 5mJ.",
+        )
+    return value
+
+
+def parse_current(text: str) -> float:
+    """Amperes from ``40mA``, ``500uA``, ``0.04A``; a number without a unit is milliamperes.
+
+    Raises:
+        UsageError: ``bad-current``.
+    """
+    value = _quantity(text, "a")
+    if value is None:
+        raise UsageError(
+            "bad-current",
+            f"{printable(text)!r} is no current",
+            why="A current is a number with a unit: A, mA or uA.",
+            next="For example --threshold 40mA.",
+        )
+    return value / 1000
+
+
+def _quantity(text: str, unit: str) -> float | None:
+    """Thousandths of the unit, None where the text is none of it."""
+    match = _QUANTITY.match(text.strip())
+    if match is None or (match[3] or unit).lower() != unit:
+        return None
+    prefix = "m" if match[3] is None else (match[2] or "").lower()
+    value = float(match[1]) * (_PREFIXES[prefix] / 1e-3)
+    return value if value > 0 else None
+
+
+def parse_objective(text: str) -> tuple[str, ...]:
+    """The objectives of ``accuracy,latency``, in the order given.
+
+    Raises:
+        UsageError: ``bad-objective``.
+    """
+    found = tuple(part.strip().lower() for part in text.split(","))
+    unknown = [part for part in found if part not in OBJECTIVES]
+    if unknown or len(set(found)) != len(found) or "accuracy" not in found:
+        raise UsageError(
+            "bad-objective",
+            f"--objective {printable(text)!r}: "
+            + (
+                f"{printable(unknown[0])!r} is none of {', '.join(OBJECTIVES)}"
+                if unknown
+                else "an objective is named twice"
+                if len(set(found)) != len(found)
+                else "accuracy is missing"
+            ),
+            why="Objectives are names with commas between them, each once, accuracy among them.",
+            next="For example --objective accuracy,latency.",
+        )
+    return found
 
 
 def parse_count(text: str) -> int:

@@ -34,6 +34,19 @@ def test_the_other_boards_have_what_their_documents_say() -> None:
     assert mps2.emulator.instructions_per_second % mps2.core.clock_hz == 0
 
 
+def test_what_time_and_energy_are_modelled_with_has_its_source() -> None:
+    for name in ("nucleo_f746zg", "nucleo_l4r5zi"):
+        board = boards.load(name)
+        assert board.latency is not None
+        assert board.energy is not None
+        assert "DDI0" in board.latency.source
+        assert "DS1" in board.energy.source
+        assert board.energy.conditions
+    # An FPGA's current says nothing of a microcontroller, and nobody has published its cycles.
+    fpga = boards.load("mps2_an500")
+    assert (fpga.latency, fpga.energy) == (None, None)
+
+
 def test_an_unknown_board_gets_the_near_names() -> None:
     with pytest.raises(UsageError) as caught:
         boards.load("nucleo-f746")
@@ -62,6 +75,9 @@ def test_a_board_name_is_no_path(name: str) -> None:
         ("reserve_bytes = 2_048", "reserve_bytes = 100", "stack.reserve_bytes"),
         ('engine = "unicorn"', 'engine = "renode"', "emulator"),
         ('engine = "unicorn"', 'engine = "qemu"\nicount_shift = 3\nmachine = "-kernel x"', "emulator.qemu.machine"),
+        ("low = 0.50", "low = 0.90", "latency"),
+        ("amperes = 0.106", "amperes = 0.2", "energy"),
+        ("volts = 3.3", "volts = 0", "energy.volts"),
         ("[core]", "[core", "not a TOML file"),
     ],
 )

@@ -9,7 +9,18 @@ from pydantic import ValidationError
 
 from pipeline import boards
 from pipeline.errors import UsageError
-from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size, tflm_tree
+from pipeline.settings import (
+    Kind,
+    Settings,
+    parse_count,
+    parse_current,
+    parse_duration,
+    parse_energy,
+    parse_latency,
+    parse_objective,
+    parse_size,
+    tflm_tree,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +41,67 @@ def test_counts(text: str, expected: int) -> None:
     assert parse_count(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("100ms", 100), ("0.1s", 100), ("500us", 0.5), ("500µs", 0.5), ("250 ns", 2.5e-4), ("20", 20)],
+)
+def test_latencies(text: str, expected: float) -> None:
+    assert parse_latency(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("5mJ", 5), ("500uJ", 0.5), ("0.005J", 5), ("5 mj", 5), ("1.5", 1.5), ("2J", 2000)]
+)
+def test_energies(text: str, expected: float) -> None:
+    assert parse_energy(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("40mA", 0.04), ("500uA", 0.0005), ("0.04A", 0.04), ("40", 0.04)])
+def test_currents(text: str, expected: float) -> None:
+    assert parse_current(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("parse", [parse_latency, parse_energy, parse_current])
+@pytest.mark.parametrize("text", ["", "ms", "-1ms", "0", "0ms", "1kg", "1 m", "nan", "1e3ms", "1,5ms", "\x1b[2J"])
+def test_nonsense_is_no_quantity(parse, text: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert caught.value.id in {"bad-latency", "bad-energy", "bad-current"}
+    assert "\x1b" not in caught.value.what
+
+
+def test_a_unit_of_another_quantity_is_refused() -> None:
+    for parse, text in ((parse_latency, "5mJ"), (parse_energy, "5ms"), (parse_current, "5s")):
+        with pytest.raises(UsageError):
+            parse(text)
+
+
+@given(st.floats(0.001, 1e6), st.sampled_from([("s", 1e3), ("ms", 1.0), ("us", 1e-3), ("ns", 1e-6)]))
+def test_a_latency_is_its_number_times_its_unit(number: float, unit: tuple[str, float]) -> None:
+    text = f"{number:.6f}"
+    assert parse_latency(text + unit[0]) == pytest.approx(float(text) * unit[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("accuracy", ("accuracy",)),
+        ("accuracy,latency", ("accuracy", "latency")),
+        (" Latency , accuracy,RAM", ("latency", "accuracy", "ram")),
+    ],
+)
+def test_objectives(text: str, expected: tuple[str, ...]) -> None:
+    assert parse_objective(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "latency", "accuracy,accuracy", "accuracy,speed", "accuracy,", "\x1b[2J"])
+def test_nonsense_is_no_objective(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_objective(text)
+    assert caught.value.id == "bad-objective"
+    assert "\x1b" not in caught.value.what
+
+
 @pytest.mark.parametrize("parse", [parse_size, parse_duration, parse_count])
 @pytest.mark.parametrize("text", ["", "k", "-1", "0", "1x", "ten", "1 2", "nan", "1e9", "\x1b[2J"])
 def test_nonsense_is_a_usage_error(parse, text: str) -> None:  # type: ignore[no-untyped-def]
@@ -41,7 +113,7 @@ def test_nonsense_is_a_usage_error(parse, text: str) -> None:  # type: ignore[no
 
 @given(st.text(max_size=20))
 def test_parsers_never_fail_otherwise(text: str) -> None:
-    for parse in (parse_size, parse_duration, parse_count):
+    for parse in (parse_size, parse_duration, parse_count, parse_latency, parse_energy, parse_current):
         try:
             assert parse(text) > 0
         except UsageError:
@@ -56,7 +128,7 @@ def test_limits_are_the_smaller_of_board_and_wish() -> None:
     assert Settings(kind=Kind.SEARCH, board=board.name).limits(board).ram_bytes == board.ram_bytes
 
 
-@pytest.mark.parametrize("parse", [parse_size, parse_duration, parse_count])
+@pytest.mark.parametrize("parse", [parse_size, parse_duration, parse_count, parse_latency, parse_energy])
 def test_no_number_is_too_long_to_be_refused(parse, text: str = "9" * 5000) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UsageError):
         parse(text)
@@ -87,3 +159,11 @@ def test_a_damaged_settings_file_is_named(text: str, tmp_path: Path, monkeypatch
     with pytest.raises(UsageError) as caught:
         tflm_tree(None)
     assert caught.value.id == "settings-file"
+
+
+def test_limits_on_work_are_passed_on() -> None:
+    board = boards.load("nucleo_f746zg")
+    settings = Settings(kind=Kind.SEARCH, board=board.name, instructions=5, latency_ms=2.5, energy_mj=0.5)
+    limits = settings.limits(board)
+    assert (limits.instructions, limits.latency_ms, limits.energy_mj) == (5, 2.5, 0.5)
+    assert not Settings(kind=Kind.SEARCH, board=board.name).limits(board).on_work

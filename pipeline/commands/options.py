@@ -52,6 +52,26 @@ FlashOption = Annotated[
 MacsOption = Annotated[
     str | None, typer.Option("--macs", help="Most MACs an inference: 6M.", show_default="from the preset")
 ]
+InstructionsOption = Annotated[
+    str | None,
+    typer.Option("--instructions", help="Most instructions an inference, as predicted: 12M.", show_default=False),
+]
+LatencyOption = Annotated[
+    str | None,
+    typer.Option("--latency", help="Longest inference, as modelled for the board: 100ms.", show_default=False),
+]
+EnergyOption = Annotated[
+    str | None,
+    typer.Option("--energy", help="Most energy an inference, as modelled for the board: 5mJ.", show_default=False),
+]
+ObjectiveOption = Annotated[
+    str,
+    typer.Option(
+        "--objective",
+        help="What the search makes best: `accuracy`, or with commas also `instructions`, `latency`, `energy`, `ram`, "
+        "`flash`.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
 ImagesOption = Annotated[
     int | None, typer.Option("--images", min=1, help="Inputs that go through the device.", show_default="100")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -49,14 +50,9 @@ class MemoryFigures(_Frozen):
     tail: Figure | None = None
 
     @property
-    def arena_taken(self) -> Figure:
-        """The arena's watermark; of one with two ends all of it: to start, its runtime has needed more than it uses."""
-        return self.arena_used if self.head is None else self.arena
-
-    @property
     def ram(self) -> Figure:
-        """Measured RAM: what is taken of the arena, static data and the stack's high-water mark."""
-        parts = (self.arena_taken, self.static, self.stack_used)
+        """Measured RAM: the arena, static data and the stack's high-water mark."""
+        parts = (self.arena, self.static, self.stack_used)
         return Figure(value=sum(int(part.value or 0) for part in parts), unit="B", source=self.static.source)
 
 
@@ -115,6 +111,15 @@ class Measurement(_Frozen):
     inputs: tuple[InputMeasurement, ...]
     operators: tuple[OperatorMeasurement, ...]
     emulator: EmulatorFigures | None = None
+
+    @property
+    def work(self) -> Figure | None:
+        """What an inference executed, the median: instructions of an emulated board, cycles of a physical one."""
+        if not self.inputs:
+            return None
+        middle = int(median(int(one.cycles.value or 0) for one in self.inputs))
+        unit = "instructions" if self.target == "emulated" else "cycles"
+        return Figure(value=middle, unit=unit, source=self.memory_after.static.source)
 
     @property
     def outputs(self) -> tuple[bytes, ...]:

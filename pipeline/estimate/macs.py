@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pipeline.estimate.shapes import of_graph
 from pipeline.graph.model import Graph, OpCode, Operator, Tensor
 
 
+@of_graph
 def macs(graph: Graph) -> int:
     """Multiply-accumulates of one inference."""
-    return sum(operator_macs(graph.tensors, operator) for operator in graph.operators)
+    done, of_trunk = (0, 0) if graph.trunk is None else (len(graph.trunk.operators), macs(graph.trunk))
+    return of_trunk + sum(operator_macs(graph.tensors, operator) for operator in graph.operators[done:])
 
 
 def operator_macs(tensors: tuple[Tensor, ...], operator: Operator) -> int:

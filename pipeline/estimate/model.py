@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from pipeline.estimate.compilers import Calibration
+from pipeline.figures import Modelled
 
 if TYPE_CHECKING:
     from pipeline.estimate.stages import Stage
@@ -113,12 +117,28 @@ class Item(BaseModel):
     parts: tuple[Item, ...] = ()
 
 
-class Estimate(BaseModel):
-    """What the program will need, before it is built. All figures are analytic.
+class Predicted(BaseModel):
+    """The work of one inference, predicted from shapes.
 
-    ``ram`` has the items arena, static and stack; ``flash`` constants, one item a kernel, runtime, port.
+    ``unit`` is that of the profile that it was predicted with: executed instructions where an emulated board was
+    calibrated, cycles where a physical one was. ``source`` names the profile.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    count: int
+    unit: Literal["instructions", "cycles"]
+    source: str
+
+
+class Estimate(BaseModel):
+    """What the program will need, before it is built. All figures but the last two are analytic.
+
+    ``ram`` has the items arena, static and stack; ``flash`` model, kernels, runtime, port and libraries, as a link map
+    has them, and of a Graph without data what its weights may decide.
     ``stack_reserve`` is what the linker sets aside for the stack; the stack item is what may be used of it at most.
     ``frame_reserve`` is what exceptions may add to that, a fault's report included; it is not in ``ram_bytes``.
+    ``calibration`` says which table the figures come from, and whether it holds for the compiler at hand.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -128,11 +148,23 @@ class Estimate(BaseModel):
     stack_reserve: int
     macs: int
     frame_reserve: int = 0
+    calibration: Calibration | None = None
+    instructions: Predicted | None = None
+    latency: Modelled | None = None
+    energy: Modelled | None = None
 
     @property
     def ram_bytes(self) -> int:
         """Sum of the RAM items."""
         return sum(item.bytes for item in self.ram)
+
+    @property
+    def linked_bytes(self) -> int:
+        """RAM up to the arena's end as it is linked: with all that is set aside for the stack, the arena aligned."""
+        sizes = {item.name: item.bytes for item in self.ram}
+        arena = sizes.get("arena", 0)
+        before = self.stack_reserve + self.ram_bytes - sizes.get("stack", 0) - arena
+        return -(-before // ALIGNMENT) * ALIGNMENT + arena
 
     @property
     def flash_bytes(self) -> int:
@@ -141,18 +173,75 @@ class Estimate(BaseModel):
 
 
 class Limits(BaseModel):
-    """What a design may need; from the board, or smaller where the user says so."""
+    """What a design may need; from the board, or smaller where the user says so.
+
+    ``latency_ms`` and ``energy_mj`` are compared with what is modelled; the program may take more or less.
+    ``linked_bytes`` is the RAM that a linker has, whose stack takes what is set aside for it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ram_bytes: int
     flash_bytes: int
     macs: int | None = None
+    instructions: int | None = None
+    latency_ms: float | None = None
+    energy_mj: float | None = None
+    linked_bytes: int | None = None
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """Each limit that there is, in the order of the fields."""
+        return tuple(
+            Bound(title, unit, limit, figure)
+            for name, title, unit, figure in _LIMITED
+            if (limit := getattr(self, name)) is not None
+        )
+
+    @property
+    def on_work(self) -> bool:
+        """Whether an estimate must have its work predicted before it can be compared."""
+        return not (self.instructions is None and self.latency_ms is None and self.energy_mj is None)
 
     def admits(self, estimate: Estimate) -> bool:
-        """True when every figure is within its limit."""
+        """True when every figure is within its limit; a figure that the estimate lacks is not."""
         return (
             estimate.ram_bytes <= self.ram_bytes
             and estimate.flash_bytes <= self.flash_bytes
-            and (self.macs is None or estimate.macs <= self.macs)
+            and all(bound.holds(estimate) for bound in self.bounds[2:])
         )
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One limit: a title and unit for people, and the figure that it is about; None where an estimate lacks that."""
+
+    title: str
+    unit: str
+    limit: float
+    figure: Callable[[Estimate], float | None]
+
+    def holds(self, estimate: Estimate) -> bool:
+        """Whether the figure is there and within the limit."""
+        needed = self.figure(estimate)
+        return needed is not None and needed <= self.limit
+
+
+def _instructions(estimate: Estimate) -> float | None:
+    work = estimate.instructions
+    return work.count if work is not None and work.unit == "instructions" else None
+
+
+def _value(modelled: Modelled | None) -> float | None:
+    return None if modelled is None else modelled.value
+
+
+_LIMITED: tuple[tuple[str, str, str, Callable[[Estimate], float | None]], ...] = (
+    ("ram_bytes", "RAM", "bytes", lambda estimate: estimate.ram_bytes),
+    ("flash_bytes", "flash", "bytes", lambda estimate: estimate.flash_bytes),
+    ("macs", "MAC", "operations", lambda estimate: estimate.macs),
+    ("instructions", "instructions", "instructions", _instructions),
+    ("latency_ms", "latency", "ms (modelled)", lambda estimate: _value(estimate.latency)),
+    ("energy_mj", "energy", "mJ (modelled)", lambda estimate: _value(estimate.energy)),
+    ("linked_bytes", "RAM with the stack's reserve", "bytes", lambda estimate: estimate.linked_bytes),
+)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 #: Layouts that are remembered.
-_MOST = 20_000
+_MOST = 4_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,7 @@ class _State:
     before: _State | None
     step: Step | None
     places: list[_Place]
+    laid: Laid | None = None
 
     @property
     def alive(self) -> int:
@@ -97,11 +98,19 @@ _Ending = tuple[tuple[Step, int], ...]
 
 @dataclass(slots=True)
 class _Reached:
-    """The ways to lay out what is alive behind some of the stages, the best first; ``before`` each stage before too."""
+    """The ways to lay out what is alive behind the first ``count`` stages, the best first; where they come from."""
 
+    count: int
     states: list[_State]
-    before: tuple[_Reached, ...]
+    before: _Reached | None
     then: dict[_Ending, _Reached] = field(default_factory=dict)
+
+    def behind(self, count: int) -> list[_State]:
+        """The ways behind so many stages; none where no step ends there."""
+        reached: _Reached | None = self
+        while reached is not None and reached.count > count:
+            reached = reached.before
+        return reached.states if reached is not None and reached.count == count else []
 
 
 #: (buffers that are there at the beginning, limit, width)
@@ -132,29 +141,31 @@ class Layouts:
         start = (tuple(given), limit, width)
         reached = self._starts.get(start)
         if reached is None:
-            reached = self._starts[start] = _Reached(list(_beginnings(given, limit)), ())
+            reached = self._starts[start] = _Reached(0, list(_beginnings(given, limit)), None)
         most = [0] * len(ends)
         for steps in ends:
             for step in steps:
                 if step.size > most[step.first]:
                     most[step.first] = step.size
-        for steps in ends:
+        for count, steps in enumerate(ends, 1):
+            if not steps:
+                continue
             ending = tuple([(step, most[step.first]) for step in steps])
             known = reached.then.get(ending)
             if known is None:
-                before = (*reached.before, reached)
-                known = reached.then[ending] = _Reached(_behind(ending, before, limit, width), before)
+                states = _behind(ending, reached, limit, width)
+                known = reached.then[ending] = _Reached(count, states, reached)
                 self._count += 1
             reached = known
-        final = min(reached.states, key=lambda state: (state.cost, state.top, state.live), default=None)
+        final = min(reached.behind(len(ends)), key=lambda state: (state.cost, state.top, state.live), default=None)
         return None if final is None else _traced(final)
 
 
-def _behind(ending: _Ending, before: Sequence[_Reached], limit: int, width: int) -> list[_State]:
+def _behind(ending: _Ending, before: _Reached, limit: int, width: int) -> list[_State]:
     """The ways to lay out what is alive behind steps that end with one stage, of those behind each stage before."""
     found: dict[_Live, _State] = {}
     for step, need in ending:
-        states = before[step.first].states
+        states = before.behind(step.first)
         if not states:
             continue
         # Where there is plenty of room, few layouts do.
@@ -171,13 +182,21 @@ def _traced(final: _State) -> Layout:
     laid = []
     state = final
     while state.step is not None and state.before is not None:
-        alive = at = 0
-        for offset, end, _ in sorted((*state.before.live, *state.places)):
-            alive += max(0, end - max(at, offset))
-            at = max(at, end)
-        laid.append(Laid(state.step, {key: offset for offset, _, key in state.places}, alive))
+        if state.laid is None:
+            state.laid = _laid(state.step, state.before.live, state.places)
+        laid.append(state.laid)
         state = state.before
-    return Layout(final.top, tuple(reversed(laid)), {key: offset for offset, _, key in state.places})
+    laid.reverse()
+    return Layout(final.top, tuple(laid), {key: offset for offset, _, key in state.places})
+
+
+def _laid(step: Step, live: _Live, places: Sequence[_Place]) -> Laid:
+    alive = at = 0
+    for offset, end, _ in sorted((*live, *places)):
+        if end > at:
+            alive += end - max(at, offset)
+            at = end
+    return Laid(step, {key: offset for offset, _, key in places}, alive)
 
 
 def _rank(state: _State, limit: int) -> tuple[int, int, _Live]:

@@ -42,6 +42,8 @@ _CLOSE = 500
 _NEARLY = 1.01
 #: Keys of scratch and sums beside the numbers of Stores.
 _SCRATCH, _SUMS = -1, -2
+#: By what a Step of a cut is known that has the largest blocks and no overlap.
+_USUAL = ()
 #: Forms for which the cuts of a Graph are kept.
 _FORMS = 8
 #: How many layouts are carried on: at first, and where the first one does not fit.
@@ -238,8 +240,7 @@ class Planner:
     def within(self, limit: int) -> Layout | None:
         """The layout with the fewest instructions that is found within a limit."""
         chosen = self.cutter.fewest_instructions(limit)
-        found = [self.cutter.within(cut, limit) for cut in chosen]
-        peak = max(way[1] for way in found if way is not None)
+        peak = max([self.peak(cut, limit) for cut in chosen])
         steps = self.by_end([self.step(cut, limit, sparing=True) for cut in chosen])
         layout = self.lay_out(steps, peak, _QUICK)
         if layout is not None:
@@ -305,15 +306,25 @@ class Planner:
         layouts = [layout for layout in found if layout is not None]
         return min(layouts, key=lambda layout: sum(laid.step.cost for laid in layout.laid), default=None)
 
+    def peak(self, cut: Cut, limit: int) -> int:
+        """The peak of a cut as it is cheapest within a limit that it can be within."""
+        peak = cut.base + align(cut.scratch)
+        found = None if peak <= limit else self.cutter.within(cut, limit)
+        return peak if found is None else found[1]
+
     def step(self, cut: Cut, limit: int, *, sparing: bool = False) -> Step:
         """A cut as a Step; ``sparing``: with an overlap only where it is needed."""
+        peak = cut.base + align(cut.scratch)
+        if _USUAL in cut.steps and peak <= limit and (sparing or peak <= limit // 2):
+            return cut.steps[_USUAL]
         found = self.cutter.within(cut, limit)
         if found is None:
             raise ValueError(f"stages {cut.first} to {cut.end} need more than {limit} bytes")
         cost, peak, needed = found
         overlap = self.runs.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
         ways = self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0)))
-        known = (overlap is not None, *(way.block for way in ways))
+        usual = overlap is None and cut.base + align(cut.scratch) <= limit
+        known = _USUAL if usual else (overlap is not None, *(way.block for way in ways))
         if known not in cut.steps:
             cut.steps[known] = self._step(cut, cost, overlap, ways)
         return cut.steps[known]

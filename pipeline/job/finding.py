@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import DoesNotFitError, UsageError
+from pipeline.estimate.latency import timed
 from pipeline.files import file_sha256, write_atomic
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.boards import Board
     from pipeline.estimate.model import Estimate
     from pipeline.graph.model import Graph
+    from pipeline.quantize import Quantized
     from pipeline.search import Candidate, Progress, SearchConfig
     from pipeline.search.training import Step as TrainingStep
 
@@ -29,6 +31,7 @@ FINALISTS = 3
 _SEARCH_SETTINGS = (
     "runtime",
     *("data", "group_by", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed"),
+    *("instructions", "latency_ms", "energy_mj", "objective"),
     *("prefer", "input_mode"),  # They decide the plan, and so what is feasible.
 )
 
@@ -73,6 +76,8 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
                 "stopped": result.stopped,
                 "supernets": list(result.supernets),
                 "data": context.source.describe(),
+                "objectives": list(context.settings.objective),
+                "front": [candidate.genotype.id for candidate in result.front],
                 "candidates": [candidate.as_dict() for candidate in result.candidates],
             },
             indent=1,
@@ -84,18 +89,19 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
 
 
 def runtime_estimate(context: Context) -> Callable[[Graph, Board], Estimate]:
-    """What a network will need with the run's inference engine."""
+    """What a network will need with the run's inference engine; its work only where a limit or objective asks."""
     runtime, settings, room = context.runtime, context.settings, context.limits.ram_bytes
 
     def figures(graph: Graph, board: Board) -> Estimate:
         plan = runtime.plan(graph, board, prefer=settings.prefer, ram_bytes=room, input_mode=settings.input_mode)
-        return runtime.estimate(graph, board, plan)
+        needs = runtime.estimate(graph, board, plan)
+        return timed(needs, runtime.predict(graph, board, plan), board) if settings.needs_work else needs
 
     return figures
 
 
 def config(context: Context) -> SearchConfig:
-    """The preset with the user's budgets and limits."""
+    """The preset with the user's budgets, limits and objectives."""
     from pipeline import search as engine
 
     settings = context.settings
@@ -103,7 +109,13 @@ def config(context: Context) -> SearchConfig:
     made = preset(context.limits, seed=settings.seed)
     # A time budget alone means just that; without any the preset's number of evaluations holds.
     evaluations = settings.evaluations or (None if settings.time_s else made.evaluations)
-    return dataclasses.replace(made, evaluations=evaluations, seconds=settings.time_s, sampler=settings.sampler)
+    return dataclasses.replace(
+        made,
+        evaluations=evaluations,
+        seconds=settings.time_s,
+        sampler=settings.sampler,
+        objectives=engine.Objectives(settings.objective),
+    )
 
 
 def _show(step: Step, progress: Progress) -> None:
@@ -136,14 +148,34 @@ def candidates(context: Context) -> tuple[tuple[Candidate, ...], dict[str, Any]]
 def search_result(context: Context) -> StageResult:
     """The best candidates, for the `search` command."""
     best, found = candidates(context)
+    front = found.get("front", [])
     lines = [f"{found['evaluations']} evaluations, {len(best)} feasible candidates; the best:"]
+    several = len(found.get("objectives", [])) > 1
+    if several:
+        lines = [
+            f"{found['evaluations']} evaluations, {len(best)} feasible candidates; {len(front)} of them (*) are beaten "
+            f"by none in {', '.join(found['objectives'])}; the best compromise first:"
+        ]
     lines += [
-        f"  {candidate.genotype.id:<22} {candidate.scores.accuracy:6.1%}  "
+        f"{'*' if several and candidate.genotype.id in front else ' '} {candidate.genotype.id:<22} "
+        f"{candidate.scores.accuracy:6.1%}  "
         f"RAM {candidate.estimate.ram_bytes:>9,} B  flash {candidate.estimate.flash_bytes:>9,} B  "
-        f"{candidate.estimate.macs:>11,} MAC"
-        for candidate in best[:10]
+        f"{candidate.estimate.macs:>11,} MAC{_work(candidate.estimate)}"
+        for candidate in best[: max(10, len(front) if several else 0)]
     ]
     return StageResult(found, "\n".join(lines))
+
+
+def _work(estimate: Estimate) -> str:
+    """Predicted work and what is modelled from it, where a search has asked for it."""
+    shown = ""
+    if estimate.instructions is not None:
+        shown += f"  {estimate.instructions.count:>12,} {estimate.instructions.unit}"
+    if estimate.latency is not None:
+        shown += f"  {estimate.latency.value:8.1f} ms (modelled)"
+    if estimate.energy is not None:
+        shown += f"  {estimate.energy.value:8.2f} mJ (modelled)"
+    return shown
 
 
 def quantize_key(context: Context) -> str:
@@ -186,8 +218,7 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                 report=show,
             )
         )
-    pairs = zip(finalists, made, strict=True)
-    chosen, winner = min(pairs, key=lambda pair: (-pair[1].int8_accuracy, pair[0].estimate.ram_bytes, pair[0].rank))
+    chosen, winner = _winner(context, tuple(zip(finalists, made, strict=True)))
     genotype = chosen.genotype
     test = None
     if Split.TEST in context.source.splits:
@@ -210,6 +241,7 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                     "ram_bytes": candidate.estimate.ram_bytes,
                     "flash_bytes": candidate.estimate.flash_bytes,
                     "macs": candidate.estimate.macs,
+                    **candidate.estimate.model_dump(mode="json", include={"instructions", "latency", "energy"}),
                 }
                 for candidate, one in zip(finalists, made, strict=True)
             ],
@@ -218,6 +250,20 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
         },
     )
     return (context.model, record)
+
+
+def _winner(context: Context, pairs: tuple[tuple[Candidate, Quantized], ...]) -> tuple[Candidate, Quantized]:
+    """The finalist that is deployed: the most accurate as int8; with several objectives the best compromise as int8."""
+    from pipeline.search import Objectives
+
+    objectives = Objectives(context.settings.objective)
+    if objectives.several:
+        best, found = candidates(context)
+        front = [candidate for candidate in best if candidate.genotype.id in found["front"]]
+        finalists, accuracies = [candidate for candidate, _ in pairs], [one.int8_accuracy for _, one in pairs]
+        order = objectives.compromises(finalists, front=front, accuracies=accuracies)
+        return next(pair for pair in pairs if pair[0] is order[0])
+    return min(pairs, key=lambda pair: (-pair[1].int8_accuracy, pair[0].estimate.ram_bytes, pair[0].rank))
 
 
 def quantize_result(context: Context) -> StageResult:

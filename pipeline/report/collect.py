@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from pipeline.boards import Board
 from pipeline.device.measure import Measurement
-from pipeline.estimate.model import Estimate, Limits
+from pipeline.device.power import EnergyMeasurement
+from pipeline.estimate.model import Estimate, Item, Limits, Predicted
 from pipeline.figures import Figure, Source
 from pipeline.graph.model import Graph
-from pipeline.report.model import Finalist, Line, ModelSummary, Report, SearchSummary
+from pipeline.report.model import Finalist, Line, ModelSummary, Report, SearchSummary, Work
+from pipeline.report.work import reasons
 from pipeline.runs import Manifest
 from pipeline.validate import Verdict
 
@@ -34,13 +35,18 @@ def collect(
     graph: Graph,
     estimate: Estimate,
     elf: dict[str, Any],
+    linked: tuple[Item, ...] = (),
     measurement: Measurement,
     host: dict[str, Any],
     verdict: Verdict,
     search: SearchArtifacts | None,
+    energy: EnergyMeasurement | None = None,
     files: Mapping[str, str] | None = None,
 ) -> Report:
-    """The Report. ``elf``, ``host`` and the search's artifacts are the JSON that the stages left."""
+    """The Report. ``elf``, ``host`` and the search's artifacts are the JSON that the stages left.
+
+    ``linked`` are the items of the ELF's flash, where the link map has been read.
+    """
     return Report(
         created=manifest.created,
         board=board.name,
@@ -58,24 +64,30 @@ def collect(
         search=None if search is None else _search(search),
         accuracy=_accuracy(measurement, host, search),
         ram=_ram(estimate, measurement),
-        flash=(
-            *(
-                Line(
-                    name=item.name, estimate=_bytes(item.bytes, Source.ANALYTIC), found=_none("not itemised in the ELF")
-                )
-                for item in estimate.flash
-            ),
-            Line(
-                name="total",
-                estimate=_bytes(estimate.flash_bytes, Source.ANALYTIC),
-                found=_bytes(elf["flash_bytes"], Source.LINKED_ELF),
-            ),
-        ),
+        flash=_flash(estimate, linked, elf["flash_bytes"]),
         timing=_timing(measurement),
+        work=_work(estimate, measurement, board, measured=energy is not None),
+        energy=energy,
         verdict=verdict,
         passed=verdict.passed,
         files=dict(files or {}),
     )
+
+
+def _flash(estimate: Estimate, linked: tuple[Item, ...], total: int) -> tuple[Line, ...]:
+    """The items of the estimate beside those of the link map, and those that only the map has."""
+    found = {item.name: _bytes(item.bytes, Source.LINKED_ELF) for item in linked}
+    unknown = _none("not itemised in the ELF")
+    lines = [
+        Line(name=item.name, estimate=_bytes(item.bytes, Source.ANALYTIC), found=found.pop(item.name, unknown))
+        for item in estimate.flash
+    ]
+    for name, figure in found.items():
+        if figure.value:
+            none = Figure(value=None, unit="B", source=Source.ANALYTIC, reason="no item of its own")
+            lines.append(Line(name=name, estimate=none, found=figure))
+    whole = _bytes(estimate.flash_bytes, Source.ANALYTIC)
+    return (*lines, Line(name="total", estimate=whole, found=_bytes(total, Source.LINKED_ELF)))
 
 
 def _search(search: SearchArtifacts) -> SearchSummary:
@@ -83,7 +95,14 @@ def _search(search: SearchArtifacts) -> SearchSummary:
     return SearchSummary(
         data=search.candidates["data"],
         preset=search.preset,
-        limits={"RAM": limits.ram_bytes, "flash": limits.flash_bytes, "MAC": limits.macs},
+        limits={
+            "RAM": limits.ram_bytes,
+            "flash": limits.flash_bytes,
+            "MAC": limits.macs,
+            "instructions": limits.instructions,
+            "latency in ms": limits.latency_ms,
+            "energy in mJ": limits.energy_mj,
+        },
         evaluations=search.candidates["evaluations"],
         finalists=tuple(
             Finalist(
@@ -94,11 +113,27 @@ def _search(search: SearchArtifacts) -> SearchSummary:
                 ram=_bytes(one["ram_bytes"], Source.ANALYTIC),
                 flash=_bytes(one["flash_bytes"], Source.ANALYTIC),
                 macs=_macs(one["macs"]),
+                **_finalists_work(one),
             )
             for one in search.winner["finalists"]
         ),
         genotype=search.winner["genotype"],
+        objectives=tuple(search.candidates.get("objectives", ("accuracy",))),
+        front=tuple(search.candidates.get("front", ())),
     )
+
+
+def _finalists_work(finalist: dict[str, Any]) -> dict[str, Any]:
+    """What a finalist was predicted and modelled to take, where the search has asked for it."""
+    predicted = finalist.get("instructions")
+    if predicted is None:
+        return {}
+    work = Predicted.model_validate(predicted)
+    return {
+        "instructions": Figure(value=work.count, unit=work.unit, source=Source.ANALYTIC),
+        "latency": finalist.get("latency"),
+        "energy": finalist.get("energy"),
+    }
 
 
 def _accuracy(measurement: Measurement, host: dict[str, Any], search: SearchArtifacts | None) -> dict[str, Figure]:
@@ -119,7 +154,7 @@ def _accuracy(measurement: Measurement, host: dict[str, Any], search: SearchArti
 
 def _ram(estimate: Estimate, measurement: Measurement) -> tuple[Line, ...]:
     memory = measurement.memory_after
-    found = {"arena": memory.arena_taken, "static": memory.static, "stack": memory.stack_used}
+    found = {"arena": memory.arena, "static": memory.static, "stack": memory.stack_used}
     lines = [
         Line(
             name=item.name,
@@ -133,19 +168,36 @@ def _ram(estimate: Estimate, measurement: Measurement) -> tuple[Line, ...]:
 
 
 def _timing(measurement: Measurement) -> dict[str, Figure]:
-    cycles = [int(one.cycles.value or 0) for one in measurement.inputs]
-    source = measurement.memory_after.static.source
-    if not cycles:
+    work = measurement.work
+    if work is None:
         return {}
-    middle = int(median(cycles))
     if measurement.target == "emulated":
         # The emulator counts instructions; what these are in time only a board can tell.
-        return {"an inference (median)": Figure(value=middle, unit="instructions", source=source)}
-    milliseconds = round(1000 * middle / int(measurement.clock.value or 1), 3)
+        return {"an inference (median)": work}
+    milliseconds = round(1000 * int(work.value or 0) / int(measurement.clock.value or 1), 3)
     return {
-        "an inference (median)": Figure(value=middle, unit="cycles", source=source),
-        "time an inference (median)": Figure(value=milliseconds, unit="ms", source=source),
+        "an inference (median)": work,
+        "time an inference (median)": Figure(value=milliseconds, unit="ms", source=work.source),
     }
+
+
+def _work(estimate: Estimate, measurement: Measurement, board: Board, *, measured: bool) -> Work | None:
+    """The predicted work beside what was counted; None where nobody predicts it. ``measured``: energy has been."""
+    predicted = estimate.instructions
+    if predicted is None:
+        return None
+    nothing = Figure(value=None, unit=predicted.unit, source=Source.HOST, reason="no inputs were measured")
+    return Work(
+        executed=Line(
+            name="an inference",
+            estimate=Figure(value=predicted.count, unit=predicted.unit, source=Source.ANALYTIC),
+            found=measurement.work or nothing,
+        ),
+        predicted_by=predicted.source,
+        latency=estimate.latency,
+        energy=None if measured else estimate.energy,
+        reasons=reasons(estimate, board, measured=measured),
+    )
 
 
 def _bytes(value: int, source: Source) -> Figure:

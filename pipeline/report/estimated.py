@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import printable
+from pipeline.estimate import itemised
 from pipeline.estimate.model import Estimate, Item, Limits
 from pipeline.estimate.published import SOURCE, Published, percent
 from pipeline.estimate.regions import RamLayout
@@ -19,33 +20,50 @@ from pipeline.report.terminal import rendered
 
 #: Where ``found`` has the totals.
 TOTAL, FLASH = "total", "flash"
+#: Stands between an item and its part in the names of what was found.
+PART = ": "
 #: A saving of fewer bytes is none: less than the arena's alignment.
 _LEAST = 16
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of the program itself, by source: bytes of arena, static, stack, ``total`` of RAM, and ``flash``.
+    """What is known of the program itself, by source: bytes of arena, static, stack, ``total`` of RAM, and ``flash``;
+    of parts by ``item: part``.
+
+    ``linked`` are the items of the ELF's flash with their parts, where its link map has been read.
 
     Attributes:
         figures: By source, in the order of columns; empty where nothing has been built.
         layout: Where the ELF has its blocks.
+        work: What an inference executed, the median.
         note: Why something is missing that is there; else empty.
     """
 
     figures: dict[Source, dict[str, Figure]] = field(default_factory=dict)
     layout: RamLayout | None = None
     note: str = ""
+    linked: tuple[Item, ...] = ()
+    work: Figure | None = None
 
 
 def estimate_text(
-    figures: Estimate, limits: Limits, layout: RamLayout, found: Found, *, colour: bool = False, width: int = 110
+    figures: Estimate,
+    limits: Limits,
+    layout: RamLayout,
+    found: Found,
+    *,
+    work: Sequence[str] = (),
+    colour: bool = False,
+    width: int = 110,
 ) -> str:
-    """Items, regions and what was found, ending in a line feed."""
+    """Items, regions and what was found, ending in a line feed; ``work`` are the lines of work, time and energy."""
     parts: list[RenderableType] = [
         _items("RAM", figures.ram, (TOTAL, figures.ram_bytes, limits.ram_bytes), found),
         _items("Flash", figures.flash, (FLASH, figures.flash_bytes, limits.flash_bytes), found),
+        *([f"Flash, {itemised.largest(figures.flash, found.linked)}"] if found.linked else []),
         f"{figures.macs:,} MAC an inference",
+        *map(Text, work),
     ]
     if figures.frame_reserve:
         parts.append(
@@ -58,6 +76,10 @@ def estimate_text(
         parts.append(f"The linked ELF {where}.")
     if found.note:
         parts.append(found.note)
+    if figures.calibration is not None:
+        parts.append(f"Tables: {figures.calibration.text}")
+        if figures.calibration.mark:
+            parts.append(Text(f"Warning: {figures.calibration.mark}", style="yellow"))
     return rendered(*parts, colour=colour, width=width)
 
 
@@ -65,8 +87,9 @@ def _items(title: str, items: Sequence[Item], total: tuple[str, int, int], found
     table = Table(title, *map(str, (Source.ANALYTIC, *found.figures)))
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, depth, size in _flat(items):
-        cells = [_cell(values.get(name)) if not depth else "" for values in found.figures.values()]
+    for name, key, depth, size in _flat(items):
+        # Of parts only some are told apart.
+        cells = [_cell(values.get(key)) if not depth or key in values else "" for values in found.figures.values()]
         table.add_row(Text("  " * depth + printable(name), "dim" if depth else ""), _bytes(size), *cells)
     key, size, limit = total
     cells = [_cell(values.get(key)) for values in found.figures.values()]
@@ -74,11 +97,12 @@ def _items(title: str, items: Sequence[Item], total: tuple[str, int, int], found
     return table
 
 
-def _flat(items: Sequence[Item], depth: int = 0) -> Iterator[tuple[str, int, int]]:
-    """(name, depth, bytes) of the items and their parts, each followed by its own."""
+def _flat(items: Sequence[Item], above: tuple[str, ...] = ()) -> Iterator[tuple[str, str, int, int]]:
+    """(name, key of what was found, depth, bytes) of the items and their parts, each followed by its own."""
     for item in items:
-        yield item.name, depth, item.bytes
-        yield from _flat(item.parts, depth + 1)
+        path = (*above, item.name)
+        yield item.name, PART.join(path), len(above), item.bytes
+        yield from _flat(item.parts, path)
 
 
 def _regions(layout: RamLayout) -> Table:
@@ -168,7 +192,7 @@ def savings_text(found: Sequence[Saving], layout: RamLayout, *, colour: bool = F
         what = f"{one.option}: {one.what}" if one.option else f"another network: {one.what}"
         if layout.slow_bytes and not one.slow_bytes:
             what += f" (all in {' and '.join(layout.fastest)} then)"
-        work = "–" if one.more_work is None else f"{one.more_work:+.1f} %"
+        work = "–" if one.more_work is None else _signed(one.more_work)
         table.add_row(_bytes(one.saved), _bytes(one.ram_bytes), work, Text(what))
     title = Text("What would lower the RAM, each planned anew (analytic; work by the cost model)", style="bold")
     lines: list[RenderableType] = [title, table if helps else "Nothing that was tried lowers the RAM."]
@@ -192,4 +216,9 @@ def _cell(figure: Figure | None) -> str:
 
 
 def _percent(value: int, of: int) -> str:
-    return f"{percent(value, of):+.1f} %" if of else "–"
+    return _signed(percent(value, of)) if of else "–"
+
+
+def _signed(value: float) -> str:
+    """In percent; what rounds to nothing has no minus."""
+    return f"{round(value, 1) + 0.0:+.1f} %"

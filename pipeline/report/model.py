@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.figures import Figure
+from pipeline.device.power import EnergyMeasurement
+from pipeline.figures import Figure, Modelled
 from pipeline.validate import Verdict
 
 
@@ -35,17 +36,22 @@ class Finalist(_Frozen):
     ram: Figure
     flash: Figure
     macs: Figure
+    instructions: Figure | None = None
+    latency: Modelled | None = None
+    energy: Modelled | None = None
 
 
 class SearchSummary(_Frozen):
-    """What the search did, and its finalists, best first."""
+    """What the search did, and its finalists, best first; ``front``: genotypes that none beats in every objective."""
 
     data: dict[str, Any]
     preset: str
-    limits: dict[str, int | None]
+    limits: dict[str, int | float | None]
     evaluations: int
     finalists: tuple[Finalist, ...]
     genotype: str
+    objectives: tuple[str, ...] = ("accuracy",)
+    front: tuple[str, ...] = ()
 
 
 class Line(_Frozen):
@@ -56,8 +62,28 @@ class Line(_Frozen):
     found: Figure
 
 
+class Work(_Frozen):
+    """What an inference executes, and what is known of its time and energy without measuring either.
+
+    Attributes:
+        executed: Predicted and found; instructions on an emulated board, cycles on one that was calibrated.
+        predicted_by: The profile that predicted it.
+        latency, energy: Modelled from the prediction; None where the board's file does not allow it.
+        reasons: Why one of them is None.
+    """
+
+    executed: Line
+    predicted_by: str
+    latency: Modelled | None
+    energy: Modelled | None
+    reasons: tuple[str, ...] = ()
+
+
 class Report(_Frozen):
-    """A run's report, ``schema_version`` 1; ``files`` are documents beside it, by what they are."""
+    """A run's report, ``schema_version`` 1; ``files`` are documents beside it, by what they are.
+
+    ``energy`` is what a power monitor's trace has said: where it is there, no energy is modelled.
+    """
 
     schema_version: Literal[1] = 1
     created: str
@@ -71,6 +97,8 @@ class Report(_Frozen):
     ram: tuple[Line, ...]
     flash: tuple[Line, ...]
     timing: dict[str, Figure]
+    work: Work | None = None
+    energy: EnergyMeasurement | None = None
     verdict: Verdict
     passed: bool
     files: dict[str, str] = {}

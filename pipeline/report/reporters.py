@@ -14,6 +14,7 @@ from pipeline.errors import printable
 from pipeline.figures import Figure
 from pipeline.report import terminal
 from pipeline.report.model import Line, Report
+from pipeline.report.work import modelled_lines
 
 
 class Reporter(Protocol):
@@ -92,6 +93,11 @@ class TerminalReporter:
         where = "emulated board, never measured as time or energy" if report.target == "emulated" else "device"
         console.print(Text(f"{report.board} ({where})", style="bold"))
         if report.search is not None:
+            if len(report.search.objectives) > 1:
+                console.print(
+                    f"Objectives {', '.join(report.search.objectives)}: none beats "
+                    + ", ".join(printable(genotype) for genotype in report.search.front)
+                )
             limits = ", ".join(f"{name} ≤ {value:,}" for name, value in report.search.limits.items() if value)
             console.print(
                 f"Winner {printable(report.search.genotype)} of {report.search.evaluations} evaluations ({limits})"
@@ -106,6 +112,7 @@ class TerminalReporter:
         self._checks(console, report)
         for name, figure in report.timing.items():
             console.print(f"{name[:1].upper()}{name[1:]}: {_value(figure)} ({figure.source})")
+        self._work(console, report)
         for what, name in report.files.items():
             console.print(f"{printable(what[:1].upper() + what[1:])}: {printable(name)}")
         for note in report.verdict.notes:
@@ -133,6 +140,22 @@ class TerminalReporter:
             found = "–" if line.found.value is None else _value(line.found)
             table.add_row(Text(printable(line.name)), _value(line.estimate), found)
         console.print(table)
+
+    @staticmethod
+    def _work(console: Console, report: Report) -> None:
+        """Predicted work, and what is modelled or measured of time and energy; each line says which."""
+        work = report.work
+        if work is not None:
+            counted = _value(work.executed.estimate)
+            console.print(Text(f"An inference, predicted: {counted} ({printable(work.predicted_by, 200)})"))
+            for line in modelled_lines(work.latency, work.energy, work.reasons):
+                console.print(Text(line))
+        if report.energy is not None:
+            energy = report.energy
+            spread = f"{energy.millijoules.min:.4g}…{energy.millijoules.max:.4g} mJ over {energy.windows} windows"
+            console.print(
+                Text(f"Energy an inference (median): {energy.millijoules.median:.4g} mJ ({spread}; {energy.source})")
+            )
 
     @staticmethod
     def _checks(console: Console, report: Report) -> None:

@@ -9,6 +9,7 @@ from pipeline.search.candidate import Candidate
 from pipeline.search.engine import ScoringSettings, SearchConfig, SearchResult, full, quick, run
 from pipeline.search.feasibility import analytic
 from pipeline.search.fitness import Fitness, Scores
+from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Phase, Progress
 from pipeline.search.space import Space
 from pipeline.search.training import TrainingSettings
@@ -16,6 +17,7 @@ from pipeline.search.training import TrainingSettings
 __all__ = [
     "Candidate",
     "Fitness",
+    "Objectives",
     "Phase",
     "Progress",
     "Scores",

@@ -18,6 +18,7 @@ from pipeline.search.batches import Batches
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
+from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Budget, Listener, Phase, Progress
 from pipeline.search.study import Study
 from pipeline.search.supernets import Supernet, Supernets
@@ -60,6 +61,7 @@ class SearchConfig:
         sampler: ``evolution`` or ``random``.
         soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
         fitness: The weights of the fitness.
+        objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
     """
 
     space: space.Space
@@ -72,6 +74,7 @@ class SearchConfig:
     sampler: str = "evolution"
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
+    objectives: Objectives = field(default_factory=Objectives)
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.seconds is None:
@@ -89,13 +92,14 @@ class SearchConfig:
                 "depths": ["".join(map(str, depths)) for depths in self.space.depths],
                 "alphas": list(self.space.alphas),
             },
-            "limits": self.limits.model_dump(),
+            "limits": self.limits.model_dump(exclude_none=True),
             "training": asdict(self.training),
             "scoring": asdict(self.scoring),
             "seed": self.seed,
             "sampler": self.sampler,
             "soft": self.soft,
             "fitness": asdict(self.fitness),
+            "objectives": list(self.objectives.names),
             "images": source.fingerprint,
         }
 
@@ -106,6 +110,7 @@ class SearchResult:
 
     Attributes:
         candidates: The feasible ones, best first.
+        front: Those that no other beats in every objective, the best compromise first; with one objective, the best.
         evaluations: Candidates evaluated, by all processes that worked on the search.
         supernets: Data configurations that candidates were drawn from.
         stopped: ``evaluations``, ``time`` or ``exhausted`` (no genotype left).
@@ -113,6 +118,7 @@ class SearchResult:
     """
 
     candidates: tuple[Candidate, ...]
+    front: tuple[Candidate, ...]
     evaluations: int
     supernets: tuple[str, ...]
     stopped: str
@@ -192,7 +198,7 @@ def run(
     listener = progress if progress is not None else _ignore
     feasibility = Feasibility(config.space, estimate, config.limits, soft=config.soft)
     feasibility.demand()
-    study = Study(folder / "study.db", config.identity(source))
+    study = Study(folder / "study.db", config.identity(source), config.objectives.directions)
     try:
         return _loop(_Search(config, source, feasibility, study, folder), listener)
     finally:
@@ -208,7 +214,7 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
     history = study.history()
     before = len(history)
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
-    proposer = sampler.make(config.sampler, feasibility, seed=config.seed)
+    proposer = sampler.make(config.sampler, feasibility, seed=config.seed, objectives=config.objectives)
 
     def tell(phase: Phase, subject: str, step: training.Step | None = None) -> None:
         listener(
@@ -256,13 +262,14 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
             feasible=feasibility.fits(genotype),
             estimate=figures,
         )
-        study.finish(candidate, seconds=budget.elapsed - began)
+        study.finish(candidate, seconds=budget.elapsed - began, values=config.objectives.values(candidate))
         history.append(candidate)
     if config.evaluations is not None and len(history) >= config.evaluations:
         stopped = "evaluations"
     tell(Phase.DONE, "")
     return SearchResult(
-        candidates=tuple(sorted((c for c in history if c.feasible), key=lambda c: c.rank)),
+        candidates=config.objectives.best_first(history),
+        front=config.objectives.front(history),
         evaluations=len(history),
         supernets=tuple(sorted({c.genotype.data.id for c in history})),
         stopped=stopped,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cached_property
 
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
-from pipeline.estimate import estimate
-from pipeline.estimate.model import Estimate, Limits
+from pipeline.estimate import estimate, plan_for
+from pipeline.estimate.model import Estimate, InputMode, Limits, Prefer
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.graph.model import Graph
 from pipeline.graph.skeleton import from_genotype
@@ -26,6 +27,16 @@ def analytic(board: Board, classes: int, of: Callable[[Graph, Board], Estimate] 
         of: Estimates a Graph; that of the runtime ``aot`` where nothing else is said.
     """
     return lambda genotype: of(from_genotype(genotype, classes), board)
+
+
+def planned(*, prefer: Prefer, ram_bytes: int, input_mode: InputMode) -> Callable[[Graph, Board], Estimate]:
+    """What a network will need of the runtime ``aot``, with a plan as a run with these settings makes it."""
+
+    def figures(graph: Graph, board: Board) -> Estimate:
+        plan = plan_for(graph, board, prefer=prefer, ram_bytes=ram_bytes, input_mode=input_mode)
+        return estimate(graph, board, plan=plan)
+
+    return figures
 
 
 class Feasibility:
@@ -87,17 +98,16 @@ class Feasibility:
         """
         if self.data:
             return
-        figures: list[tuple[str, str, int | None, Callable[[Estimate], int]]] = [
-            ("RAM", "bytes", self.limits.ram_bytes, lambda estimate: estimate.ram_bytes),
-            ("flash", "bytes", self.limits.flash_bytes, lambda estimate: estimate.flash_bytes),
-            ("MAC", "operations", self.limits.macs, lambda estimate: estimate.macs),
-        ]
         lines: list[tuple[float, str]] = []
-        for name, unit, limit, figure in figures:
-            if limit is None:
-                continue
-            needed, least = min((figure(known), genotype.id) for genotype, known in self._known.items())
-            lines.append((needed / max(limit, 1), f"{name}: least {needed:,} {unit} ({least}), limit {limit:,}"))
+        for bound in self.limits.bounds:
+            figures = [
+                (figure, genotype.id)
+                for genotype, known in self._known.items()
+                if (figure := bound.figure(known)) is not None
+            ]
+            needed, least = min(figures, default=(math.inf, ""))
+            shown = f"least {_number(needed)} {bound.unit} ({least})" if least else "not estimated"
+            lines.append((needed / max(bound.limit, 1e-9), f"{bound.title}: {shown}, limit {_number(bound.limit)}"))
         lines.sort(reverse=True)
         # Figures that some design meets are named only where every figure has one: then no design meets all at once.
         lines = [line for line in lines if line[0] > 1] or lines
@@ -107,3 +117,7 @@ class Feasibility:
             why="; ".join(line for _, line in lines),
             next="Raise the limit named first, or choose a board with more memory.",
         )
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

@@ -4,7 +4,8 @@ That makes a killed search resumable without saving any generator: the same hist
 
 Source of the genetic algorithm: arXiv 2502.12690 and its authors' public description (population 10, five tournaments
 of two a generation, five survivors, children 80 % by mutation and 20 % by crossover). Here no genotype is evaluated
-twice and an infeasible child is thrown away and drawn again.
+twice and an infeasible child is thrown away and drawn again. With several objectives a tournament is won as in NSGA-II:
+by the front, and within a front by the less crowded place (:mod:`pipeline.search.objectives`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from pipeline.genotype import Genotype
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
+from pipeline.search.objectives import Objectives
 
 _PROPOSE, _TOURNAMENT = 6, 7
 _TRIES = 200
@@ -73,11 +75,20 @@ class EvolutionSampler:
         seed: Seed of every choice.
         population: Size of the population, even; half of it survives a generation.
         mutation: Share of children by mutation, the others by crossover.
+        objectives: What a tournament is won by.
     """
 
     name = "evolution"
 
-    def __init__(self, feasibility: Feasibility, *, seed: int, population: int = 10, mutation: float = 0.8) -> None:
+    def __init__(
+        self,
+        feasibility: Feasibility,
+        *,
+        seed: int,
+        population: int = 10,
+        mutation: float = 0.8,
+        objectives: Objectives | None = None,
+    ) -> None:
         if population < 4 or population % 2:
             raise ValueError("population is an even number, at least 4")
         if not 0 <= mutation <= 1:
@@ -86,6 +97,7 @@ class EvolutionSampler:
         self._seed = seed
         self._population = population
         self._mutation = mutation
+        self._objectives = objectives if objectives is not None else Objectives()
 
     def survivors(self, history: Sequence[Candidate]) -> tuple[Candidate, ...]:
         """The parents of the generation that the next proposal belongs to; empty while the population is filled."""
@@ -105,7 +117,8 @@ class EvolutionSampler:
     def _tournaments(self, population: list[Candidate], generation: int) -> list[Candidate]:
         order = np.random.default_rng([self._seed, _TOURNAMENT, generation]).permutation(len(population))
         pairs = zip(order[::2], order[1::2], strict=True)
-        return [min((population[one], population[other]), key=lambda c: c.rank) for one, other in pairs]
+        strength = self._objectives.strength(population)
+        return [population[min(pair, key=lambda number: strength[number])] for pair in pairs]
 
     def propose(self, history: Sequence[Candidate]) -> Genotype | None:
         """See :class:`Sampler`."""
@@ -126,15 +139,14 @@ class EvolutionSampler:
         return self._feasibility.space.crossover(one, other, rng)
 
 
-def make(name: str, feasibility: Feasibility, *, seed: int) -> Sampler:
+def make(name: str, feasibility: Feasibility, *, seed: int, objectives: Objectives | None = None) -> Sampler:
     """A sampler by its name, ``evolution`` or ``random``.
 
     Raises:
         ValueError: Another name.
     """
-    kinds: dict[str, type[EvolutionSampler] | type[RandomSampler]] = {
-        kind.name: kind for kind in (EvolutionSampler, RandomSampler)
-    }
-    if name not in kinds:
-        raise ValueError(f"sampler {name!r} is none of {sorted(kinds)}")
-    return kinds[name](feasibility, seed=seed)
+    if name == EvolutionSampler.name:
+        return EvolutionSampler(feasibility, seed=seed, objectives=objectives)
+    if name == RandomSampler.name:
+        return RandomSampler(feasibility, seed=seed)
+    raise ValueError(f"sampler {name!r} is none of {sorted((EvolutionSampler.name, RandomSampler.name))}")

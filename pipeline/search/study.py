@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,14 @@ class Study:
     Args:
         path: The SQLite file; made if there is none.
         settings: What the candidates depend on; a file written under others is refused.
+        directions: ``maximize`` or ``minimize`` for each value of a finished trial.
 
     Raises:
         UsageError: ``other-search``: the file belongs to a search with other settings.
         EnvironmentProblem: ``study-file``: the file cannot be read or written, or holds something else.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], directions: Sequence[str] = ("maximize",)) -> None:
         import optuna
         from sqlalchemy.engine import URL
 
@@ -56,7 +57,7 @@ class Study:
             url = URL.create("sqlite", database=str(path.resolve())).render_as_string()
             self._storage = optuna.storages.RDBStorage(url)
             self._study = optuna.create_study(
-                study_name=_NAME, storage=self._storage, direction="maximize", load_if_exists=True
+                study_name=_NAME, storage=self._storage, directions=list(directions), load_if_exists=True
             )
         wanted = json.loads(json.dumps(settings))
         with self._storing():
@@ -136,12 +137,12 @@ class Study:
             self._study.enqueue_trial(_parameters(genotype), user_attrs={_PROPOSAL: proposal})
             self._open = self._study.ask(distributions)
 
-    def finish(self, candidate: Candidate, *, seconds: float) -> None:
-        """Close the open trial with its candidate."""
+    def finish(self, candidate: Candidate, *, seconds: float, values: Sequence[float] | None = None) -> None:
+        """Close the open trial with its candidate and a value for each direction; without ``values``, its fitness."""
         with self._storing():
             self._open.set_user_attr(_CANDIDATE, json.dumps(candidate.as_dict()))
             self._open.set_user_attr(_SECONDS, seconds)
-            self._study.tell(self._open, candidate.fitness)
+            self._study.tell(self._open, [candidate.fitness] if values is None else list(values))
             self._open = None
 
     def close(self) -> None:

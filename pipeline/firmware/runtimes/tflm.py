@@ -15,7 +15,7 @@ from pipeline.boards import Board
 from pipeline.errors import UsageError
 from pipeline.estimate import tflm as estimates
 from pipeline.estimate.memory_map import MemoryMap
-from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
+from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.estimate.streaming import not_streamable
 from pipeline.estimate.tflm_map import interpreter_map
 from pipeline.firmware import filters
@@ -62,6 +62,10 @@ class TflmRuntime:
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
         """See :class:`Runtime`."""
         return estimates.estimate(graph, board, plan, self.tree.kernels)
+
+    def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
+        """None: the user's tree has kernels of its own."""
+        return None
 
     def memory_map(self, graph: Graph, board: Board, plan: MemoryPlan) -> MemoryMap:
         """A moment is an operator; the interpreter's own data are at the end of the arena."""
