@@ -45,7 +45,7 @@ from pipeline.graph.skeleton import from_genotype
 from pipeline.job import deploying
 from pipeline.job.deploying import Recipe
 from pipeline.settings import Target
-from pipeline.validate import RAM_TOLERANCE_BYTES
+from pipeline.validate import STACK_BOUND_TOLERANCE_BYTES
 
 REPORTS = Path(__file__).parent.parent / "tests" / "estimate" / "tflm_reports.json"
 #: Networks of the search space: shallow and deep, narrow and wide, with residuals on maps of one pixel.
@@ -208,8 +208,8 @@ def _on_board(graph: Graph, board: Board, recipe: Recipe, place: Path) -> Iterat
         "RAM",
         (made.ram_bytes, memory.arena_bytes + memory.static_bytes + memory.stack_used),
         (
-            f"≤ {100 * ram:g} % or + {RAM_TOLERANCE_BYTES} B, never under",
-            lambda estimated, found: found <= estimated <= found + max(ram * found, RAM_TOLERANCE_BYTES),
+            f"≤ {100 * ram:g} % or + {STACK_BOUND_TOLERANCE_BYTES} B, never under",
+            lambda estimated, found: found <= estimated <= found + max(ram * found, STACK_BOUND_TOLERANCE_BYTES),
         ),
     )
     yield (
