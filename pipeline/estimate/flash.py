@@ -59,20 +59,19 @@ def flash_items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms | Non
     Raises:
         UsageError: ``no-calibration`` for a kernel that the table does not have.
     """
-    usual = _usual(graph, plan) if forms is None else forms
-    _demand(graph, plan, usual, table)
+    stages = plan.stages
+    usual = _usual(graph, plan, stages) if forms is None else forms
+    _demand(stages, usual, table)
     items = _items(graph, plan, table, usual)
     if forms is not None:
         return items
-    more = _worst(graph, plan, table, usual)
+    more = _worst(graph, stages, table, usual)
     return (*items, Item(name=UNDECIDED, bytes=sum(part.bytes for part in more), parts=more)) if more else items
 
 
 def _items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms) -> tuple[Item, ...]:
     program = table.program
-    sizes = table.sizes(frozenset(forms.kernels), forms.features.names)
-    libraries = {file: size for file, size in sizes.items() if file in table.libraries}
-    kernels = {file: size for file, size in sizes.items() if file not in libraries}
+    kernels, libraries, _ = _code(table, frozenset(forms.kernels), forms.features)
     calls = math.ceil(
         sum(table.kernels[name].call for name in forms.kernels) + table.row_call * sum(row_operands(plan))
     )
@@ -86,11 +85,27 @@ def _items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms) -> tuple[
                 "schedule": structure_bytes(graph, plan),
             },
         ),
-        _item("kernels", kernels),
+        kernels,
         _item("runtime", {"calls": calls, "executor": program.runtime + streaming}),
         Item(name="port", bytes=program.port),
-        _item("libraries", libraries),
+        libraries,
     )
+
+
+def _code(table: Table, kernels: frozenset[str], features: Features) -> tuple[Item, Item, int]:
+    """The items kernels and libraries, and how much more code there is where layers take all forms; remembered."""
+    known = table.code.get((kernels, features))
+    if known is None:
+        sizes = table.sizes(kernels, features.names)
+        libraries = {file: size for file, size in sizes.items() if file in table.libraries}
+        others = {_REFERENCE[name] for name in kernels if _REFERENCE.get(name, "") in table.kernels}
+        most = table.sizes(kernels | others, _all_forms(features, kernels).names)
+        known = table.code[kernels, features] = (
+            _item("kernels", {file: size for file, size in sizes.items() if file not in libraries}),
+            _item("libraries", libraries),
+            max(0, sum(most.values()) - sum(sizes.values())),
+        )
+    return known
 
 
 def _item(name: str, parts: dict[str, int]) -> Item:
@@ -107,17 +122,17 @@ def row_operands(plan: MemoryPlan) -> Iterator[int]:
                 yield len(stage.feeds) + len(stage.outputs)
 
 
-def _usual(graph: Graph, plan: MemoryPlan) -> Forms:
+def _usual(graph: Graph, plan: MemoryPlan, stages: tuple[Stage, ...]) -> Forms:
     """As far as shapes and activations tell."""
     return Forms(
-        kernels=tuple(kernel_name(graph, stage) for stage in plan.stages),
+        kernels=tuple(kernel_name(graph, stage) for stage in stages),
         features=expected(graph, plan),
-        constants=sum(stage_constant_bytes(graph, stage) for stage in plan.stages),
+        constants=sum(stage_constant_bytes(graph, stage) for stage in stages),
     )
 
 
-def _demand(graph: Graph, plan: MemoryPlan, forms: Forms, table: Table) -> None:
-    for stage, name in zip(plan.stages, forms.kernels, strict=True):
+def _demand(stages: tuple[Stage, ...], forms: Forms, table: Table) -> None:
+    for stage, name in zip(stages, forms.kernels, strict=True):
         if name not in table.kernels:
             operator = stage.operators[0]
             raise UsageError(
@@ -128,30 +143,26 @@ def _demand(graph: Graph, plan: MemoryPlan, forms: Forms, table: Table) -> None:
             )
 
 
-def _worst(graph: Graph, plan: MemoryPlan, table: Table, usual: Forms) -> tuple[Item, ...]:
+def _worst(graph: Graph, stages: tuple[Stage, ...], table: Table, usual: Forms) -> tuple[Item, ...]:
     """What each layer's largest form takes beyond the usual one: constants, parameters, and the code of all forms."""
-    constants = sum(_more_if_plain(graph, stage) for stage in plan.stages)
-    kernels = set(usual.kernels)
+    constants = sum(_more_if_plain(graph, stage) for stage in stages)
     parameters = 0
-    for name in usual.kernels:
-        other = table.kernels.get(_REFERENCE.get(name, ""))
-        if other is not None:
-            kernels.add(_REFERENCE[name])
-            parameters += max(0, other.parameters - table.kernels[name].parameters)
-    features = _all_forms(usual.features, {operator.code for stage in plan.stages for operator in stage.operators})
-    code = sum(table.sizes(frozenset(kernels), features.names).values())
-    code -= sum(table.sizes(frozenset(usual.kernels), usual.features.names).values())
-    found = {"weights and tables": constants, "parameters": parameters, "kernels": max(0, code)}
+    for name, reference in _REFERENCE.items():
+        if reference in table.kernels and name in table.kernels:
+            more = table.kernels[reference].parameters - table.kernels[name].parameters
+            parameters += usual.kernels.count(name) * max(0, more)
+    _, _, code = _code(table, frozenset(usual.kernels), usual.features)
+    found = {"weights and tables": constants, "parameters": parameters, "kernels": code}
     return tuple(Item(name=name, bytes=size) for name, size in found.items() if size)
 
 
-def _all_forms(usual: Features, codes: set[OpCode]) -> Features:
+def _all_forms(usual: Features, kernels: frozenset[str]) -> Features:
     """What a model needs whose layers take every form that they could."""
     found = usual
-    if codes & {OpCode.CONV_2D, OpCode.FULLY_CONNECTED}:
+    if kernels & {"conv_2d", "separable_conv_2d"}:
         sizes = usual.relu | usual.linear
         found = replace(found, relu=sizes, linear=sizes, plain=1, clamped=1)
-    if OpCode.DEPTHWISE_CONV_2D in codes:
+    if kernels & {"depthwise_conv_2d", "separable_conv_2d"}:
         short = usual.depthwise_relu | usual.depthwise_linear
         found = replace(found, depthwise_relu=short, depthwise_linear=short, depthwise_plain=1, depthwise_clamped=short)
     return found

@@ -17,6 +17,8 @@ from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
 from pipeline.estimate import profiles
 from pipeline.estimate.compilers import Calibration, Toolchain, calibration
+from pipeline.estimate.features import Features
+from pipeline.estimate.model import Item
 from pipeline.estimate.profiles import Profile
 
 _Bytes = Annotated[int, Field(ge=0, lt=2**24)]
@@ -105,6 +107,11 @@ class Table(_Frozen):
     def libraries(self) -> frozenset[str]:
         """Files that are no kernel's: their pieces name a member of an archive as well."""
         return frozenset(piece.partition("/")[0] for piece in self.pieces if piece.count("/") > 1)
+
+    @cached_property
+    def code(self) -> dict[tuple[frozenset[str], Features], tuple[Item, Item, int]]:
+        """What flash.py has made of the pieces, by kernels and features."""
+        return {}
 
     def sizes(self, kernels: frozenset[str], features: frozenset[str]) -> dict[str, int]:
         """Bytes of kernels and libraries by file, of a program with these kernels and features of them.
