@@ -50,7 +50,11 @@ def lines(rows: Sequence[str], chosen: Sequence[Board], options: argparse.Namesp
     if wanted:
         shops = [estimates_aot.Workshop(board, options.folder) for board in chosen]
         for subject in estimates_networks.subjects(
-            genotypes, seed=options.seed, conversions=options.conversions, folder=options.folder
+            genotypes,
+            seed=options.seed,
+            conversions=options.conversions,
+            names=[] if options.without_models else [network.name for network in models.NETWORKS],
+            folder=options.folder,
         ):
             for shop in shops:
                 print(f"{subject.name} ({subject.kind}) on {shop.board.name}", file=sys.stderr, flush=True)
@@ -83,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--boards", type=_listed(BOARDS), default=list(BOARDS), metavar="BOARD,…")
     parser.add_argument("--genotypes", type=int, default=30, metavar="N", help="random genotypes (default 30)")
     parser.add_argument("--conversions", type=int, default=4, metavar="N", help="of them converted too (default 4)")
+    parser.add_argument("--without-models", action="store_true", help="leave out the benchmark's networks")
     parser.add_argument("--seed", type=int, default=0, help="of genotypes and weights")
     parser.add_argument("--folder", type=Path, default=Path("build/estimates"), help="what is kept between runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every comparison")

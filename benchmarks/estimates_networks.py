@@ -63,13 +63,16 @@ def _fits(genotype: Genotype, board: Board) -> bool:
     return limits.admits(estimate(from_genotype(genotype, CLASSES), board))
 
 
-def subjects(chosen: Sequence[Genotype], *, seed: int, conversions: int, folder: Path) -> Iterator[Subject]:
+def subjects(
+    chosen: Sequence[Genotype], *, seed: int, conversions: int, names: Sequence[str], folder: Path
+) -> Iterator[Subject]:
     """The genotypes with random weights, some of them as converted too, and the benchmark's networks.
 
     Args:
         chosen: The genotypes.
         seed: Of their weights.
         conversions: How many are converted, those with the smallest inputs.
+        names: The benchmark's networks.
         folder: Where converted files and the benchmark's networks are kept.
     """
     for genotype in chosen:
@@ -82,7 +85,7 @@ def subjects(chosen: Sequence[Genotype], *, seed: int, conversions: int, folder:
             content=partial(converted, genotype, seed, folder / "converted"),
             shapes=from_genotype(genotype, CLASSES),
         )
-    for name, path in models.make(folder / "models").items():
+    for name, path in (models.make(folder / "models", names) if names else {}).items():
         yield Subject(name=name, kind="benchmark", content=path.read_bytes)
         if name != _NO_ROWS:
             recipe = Recipe(prefer=Prefer.RAM, input_mode=InputMode.STREAMED)

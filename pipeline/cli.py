@@ -54,6 +54,7 @@ from pipeline.commands.options import (
     tree_of,
 )
 from pipeline.commands.profile import profile
+from pipeline.commands.space import space
 
 app = typer.Typer(
     name="danas-deploy",
@@ -291,6 +292,7 @@ app.command()(profile)
 app.command()(diff)
 app.command()(energy)
 app.command()(calibrate)
+app.command()(space)
 app.add_typer(bench, name="bench")
 
 

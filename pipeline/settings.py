@@ -102,6 +102,7 @@ class Settings(BaseModel):
             instructions=self.instructions,
             latency_ms=self.latency_ms,
             energy_mj=self.energy_mj,
+            linked_bytes=board.ram_bytes,
         )
 
     def demand_modelled(self, board: Board) -> None:

@@ -81,6 +81,68 @@ def test_a_network_is_made_once_measured_and_equal(tmp_path: Path) -> None:
     assert row["met"]["ram"] == (row["ram"] <= row["bars"]["ram"])
 
 
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """benchmarks/estimates_lines.py as a module."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("estimates_lines")
+
+
+def _line(lines: Any, estimated: int, found: int, *, holds: bool = True, mean: float | None = None) -> Any:
+    return lines.Line(
+        row="instructions",
+        item="an inference",
+        board="b",
+        network=f"n{found}",
+        kind="genotype",
+        estimated=estimated,
+        found=found,
+        against="emulated board",
+        bar="mean ≤ 2 %",
+        holds=holds,
+        mean=mean,
+    )
+
+
+def test_a_group_of_estimates_holds_by_each_line_by_mean_and_by_order(lines: Any) -> None:
+    def holds(*pairs: tuple[int, int], mean: float | None = 0.02) -> bool:
+        (group,) = lines.groups(_line(lines, *pair, mean=mean) for pair in pairs)
+        return bool(group.holds)
+
+    assert holds((101, 100), (204, 200), (300, 300))
+    assert not holds((105, 100), (210, 200), (315, 300)), "5 % is more than 2 %"
+    assert holds((105, 100), (210, 200), (315, 300), mean=None)
+    assert not holds((101, 100), (100, 101), (103, 102)), "another order"
+    (group,) = lines.groups([_line(lines, 1, 1), _line(lines, 2, 1, holds=False)])
+    assert not group.holds and group.row()[-1] == lines.Verdict("1 of 2 miss", False)
+    assert [len(group.lines) for group in lines.groups([_line(lines, 1, 1), _line(lines, 2, 1)])] == [2]
+
+
+def test_what_misses_most_is_listed_first(lines: Any) -> None:
+    sheet = lines.misses([_line(lines, 110, 100, holds=False), _line(lines, 50, 10, holds=False), _line(lines, 1, 1)])
+    assert [row[2] for row in sheet.rows] == ["n10", "n100"]
+    many = lines.misses([_line(lines, 2, 1, holds=False)] * (lines.MOST_MISSES + 1))
+    assert len(many.rows) == lines.MOST_MISSES and f"{lines.MOST_MISSES} of {lines.MOST_MISSES + 1}" in many.title
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
+def test_estimates_are_compared_once_and_kept(tmp_path: Path) -> None:
+    options = ["--rows", "ram,flash,instructions", "--boards", "nucleo_l4r5zi", "--genotypes", "1", "--seed", "11"]
+    options += ["--conversions", "0", "--without-models", "--folder", str(tmp_path), "--json", str(tmp_path / "o.json")]
+    options += ["--markdown", str(tmp_path / "o.md")]
+    _run("estimates.py", *options)
+    document = json.loads((tmp_path / "o.json").read_text())
+    assert {line["row"] for line in document["lines"]} == {"ram", "flash", "instructions"}
+    assert all(line["holds"] and line["found"] > 0 for line in document["lines"])
+    text = (tmp_path / "o.md").read_text()
+    assert "| ram: arena | nucleo_l4r5zi | linked ELF | equal | 1 | +0 | +0 | 0.000% | 0.000% | holds |" in text
+    (record,) = (tmp_path / "facts").glob("*/*.json")
+    before = record.stat().st_mtime_ns
+    _run("estimates.py", *options)
+    assert record.stat().st_mtime_ns == before
+
+
 def _run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCHMARKS / script), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)

@@ -155,6 +155,14 @@ class Estimate(BaseModel):
         return sum(item.bytes for item in self.ram)
 
     @property
+    def linked_bytes(self) -> int:
+        """RAM up to the arena's end as it is linked: with all that is set aside for the stack, the arena aligned."""
+        sizes = {item.name: item.bytes for item in self.ram}
+        arena = sizes.get("arena", 0)
+        before = self.stack_reserve + self.ram_bytes - sizes.get("stack", 0) - arena
+        return -(-before // ALIGNMENT) * ALIGNMENT + arena
+
+    @property
     def flash_bytes(self) -> int:
         """Sum of the flash items."""
         return sum(item.bytes for item in self.flash)
@@ -164,6 +172,7 @@ class Limits(BaseModel):
     """What a design may need; from the board, or smaller where the user says so.
 
     ``latency_ms`` and ``energy_mj`` are compared with what is modelled; the program may take more or less.
+    ``linked_bytes`` is the RAM that a linker has, whose stack takes what is set aside for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -174,6 +183,7 @@ class Limits(BaseModel):
     instructions: int | None = None
     latency_ms: float | None = None
     energy_mj: float | None = None
+    linked_bytes: int | None = None
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
@@ -229,4 +239,5 @@ _LIMITED: tuple[tuple[str, str, str, Callable[[Estimate], float | None]], ...] =
     ("instructions", "instructions", "instructions", _instructions),
     ("latency_ms", "latency", "ms (modelled)", lambda estimate: _value(estimate.latency)),
     ("energy_mj", "energy", "mJ (modelled)", lambda estimate: _value(estimate.energy)),
+    ("linked_bytes", "RAM with the stack's reserve", "bytes", lambda estimate: estimate.linked_bytes),
 )

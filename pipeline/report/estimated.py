@@ -178,7 +178,7 @@ def savings_text(found: Sequence[Saving], layout: RamLayout, *, colour: bool = F
         what = f"{one.option}: {one.what}" if one.option else f"another network: {one.what}"
         if layout.slow_bytes and not one.slow_bytes:
             what += f" (all in {' and '.join(layout.fastest)} then)"
-        work = "–" if one.more_work is None else f"{one.more_work:+.1f} %"
+        work = "–" if one.more_work is None else _signed(one.more_work)
         table.add_row(_bytes(one.saved), _bytes(one.ram_bytes), work, Text(what))
     title = Text("What would lower the RAM, each planned anew (analytic; work by the cost model)", style="bold")
     lines: list[RenderableType] = [title, table if helps else "Nothing that was tried lowers the RAM."]
@@ -202,4 +202,9 @@ def _cell(figure: Figure | None) -> str:
 
 
 def _percent(value: int, of: int) -> str:
-    return f"{percent(value, of):+.1f} %" if of else "–"
+    return _signed(percent(value, of)) if of else "–"
+
+
+def _signed(value: float) -> str:
+    """In percent; what rounds to nothing has no minus."""
+    return f"{round(value, 1) + 0.0:+.1f} %"

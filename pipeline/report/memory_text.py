@@ -18,7 +18,7 @@ _SIGNS = {
     Use.RING: ("▓", "cyan"),
     Use.SCRATCH: ("▒", "yellow"),
     Use.SUMS: ("░", "magenta"),
-    Use.PERSISTENT: ("▒", "green"),
+    Use.PERSISTENT: ("▚", "green"),
 }
 _HEIGHTS = "▁▂▃▄▅▆▇█"
 #: Columns of offset, bytes and name.

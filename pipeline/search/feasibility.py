@@ -8,8 +8,8 @@ from functools import cached_property
 
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
-from pipeline.estimate import estimate
-from pipeline.estimate.model import Estimate, Limits
+from pipeline.estimate import estimate, plan_for
+from pipeline.estimate.model import Estimate, InputMode, Limits, Prefer
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.graph.model import Graph
 from pipeline.graph.skeleton import from_genotype
@@ -27,6 +27,16 @@ def analytic(board: Board, classes: int, of: Callable[[Graph, Board], Estimate] 
         of: Estimates a Graph; that of the runtime ``aot`` where nothing else is said.
     """
     return lambda genotype: of(from_genotype(genotype, classes), board)
+
+
+def planned(*, prefer: Prefer, ram_bytes: int, input_mode: InputMode) -> Callable[[Graph, Board], Estimate]:
+    """What a network will need of the runtime ``aot``, with a plan as a run with these settings makes it."""
+
+    def figures(graph: Graph, board: Board) -> Estimate:
+        plan = plan_for(graph, board, prefer=prefer, ram_bytes=ram_bytes, input_mode=input_mode)
+        return estimate(graph, board, plan=plan)
+
+    return figures
 
 
 class Feasibility:

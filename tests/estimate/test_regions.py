@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import boards
 from pipeline.boards import Board, Region, RegionKind
-from pipeline.estimate.model import Estimate, Item
+from pipeline.estimate.model import Estimate, Item, Limits
 from pipeline.estimate.regions import Block, RamLayout, arena_room, block, linked, of_estimate, place
 
 NUCLEO = boards.load("nucleo_f746zg")
@@ -32,6 +32,7 @@ def machines(draw: st.DrawFn) -> Board:
 sizes = st.integers(0, 80_000)
 
 
+@settings(max_examples=40)
 @given(machines(), st.integers(32, 512), sizes, sizes)
 def test_blocks_are_apart_and_within_ram(board: Board, stack: int, static: int, arena: int) -> None:
     found = place(board, stack=16 * stack, static=static, arena=arena)
@@ -55,6 +56,7 @@ def test_blocks_are_apart_and_within_ram(board: Board, stack: int, static: int, 
     assert found.slow_bytes == 16 * stack + static + arena - fast
 
 
+@settings(max_examples=40)
 @given(machines(), st.integers(32, 64), sizes, sizes, st.data())
 def test_no_other_order_of_addresses_is_faster(
     board: Board, stack: int, static: int, arena: int, data: st.DataObject
@@ -82,6 +84,7 @@ def _profile(board: Board, one: Block) -> list[int]:
     return [sum(part.bytes for part in one.parts if part.speed <= speed) for speed in speeds]
 
 
+@settings(max_examples=40)
 @given(machines(), st.integers(32, 64), sizes)
 def test_the_room_for_an_arena_is_all_that_fits(board: Board, stack: int, static: int) -> None:
     room = arena_room(board, stack=16 * stack, static=static)
@@ -114,6 +117,19 @@ def test_an_estimate_is_placed_with_what_is_set_aside_for_the_stack() -> None:
     items = (Item(name="arena", bytes=4096), Item(name="static", bytes=300), Item(name="stack", bytes=700))
     found = of_estimate(NUCLEO, Estimate(ram=items, flash=(), stack_reserve=2048, macs=0))
     assert [(one.base - BASE, one.bytes) for one in found.blocks] == [(0, 2048), (2048, 300), (2352, 4096)]
+
+
+@settings(max_examples=40)
+@given(machines(), st.integers(32, 64), sizes, sizes, st.integers(0, 512))
+def test_a_limit_on_what_is_linked_admits_what_can_be_placed(
+    board: Board, stack: int, static: int, arena: int, used: int
+) -> None:
+    items = (Item(name="arena", bytes=arena), Item(name="static", bytes=static), Item(name="stack", bytes=used))
+    figures = Estimate(ram=items, flash=(), stack_reserve=16 * stack, macs=0)
+    found = of_estimate(board, figures)
+    assert figures.linked_bytes == found.blocks[-1].end - BASE
+    limits = Limits(ram_bytes=1 << 20, flash_bytes=1, linked_bytes=board.ram_bytes)
+    assert limits.admits(figures) == (found.over == 0)
 
 
 def test_an_elfs_symbols_say_where_it_lies() -> None:

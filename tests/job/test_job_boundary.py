@@ -19,6 +19,7 @@ from pipeline.__main__ import run
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
 from pipeline.estimate.model import Estimate, Limits
+from pipeline.estimate.regions import of_estimate
 from pipeline.genotype import Genotype
 from pipeline.graph.filling import filled_bytes
 from pipeline.graph.skeleton import from_genotype
@@ -74,6 +75,19 @@ def test_one_byte_decides_what_a_search_admits(board: Board) -> None:
             figures, limits = _demand(genotype, board, ram)
             assert limits.ram_bytes == ram
             assert limits.admits(figures) == (needed <= ram), genotype.id
+
+
+def test_what_the_linker_sets_aside_for_the_stack_counts_where_the_board_ends(board: Board) -> None:
+    """A program that would not link is not trained either."""
+    figures, _ = _demand(GENOTYPE, board, 1)
+    reserved = figures.linked_bytes
+    assert reserved > figures.ram_bytes + 1000
+    for ram, fits in ((reserved - 1, False), (reserved, True)):
+        region = board.ram[0].model_copy(update={"bytes": ram})
+        small = board.model_copy(update={"memory": (region, *board.flash)})
+        limits = Settings(kind=Kind.SEARCH, board=board.name).limits(small)
+        assert figures.ram_bytes < limits.ram_bytes == ram
+        assert limits.admits(figures) == fits == (not of_estimate(small, figures).over)
 
 
 @pytest.mark.parametrize("which", ["ram", "flash"])

@@ -86,13 +86,13 @@ def test_formulas_are_compared_with_the_best_that_was_found() -> None:
 def test_what_helps_is_listed_and_what_does_not_is_named() -> None:
     ways = (
         Saving("a", "first", "--prefer ram", 20_000, 60_600, 0, more_work=1.26),
-        Saving("b", "leave out operator 3: x", "", 80_500, 100, 14_000),
+        Saving("b", "leave out operator 3: x", "", 80_500, 100, 14_000, more_work=-0.04),
         Saving("c", "leave out operator 4: y", "", 80_592, 8, 14_000),
         Saving("d", "second", "--input streamed", 0, 0, 0, why_not="no \x1b rows"),
     )
     words = _words(savings_text(ways, LAYOUT))
     assert "60,600 B 20,000 B +1.3 % --prefer ram: first (all in dtcm then)" in words
-    assert "100 B 80,500 B – another network: leave out operator 3: x" in words and "x (all" not in words
+    assert "100 B 80,500 B +0.0 % another network: leave out operator 3: x" in words and "x (all" not in words
     assert "Without a gain: leave out operator 4." in words
     assert "Not possible: --input streamed: no ? rows" in words
     assert "Nothing that was tried" in savings_text(ways[2:], LAYOUT)

@@ -1,0 +1,95 @@
+"""``danas-deploy space``: which share of the search space fits a board, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    BoardOption,
+    DebugOption,
+    FlashOption,
+    InputModeOption,
+    JsonOption,
+    PreferOption,
+    QuietOption,
+    RamOption,
+    checked,
+    print_json,
+)
+
+ClassesOption = Annotated[int, typer.Option("--classes", min=1, max=1000, help="Classes that a design tells apart.")]
+MacsOption = Annotated[str | None, typer.Option("--macs", help="Most MACs an inference: 6M.", show_default="no limit")]
+PresetOption = Annotated[str, typer.Option("--preset", help="The space: `full`, or the one of `quick` searches.")]
+SvgOption = Annotated[
+    Path | None, typer.Option("--svg", metavar="FILE", help="Write the heat maps as a drawing.", show_default=False)
+]
+
+#: The display is told after so many designs.
+_SHOWN = 100
+
+
+def space(
+    board: BoardOption,
+    ram: RamOption = None,
+    flash: FlashOption = None,
+    macs: MacsOption = None,
+    classes: ClassesOption = 2,
+    preset: PresetOption = "full",
+    prefer: PreferOption = "balanced",
+    input_mode: InputModeOption = "resident",
+    svg: SvgOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Which share of the space fits a board, for each data configuration, before anything is trained."""
+    from pipeline import boards
+    from pipeline.errors import InterruptedRun
+    from pipeline.files import write_atomic
+    from pipeline.progress import display
+    from pipeline.report.space import SpaceReport, space_json, space_svg, space_text
+    from pipeline.report.terminal import coloured, columns
+    from pipeline.search.feasibility import analytic, planned
+    from pipeline.search.space import full, quick
+    from pipeline.search.survey import survey
+    from pipeline.settings import Kind, Settings, parse_count, parse_size
+
+    settings = checked(
+        Settings,
+        kind=Kind.SEARCH,
+        board=board,
+        preset=preset,
+        prefer=prefer,
+        input_mode=input_mode,
+        ram=parse_size(ram) if ram else None,
+        flash=parse_size(flash) if flash else None,
+        macs=parse_count(macs) if macs else None,
+    )
+    kind = boards.load(board)
+    limits = settings.limits(kind)
+    whole = full() if settings.preset == "full" else quick()
+    of = planned(prefer=settings.prefer, ram_bytes=limits.ram_bytes, input_mode=settings.input_mode)
+    designs = []
+    try:
+        with display(quiet=quiet).step("Estimate the designs of the space") as step:
+            for design in survey(whole, analytic(kind, classes, of=of), limits):
+                designs.append(design)
+                if len(designs) % _SHOWN == 0:
+                    step.update(design.genotype.data.id, done=len(designs), total=len(whole))
+            step.result(f"{len(designs):,} designs")
+    except KeyboardInterrupt:
+        raise InterruptedRun(
+            "interrupted",
+            f"interrupted after {len(designs):,} of {len(whole):,} designs",
+            next="Give the command again.",
+        ) from None
+    report = SpaceReport(kind, limits, classes, designs)
+    if svg is not None:
+        write_atomic(svg, space_svg(report))
+    if as_json:
+        print_json(space_json(report) | ({"svg": str(svg)} if svg is not None else {}))
+    else:
+        typer.echo(space_text(report, colour=coloured(), width=columns()).rstrip())

@@ -1,0 +1,122 @@
+"""Which share of a space fits a board, and what it needs: from shapes alone, before any training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from pipeline.estimate.model import Estimate, Limits
+from pipeline.genotype import Genotype
+from pipeline.search.space import Space
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+class Limit(StrEnum):
+    """What a design may exceed."""
+
+    RAM = "RAM"
+    FLASH = "flash"
+    MACS = "MACs"
+
+
+@dataclass(frozen=True)
+class Design:
+    """What one design needs; ``over`` are the limits that it exceeds."""
+
+    genotype: Genotype
+    ram_bytes: int
+    flash_bytes: int
+    macs: int
+    over: tuple[Limit, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether every figure is within its limit."""
+        return not self.over
+
+
+@dataclass(frozen=True)
+class Range:
+    """The least and the largest of some figures."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """What of some designs fits.
+
+    Attributes:
+        count: All of them.
+        fits: Those within every limit.
+        ram: Bytes of those that fit; of all of them where none does. So is ``flash``.
+        over: How many exceed each limit; one may exceed several.
+    """
+
+    count: int
+    fits: int
+    ram: Range
+    flash: Range
+    over: dict[Limit, int]
+
+    @property
+    def share(self) -> float:
+        """Of 1."""
+        return self.fits / self.count
+
+    @property
+    def binds(self) -> Limit | None:
+        """The limit that most designs exceed; None where all fit."""
+        return max(Limit, key=lambda limit: self.over[limit]) if any(self.over.values()) else None
+
+
+def share(designs: Iterable[Design]) -> Share:
+    """What of at least one design fits."""
+    every = list(designs)
+    fitting = [design for design in every if design.fits]
+    shown = fitting or every
+    over = Counter(limit for design in every for limit in design.over)
+    return Share(
+        count=len(every),
+        fits=len(fitting),
+        ram=_range(design.ram_bytes for design in shown),
+        flash=_range(design.flash_bytes for design in shown),
+        over={limit: over[limit] for limit in Limit},
+    )
+
+
+def shares(designs: Iterable[Design], key: Callable[[Genotype], _Key]) -> dict[_Key, Share]:
+    """What fits of the designs by something of their genotypes, in the order in which it is met."""
+    groups: dict[_Key, list[Design]] = {}
+    for design in designs:
+        groups.setdefault(key(design.genotype), []).append(design)
+    return {of: share(group) for of, group in groups.items()}
+
+
+def survey(space: Space, estimate: Callable[[Genotype], Estimate], limits: Limits) -> Iterator[Design]:
+    """The designs of a space, in its order, each with what it needs.
+
+    Args:
+        space: Whose designs.
+        estimate: As :func:`pipeline.search.feasibility.analytic` makes it.
+        limits: What a design may need.
+    """
+    for genotype in space:
+        found = estimate(genotype)
+        ram, flash = found.ram_bytes, found.flash_bytes
+        over = (
+            (Limit.RAM, ram > limits.ram_bytes),
+            (Limit.FLASH, flash > limits.flash_bytes),
+            (Limit.MACS, limits.macs is not None and found.macs > limits.macs),
+        )
+        yield Design(genotype, ram, flash, found.macs, tuple([limit for limit, exceeds in over if exceeds]))
+
+
+def _range(values: Iterable[int]) -> Range:
+    every = list(values)
+    return Range(min(every), max(every))

@@ -1,0 +1,68 @@
+"""Which share of a space fits: counts, ranges, and figures that are those of single estimates."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline import boards
+from pipeline.estimate import estimate
+from pipeline.estimate.model import InputMode, Limits, Prefer
+from pipeline.genotype import Colour, DataConfig, Genotype
+from pipeline.graph.skeleton import from_genotype
+from pipeline.search.feasibility import analytic, planned
+from pipeline.search.space import Space, all_depths, full
+from pipeline.search.survey import Design, Limit, Range, share, shares, survey
+
+BOARD = boards.load("nucleo_f746zg")
+SMALL = Space(
+    data=(DataConfig(32, Colour.MONO), DataConfig(64, Colour.RGB)),
+    depths=tuple(depths for depths in all_depths() if sum(depths) < 3),
+    alphas=(0.1, 0.4),
+)
+
+
+def test_each_design_of_the_space_once_and_as_a_single_estimate_has_it() -> None:
+    limits = Limits(ram_bytes=40_000, flash_bytes=60_000, macs=2_000_000)
+    designs = list(survey(SMALL, analytic(BOARD, 3), limits))
+    assert [design.genotype for design in designs] == list(SMALL) and len(designs) == len(SMALL)
+    for design in designs:
+        single = estimate(from_genotype(design.genotype, 3), BOARD)
+        assert (design.ram_bytes, design.flash_bytes, design.macs) == (
+            single.ram_bytes, single.flash_bytes, single.macs,
+        )  # fmt: skip
+        assert design.fits is limits.admits(single)
+        assert (Limit.RAM in design.over) is (single.ram_bytes > limits.ram_bytes)
+        assert (Limit.MACS in design.over) is (single.macs > 2_000_000)
+
+
+def test_the_settings_of_a_run_decide_the_plan() -> None:
+    graph = from_genotype(Genotype.parse("64-rgb-d11000-a04"), 2)
+    needs = {
+        (prefer, mode): planned(prefer=prefer, ram_bytes=BOARD.ram_bytes, input_mode=mode)(graph, BOARD).ram_bytes
+        for prefer in (Prefer.RAM, Prefer.BALANCED)
+        for mode in InputMode
+    }
+    assert needs[Prefer.BALANCED, InputMode.RESIDENT] == estimate(graph, BOARD).ram_bytes
+    assert needs[Prefer.BALANCED, InputMode.STREAMED] < needs[Prefer.BALANCED, InputMode.RESIDENT]
+    assert needs[Prefer.RAM, InputMode.STREAMED] <= needs[Prefer.BALANCED, InputMode.STREAMED]
+
+
+def test_shares_count_what_fits_and_name_the_limit_that_binds() -> None:
+    one, two, three = (Genotype.parse(f"{data}-d00000-a01") for data in ("32-mono", "32-rgb", "64-mono"))
+    designs = [
+        Design(one, 10, 20, 1, ()),
+        Design(two, 30, 90, 1, (Limit.FLASH,)),
+        Design(three, 50, 95, 1, (Limit.RAM, Limit.FLASH)),
+    ]
+    found = share(designs)
+    assert (found.count, found.fits, found.binds) == (3, 1, Limit.FLASH)
+    assert found.share == pytest.approx(1 / 3)
+    assert (found.ram, found.flash) == (Range(10, 10), Range(20, 20))
+    assert share(designs[1:]).ram == Range(30, 50), "of all, where none fits"
+    by_colour = shares(designs, lambda genotype: genotype.data.colour)
+    assert {colour: of.count for colour, of in by_colour.items()} == {Colour.MONO: 2, Colour.RGB: 1}
+    assert by_colour[Colour.MONO].binds is Limit.RAM and share(designs[:1]).binds is None
+
+
+def test_the_space_has_as_many_designs_as_the_paper_says() -> None:
+    assert len(full()) == sum(1 for _ in full()) == 37_520
