@@ -38,9 +38,10 @@ from pipeline.errors import NoBoardError, UsageError, printable, shell_word
 from pipeline.files import disk_problem, file_sha256, write_atomic
 from pipeline.settings import Settings
 
+#: Schema versions of JSON artifacts that are not 1.
+VERSIONS = {"estimate.json": 2, "firmware/elf.json": 2}
 #: The drawing of the memory map.
 MEMORY_MAP = "memory-map.svg"
-
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "optuna", "platformio", "unicorn", "pillow")
 
 
@@ -225,7 +226,7 @@ class Run:
         return write_atomic(self.path(name), text + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """Read a JSON artifact of schema version 1, which all are of.
+        """Read a JSON artifact of today's schema version: 1, or as :data:`VERSIONS` says.
 
         Raises:
             UsageError: ``missing-stage`` naming the file.
@@ -234,8 +235,12 @@ class Run:
             value = json.loads(self.path(name).read_bytes())
         except (OSError, ValueError) as error:
             raise missing(self, name) from error
-        if not isinstance(value, dict) or value.get("schema_version") != 1:
+        if not isinstance(value, dict):
             raise missing(self, name)
+        version, expected = value.get("schema_version"), VERSIONS.get(name, 1)
+        if version != expected:
+            why = f"It has schema version {printable(version, 20)}, this danas-deploy reads version {expected}."
+            raise missing(self, name, why=why)
         return value
 
     @staticmethod
@@ -243,12 +248,14 @@ class Run:
         return not re.search(r"(^/)|(^|/)\.\.(/|$)", name)
 
 
-def missing(run: Run, name: str) -> UsageError:
+def missing(
+    run: Run, name: str, *, why: str = "An earlier stage has not been run, or its output was changed."
+) -> UsageError:
     """The error for an artifact that an earlier stage should have left."""
     return UsageError(
         "missing-stage",
         f"{printable(run.path(name))} is missing or unreadable",
-        why="An earlier stage has not been run, or its output was changed.",
+        why=why,
         next=f"`danas-deploy resume {shell_word(run.folder)}` does what is missing.",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,15 +11,21 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.boards import Board
 from pipeline.device.measure import Measurement
-from pipeline.errors import GateError
+from pipeline.errors import GateError, printable
+from pipeline.estimate import itemised
 from pipeline.estimate.latency import TOLERANCE as WORK_TOLERANCE
-from pipeline.estimate.model import Estimate, Limits
+from pipeline.estimate.model import Estimate, Item, Limits
 from pipeline.figures import Source
 
-RAM_TOLERANCE = 0.02  # unless the runtime's estimates are coarser
-#: Of a network of a kilobyte, 2 % are less than the alignment of one stack frame.
-RAM_TOLERANCE_BYTES = 64
-FLASH_TOLERANCE = 0.03
+FLASH_TOLERANCE = 0.005
+#: Of a small program 0.5 % are less than what a compiler makes differently of a few calls.
+FLASH_TOLERANCE_BYTES = 256
+#: A bound of the stack may be above what is used, or above the ELF's own bound, by the larger of these.
+STACK_BOUND_TOLERANCE, STACK_BOUND_TOLERANCE_BYTES = 0.25, 256
+#: Where the estimate of an item is not exact: of few bytes its tolerance would be less than one alignment.
+ITEM_TOLERANCE_BYTES = 64
+#: The arena's watermark may miss bytes at its end: these of the last buffer, or the last 2 %, which are never written.
+_WATERMARK_TOLERANCE, _WATERMARK_BYTES = 0.02, 64
 #: The painted stack may miss the last words stored, where these happen to equal the paint.
 STACK_TOLERANCE_BYTES = 16
 
@@ -142,16 +149,27 @@ def covers(
     )
 
 
-def within(id: str, title: str, estimate: Bytes, measured: Bytes, *, tolerance: float) -> Check:  # noqa: A002
-    """The estimate is within the tolerance of the measurement, on either side."""
+def within(
+    id: str,  # noqa: A002
+    title: str,
+    estimate: Bytes,
+    measured: Bytes,
+    *,
+    tolerance: float,
+    tolerance_bytes: int = 0,
+    detail: str = "",
+) -> Check:
+    """The estimate is within the larger of the tolerances of the measurement, on either side."""
+    apart = max(int(measured[0] * tolerance), tolerance_bytes)
+    difference = _difference(estimate[0], measured[0])
     return _check(
         id,
         title,
         estimate,
         measured,
-        passed=abs(estimate[0] - measured[0]) <= tolerance * measured[0],
-        tolerance=f"±{tolerance:.0%}",
-        detail=_difference(estimate[0], measured[0]),
+        passed=abs(estimate[0] - measured[0]) <= apart,
+        tolerance=f"±{apart:,} B" if tolerance_bytes else f"±{tolerance:.0%}",
+        detail=f"{difference}; {detail}" if detail else difference,
     )
 
 
@@ -159,6 +177,27 @@ def _difference(estimate: int, measured: int) -> str:
     if not measured:
         return "nothing was measured"
     return f"estimate {100 * (estimate - measured) / measured:+.2f} % of the measurement"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linked:
+    """What the ELF that was flashed takes, in bytes.
+
+    Attributes:
+        flash: Of flash.
+        arena: Of the arena.
+        static: Of .data and .bss outside the arena.
+        stack: The most that its call graph can use of the stack; None where there is no such bound.
+        stack_reason: Why there is none.
+        items: ``flash`` by items, where the link map has been read.
+    """
+
+    flash: int
+    arena: int
+    static: int
+    stack: int | None
+    stack_reason: str = ""
+    items: tuple[Item, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,10 +211,11 @@ class Evidence:
         measurement: What the device said, and the emulator where there is one.
         build_id: Of the ELF that was flashed.
         model_hash: SHA-256 of the .tflite.
-        elf_flash_bytes: Bytes of flash that the ELF takes.
+        elf: What that ELF takes.
         host_outputs: What the host's reference kernels give for the same inputs.
         notes: What limits the verdict.
-        ram_tolerance: How far above the measurement the RAM estimate may be, as part of it.
+        ram_tolerance: How far from what is measured the estimates of arena and static data may be, as part of it;
+            0: they are exact, and the ELF's call graph bounds the stack.
         flash_tolerance: How far from the ELF's flash the estimate may be, as part of it.
     """
 
@@ -185,10 +225,10 @@ class Evidence:
     measurement: Measurement
     build_id: str
     model_hash: str
-    elf_flash_bytes: int
+    elf: Linked
     host_outputs: tuple[bytes, ...]
     notes: tuple[str, ...] = ()
-    ram_tolerance: float = RAM_TOLERANCE
+    ram_tolerance: float = 0.0
     flash_tolerance: float = FLASH_TOLERANCE
 
 
@@ -205,24 +245,19 @@ def judge(evidence: Evidence) -> Verdict:
         equal("model", "Model hash", (evidence.model_hash[:16], host), (found.identity.model[:16], source)),
         _transfer(found, source),
         _outputs(found, evidence.host_outputs, source),
-        covers(
-            "ram",
-            "RAM estimate",
-            (evidence.estimate.ram_bytes, analytic),
-            (ram, source),
-            tolerance=evidence.ram_tolerance,
-            tolerance_bytes=RAM_TOLERANCE_BYTES,
-        ),
+        *_ram(evidence),
         at_most("ram-limit", "RAM limit", (evidence.limits.ram_bytes, host), (ram, source)),
         at_most("stack-reserve", "Stack reserve", (int(memory.stack_reserve.value or 0), elf), (stack, source)),
         within(
             "flash",
             "Flash estimate",
             (evidence.estimate.flash_bytes, analytic),
-            (evidence.elf_flash_bytes, elf),
+            (evidence.elf.flash, elf),
             tolerance=evidence.flash_tolerance,
+            tolerance_bytes=FLASH_TOLERANCE_BYTES + _doubted(evidence.estimate),
+            detail=itemised.largest(evidence.estimate.flash, evidence.elf.items) if evidence.elf.items else "",
         ),
-        at_most("flash-limit", "Flash limit", (evidence.limits.flash_bytes, host), (evidence.elf_flash_bytes, elf)),
+        at_most("flash-limit", "Flash limit", (evidence.limits.flash_bytes, host), (evidence.elf.flash, elf)),
     ]
     checks += _work(evidence, source)
     if found.emulator is not None and found.emulator.stack_used.value is not None:
@@ -239,6 +274,77 @@ def judge(evidence: Evidence) -> Verdict:
             )
         )
     return Verdict(checks=tuple(checks), notes=evidence.notes)
+
+
+def _doubted(estimate: Estimate) -> int:
+    """Bytes by which the code may be off for a compiler that the tables are not for."""
+    doubt = estimate.calibration.doubt if estimate.calibration is not None else None
+    if doubt is None:
+        return 0
+    return sum(item.bytes for item in estimate.flash if item.name != "model") * doubt.code // 100
+
+
+def _ram(evidence: Evidence) -> Iterator[Check]:
+    """RAM by item, and in all."""
+    memory, linked = evidence.measurement.memory_after, evidence.elf
+    source, analytic = memory.static.source, Source.ANALYTIC
+    items = {item.name: item.bytes for item in evidence.estimate.ram}
+    estimated, arena = (items.get("arena", 0), analytic), (int(memory.arena.value or 0), source)
+    static, stack = (int(memory.static.value or 0), source), (int(memory.stack_used.value or 0), source)
+    bound = (items.get("stack", 0), analytic)
+    # Of a chain of calls that the program has and no command took, the estimate must know.
+    deepest = max(stack[0], linked.stack or 0)
+    slack = deepest - stack[0] + max(int(deepest * STACK_BOUND_TOLERANCE), STACK_BOUND_TOLERANCE_BYTES)
+    exact, more = evidence.ram_tolerance == 0, 0
+    if exact:
+        used = int(memory.arena_used.value or 0)
+        check = equal("ram-arena", "Arena", estimated, arena, detail=f"linked {linked.arena:,} B, written {used:,} B")
+        least = arena[0] - max(int(arena[0] * _WATERMARK_TOLERANCE), _WATERMARK_BYTES)
+        sound = check.passed and linked.arena == arena[0] and used >= least
+        yield check.model_copy(update={"passed": sound, "unit": "B"})
+        check = equal(
+            "ram-static",
+            "Static data",
+            (items.get("static", 0), analytic),
+            static,
+            detail=f"linked {linked.static:,} B",
+        )
+        yield check.model_copy(update={"passed": check.passed and linked.static == static[0], "unit": "B"})
+    else:
+        tolerance = evidence.ram_tolerance
+        for name, title, measured in (("arena", "Arena", arena), ("static", "Static data", static)):
+            over = max(int(measured[0] * tolerance), ITEM_TOLERANCE_BYTES)
+            yield _check(
+                f"ram-{name}",
+                title,
+                (items.get(name, 0), analytic),
+                measured,
+                passed=abs(items.get(name, 0) - measured[0]) <= over,
+                tolerance=f"±{over:,} B",
+                detail=_difference(items.get(name, 0), measured[0]),
+            )
+        more = int((arena[0] + static[0]) * tolerance)
+    yield covers("stack-bound", "Stack bound", bound, stack, tolerance=0.0, tolerance_bytes=slack)
+    if exact:
+        yield _call_graph(bound, linked)
+    total = evidence.estimate.ram_bytes, analytic
+    ram = int(memory.ram.value or 0), source
+    yield covers("ram", "RAM estimate", total, ram, tolerance=0.0, tolerance_bytes=slack + more)
+
+
+def _call_graph(bound: Bytes, linked: Linked) -> Check:
+    """What the ELF's call graph can use is no more than was estimated from shapes."""
+    if linked.stack is not None:
+        return at_most("stack-graph", "Stack of the call graph", bound, (linked.stack, Source.LINKED_ELF))
+    return _check(
+        "stack-graph",
+        "Stack of the call graph",
+        bound,
+        ("no bound", Source.LINKED_ELF),
+        passed=False,
+        tolerance="at most",
+        detail=printable(linked.stack_reason, 500),
+    )
 
 
 def _work(evidence: Evidence, source: Source) -> list[Check]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
 import json
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +148,57 @@ def test_estimates_are_compared_once_and_kept(tmp_path: Path) -> None:
 def _run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(BENCHMARKS / script), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+
+
+@pytest.fixture
+def latency(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """benchmarks/latency.py as a module."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("latency")
+
+
+def _inference(latency: Any, network: str, predicted: int, counted: int, *, kind: str = "genotype") -> Any:
+    return latency.Line(
+        network=network,
+        kind=kind,
+        board="nucleo_f746zg",
+        predicted=predicted,
+        from_shapes=predicted if kind == "genotype" else None,
+        counted=counted,
+        stages=(0.01, -0.02),
+    )
+
+
+def test_ranks_of_predictions(latency: Any) -> None:
+    assert latency.spearman([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
+    assert latency.spearman([1, 2, 3], [30, 20, 10]) == pytest.approx(-1)
+    # Source of the figure: 1 - 6 · Σd² / (n (n² - 1)), d² = 1 + 1.
+    assert latency.spearman([1, 2, 3, 4], [10, 20, 40, 30]) == pytest.approx(1 - 6 * 2 / 60)
+    assert latency.spearman([1, 1, 2], [5, 5, 9]) == pytest.approx(1)
+
+
+def test_predictions_are_held_to_their_bars(latency: Any) -> None:
+    close = [_inference(latency, "a", 101, 100), _inference(latency, "b", 202, 200)]
+    assert latency.summary(close)[1]
+    assert not latency.summary([*close, _inference(latency, "c", 320, 300)])[1]  # the worst, 6.7 %
+    assert not latency.summary([_inference(latency, "a", 105, 100), _inference(latency, "b", 210, 200)])[1]  # the mean
+    assert not latency.summary([_inference(latency, "a", 1001, 1000), _inference(latency, "b", 1000, 1001)])[
+        1
+    ]  # the order
+    # Other networks have no bars, and uniform weights none from shapes.
+    assert latency.summary([*close, _inference(latency, "c", 320, 300, kind="benchmark")])[1]
+    uniform = _inference(latency, "c", 300, 300, kind="uniform")
+    assert latency.summary([*close, dataclasses.replace(uniform, from_shapes=250)])[1]
+    assert not latency.summary([*close, dataclasses.replace(uniform, predicted=250)])[1]
+
+
+def test_the_plot_is_a_picture_of_every_inference(latency: Any) -> None:
+    points = [
+        latency.Point(1_000_000, 0.001, "nucleo_f746zg", "genotype"),
+        latency.Point(90_000_000, -0.07, "<&>", "benchmark"),
+    ]
+    root = ET.fromstring(latency.plot(points, bars=(0.02, 0.06)))  # noqa: S314 - our own text
+    circles = [one for one in root.iter("{http://www.w3.org/2000/svg}circle") if one.find("{*}title") is not None]
+    assert len(circles) == 2 * len(points)
+    for circle in circles:
+        assert 0 <= float(circle.get("cx", -1)) <= 900 and 50 <= float(circle.get("cy", -1)) <= 410

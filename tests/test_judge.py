@@ -15,7 +15,7 @@ from pipeline.device.measure import (
 from pipeline.device.replies import Identity
 from pipeline.estimate.model import Estimate, Item, Limits, Predicted
 from pipeline.figures import Figure, Source
-from pipeline.validate import Evidence, judge
+from pipeline.validate import Evidence, Linked, judge
 
 MODEL = "ab" * 32
 OUTPUTS = (b"\x01\x02", b"\x03\x04")
@@ -25,10 +25,10 @@ def _figure(value: int, unit: str = "B") -> Figure:
     return Figure(value=value, unit=unit, source=Source.EMULATED)
 
 
-def _memory(*, arena: int = 90_000, static: int = 1_000, stack: int = 500) -> MemoryFigures:
+def _memory(*, arena: int = 90_000, used: int = 90_000, static: int = 1_000, stack: int = 500) -> MemoryFigures:
     return MemoryFigures(
-        arena=_figure(90_000),
-        arena_used=_figure(arena),
+        arena=_figure(arena),
+        arena_used=_figure(used),
         static=_figure(static),
         stack_reserve=_figure(2_048),
         stack_used=_figure(stack),
@@ -72,6 +72,9 @@ def _measurement() -> Measurement:
     )
 
 
+_LINKED = Linked(flash=50_200, arena=90_000, static=1_000, stack=580)
+
+
 def _evidence() -> Evidence:
     return Evidence(
         board=boards.load("nucleo_f746zg"),
@@ -85,7 +88,7 @@ def _evidence() -> Evidence:
         measurement=_measurement(),
         build_id="0123456789abcdef",
         model_hash=MODEL,
-        elf_flash_bytes=50_500,
+        elf=_LINKED,
         host_outputs=OUTPUTS,
     )
 
@@ -97,7 +100,7 @@ def _failed(evidence: Evidence) -> list[str]:
 def test_a_sound_measurement_passes() -> None:
     verdict = judge(_evidence())
     assert verdict.passed
-    assert len({check.id for check in verdict.checks}) == len(verdict.checks) == 11
+    assert len({check.id for check in verdict.checks}) == len(verdict.checks) == 15
 
 
 @pytest.mark.parametrize(
@@ -107,11 +110,14 @@ def test_a_sound_measurement_passes() -> None:
         ({"inputs": _inputs(damage=1)}, ["transfer"]),
         ({"inputs": _inputs(OUTPUTS[:1])}, ["outputs"]),
         ({"inputs": ()}, ["outputs"]),
-        ({"memory_after": _memory(arena=90_101)}, ["ram"]),
-        ({"memory_after": _memory(arena=88_000)}, ["ram"]),
+        ({"memory_after": _memory(arena=90_001)}, ["ram-arena"]),
+        ({"memory_after": _memory(arena=89_999)}, ["ram-arena"]),
+        ({"memory_after": _memory(used=88_000)}, ["ram-arena"]),
+        ({"memory_after": _memory(static=996)}, ["ram-static"]),
         ({"memory_after": _memory(stack=483)}, ["stack-oracle"]),
         ({"memory_after": _memory(stack=501)}, ["stack-oracle"]),
-        ({"memory_after": _memory(static=11_000)}, ["ram", "ram-limit"]),
+        ({"memory_after": _memory(static=11_000)}, ["ram-static", "ram", "ram-limit"]),
+        ({"memory_after": _memory(stack=601), "emulator": None}, ["stack-bound", "ram"]),
     ],
 )
 def test_what_the_device_says_can_fail_the_gate(change: dict[str, object], failed: list[str]) -> None:
@@ -124,15 +130,43 @@ def test_what_the_device_says_can_fail_the_gate(change: dict[str, object], faile
     [
         ({"build_id": "f" * 16}, ["build"]),
         ({"model_hash": "cd" * 32}, ["model"]),
-        ({"elf_flash_bytes": 52_000}, ["flash"]),
-        ({"elf_flash_bytes": 48_000}, ["flash"]),
+        ({"elf": replace(_LINKED, flash=50_257)}, ["flash"]),
+        ({"elf": replace(_LINKED, flash=49_743)}, ["flash"]),
+        ({"elf": replace(_LINKED, arena=90_016)}, ["ram-arena"]),
+        ({"elf": replace(_LINKED, static=1_004)}, ["ram-static"]),
+        ({"elf": replace(_LINKED, stack=601)}, ["stack-graph"]),
+        ({"elf": replace(_LINKED, stack=None, stack_reason="f → f is a recursion")}, ["stack-graph"]),
         ({"limits": Limits(ram_bytes=91_499, flash_bytes=60_000)}, ["ram-limit"]),
-        ({"limits": Limits(ram_bytes=100_000, flash_bytes=50_499)}, ["flash-limit"]),
+        ({"limits": Limits(ram_bytes=100_000, flash_bytes=50_199)}, ["flash-limit"]),
         ({"host_outputs": (*OUTPUTS, b"\x05\x06")}, ["outputs"]),
     ],
 )
 def test_what_was_made_can_fail_the_gate(change: dict[str, object], failed: list[str]) -> None:
     assert _failed(replace(_evidence(), **change)) == failed  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("used", "linked", "sound"), [(344, 344, True), (343, 343, False), (100, 344, True)])
+def test_a_bound_is_not_far_above_what_is_used_or_what_the_program_could_use(
+    used: int, linked: int, sound: bool
+) -> None:
+    evidence = replace(_evidence(), elf=replace(_LINKED, stack=linked))
+    change = {"memory_after": _memory(stack=used), "emulator": None}
+    found = _failed(replace(evidence, measurement=evidence.measurement.model_copy(update=change)))
+    assert found == ([] if sound else ["stack-bound", "ram"])
+
+
+def test_estimates_with_a_tolerance_need_not_be_exact() -> None:
+    coarse = replace(_evidence(), ram_tolerance=0.01, elf=replace(_LINKED, stack=None))
+    assert judge(coarse).passed and "stack-graph" not in {check.id for check in judge(coarse).checks}
+    for change, failed in (
+        ({"arena": 89_200}, []),
+        ({"arena": 88_900}, ["ram-arena", "ram"]),
+        ({"static": 937}, []),
+        ({"static": 935}, ["ram-static"]),
+    ):
+        memory = _memory(**change)
+        measurement = coarse.measurement.model_copy(update={"memory_after": memory})
+        assert _failed(replace(coarse, measurement=measurement)) == failed
 
 
 def test_the_first_input_that_differs_is_named() -> None:

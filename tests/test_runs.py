@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import DanasError, EnvironmentProblem, NoBoardError, UsageError
 from pipeline.files import write_atomic
-from pipeline.runs import Run, digest
+from pipeline.runs import VERSIONS, Run, digest
 from pipeline.settings import Kind, Settings
 
 SETTINGS = Settings(kind=Kind.SEARCH, board="nucleo_f746zg", seed=7)
@@ -174,11 +174,13 @@ def test_a_run_that_cannot_be_locked_is_a_problem_of_the_environment(tmp_path: P
 
 def test_an_artifact_of_another_version_is_not_read(tmp_path: Path) -> None:
     run = Run.create(SETTINGS, tmp_path / "run")
-    run.write_json("estimate.json", {"schema_version": 2})
-    with pytest.raises(UsageError) as caught:
-        run.read_json("estimate.json")
-    assert caught.value.id == "missing-stage"
-    run.write_json("estimate.json", {"schema_version": 1, "ram": 3})
+    for version in (1, VERSIONS["estimate.json"] + 1):
+        run.write_json("estimate.json", {"schema_version": version})
+        with pytest.raises(UsageError) as caught:
+            run.read_json("estimate.json")
+        assert caught.value.id == "missing-stage"
+        assert f"version {version}," in caught.value.why
+    run.write_json("estimate.json", {"schema_version": VERSIONS["estimate.json"], "ram": 3})
     assert run.read_json("estimate.json")["ram"] == 3
 
 

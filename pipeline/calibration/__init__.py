@@ -15,13 +15,15 @@ from pathlib import Path
 from pipeline.calibration.code import CodePart
 from pipeline.calibration.costs import CostsPart
 from pipeline.calibration.part import Part
+from pipeline.calibration.stack import StackPart
 from pipeline.calibration.workshop import Workshop
+from pipeline.estimate import table
 from pipeline.files import write_atomic
 
 __all__ = ["PARTS", "Part", "Workshop", "write"]
 
 #: In this order: a part may use the tables of those before it.
-PARTS: tuple[Part, ...] = (CodePart(), CostsPart())
+PARTS: tuple[Part, ...] = (CodePart(), StackPart(), CostsPart())
 
 
 def write(part: Part, workshop: Workshop, *, into: Path, say: Callable[[str], None]) -> Path:
@@ -38,4 +40,5 @@ def write(part: Part, workshop: Workshop, *, into: Path, say: Callable[[str], No
     """
     path = into / f"{workshop.board.core.cpu}{part.suffix}.toml"
     write_atomic(path, part.measure(workshop, say).encode())
+    table.forget()
     return path

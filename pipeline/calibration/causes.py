@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from pipeline.errors import BuildError, printable
-from pipeline.estimate.kernels import kernel_name
-from pipeline.estimate.planner import plan
 from pipeline.firmware.anatomy import Anatomy
-from pipeline.firmware.model_sources import model_sources
-from pipeline.graph.model import Graph
 
 
 class Causes:
@@ -21,11 +17,9 @@ class Causes:
     def __init__(self) -> None:
         self._programs: list[tuple[frozenset[str], frozenset[str]]] = []
 
-    def add(self, graph: Graph, anatomy: Anatomy, *probed: str) -> None:
-        """A program, the model that it was made of, and the kernel that it is to show."""
-        memory = plan(graph)
-        kernels = frozenset(kernel_name(graph, stage) for stage in memory.stages).union(probed)
-        self._programs.append((kernels | model_sources(graph, memory).features.names, frozenset(anatomy.functions)))
+    def add(self, names: frozenset[str], anatomy: Anatomy) -> None:
+        """A program by its kernels and features, and what it is made of."""
+        self._programs.append((names, frozenset(anatomy.pieces)))
 
     def owned(self) -> dict[str, frozenset[str]]:
         """The functions of each kernel and feature.

@@ -28,7 +28,7 @@ _NONE, _RELU = Activation.NONE, Activation.RELU
 #: Multiply-accumulates of a case, about.
 _MOST_WORK = 300_000
 #: Networks of the search space: stages that run together.
-_NETWORKS = ("32-rgb-d21000-a03", "96-mono-d10000-a05", "64-rgb-d11111-a02")
+NETWORKS = ("32-rgb-d21000-a03", "96-mono-d10000-a05", "64-rgb-d11111-a02")
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ def models() -> Iterator[Graph]:
     yield _chain([*_convolutions(rng, (_RELU,), 30)], 1)
     yield _chain([*_convolutions(rng, (_NONE,), 30)], 2)
     yield _chain([*_convolutions(rng, both, 24), *_wide((_NONE, _RELU, _NONE))], 3)
-    yield _chain([*_depthwise(rng, (_NONE, _RELU, _RELU), 56)], 4)
-    yield _chain([*_depthwise(rng, both, 30), *_wide(both)], 5)
+    yield _chain([*_depthwise(rng, (_NONE, _RELU, _RELU), 60)], 4)
+    yield _chain([*_depthwise(rng, both, 50), *_wide(both)], 5)
     yield _chain([*_pools(), *_elementwise(), *_moves()], 6)
     for elements in (60, 2000):
         yield _edges(elements, 7)
-    for network in _NETWORKS:
+    for network in NETWORKS:
         yield filled(from_genotype(Genotype.parse(network), 4), seed=8)
 
 
@@ -104,22 +104,25 @@ def _wide(activations: Sequence[Activation]) -> Iterator[Case]:
     ):
         layer = Layer(outputs, activation=activations[number % len(activations)])
         yield Case((1, 1, pixels, channels), partial(Chain.convolution, layer=layer))
-    for rows, inputs, outputs in ((1, 40, 10), (1, 640, 128), (1, 256, 2), (3, 64, 12), (1, 33, 7)):
-        layer = Layer(outputs, activation=activations[rows % len(activations)])
+    for rows, inputs, outputs in (
+        *((1, 40, 10), (1, 640, 128), (1, 256, 2), (3, 64, 12), (1, 33, 7)),
+        *((1, 24, 2), (1, 96, 3), (1, 160, 10), (1, 32, 2), (2, 48, 5)),
+    ):
+        layer = Layer(outputs, activation=activations[(rows + outputs) % len(activations)])
         yield Case((rows, inputs), partial(Chain.dense, layer=layer))
 
 
 def _depthwise(rng: np.random.Generator, activations: Sequence[Activation], count: int) -> Iterator[Case]:
     """Depthwise convolutions of every kind of kernel, by themselves and before a 1×1 convolution."""
-    kernels = ((3, 3), (3, 3), (3, 3), (3, 3), (5, 5), (3, 3), (2, 3), (7, 7), (3, 1), (1, 4))
+    kernels = ((3, 3), (3, 3), (3, 3), (3, 3), (5, 5), (3, 3), (3, 3), (3, 3), (2, 3), (7, 7), (3, 3), (3, 1), (1, 4))
     for number in range(count):
         kernel = kernels[number % len(kernels)]
-        stride = _one_of(rng, (1, 2)) if number % 9 else 3
+        stride = _one_of(rng, (1, 2)) if number % 16 != 4 else 3
         width = _one_of(rng, (1, 2, 3, 4, 5, 6, 7, 8, 10, 13, 16, 17, 24))
         height = int(rng.integers(1, 9))
         channels = _one_of(rng, (4, 8, 16, 24, 48))
         multiplier = 1
-        if number % 8 == 7:
+        if number % 10 == 7:
             channels, multiplier = _one_of(rng, (3, 5, 6)), _one_of(rng, (1, 2))
         layer = Layer(multiplier, kernel, stride, activations[number % len(activations)], narrow=number % 7 == 5)
         pointwise = None

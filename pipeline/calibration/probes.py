@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -30,15 +31,17 @@ from pipeline.graph.writer import ModelWriter
 
 #: The zero point of what a fused RELU gives.
 _LEAST = -128
+#: Scales between which an ADD of an operand with the scale 0.05 takes the reference's own arithmetic, both ways.
+_TIED = (0.0704, 0.0968)
 
 
 class _Chain:
     """A model that is one operator after the other."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: DType = DType.INT8) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: DType = DType.INT8, *, scale: float = 0.05) -> None:
         self._rng = np.random.default_rng(0)
         self.writer = ModelWriter()
-        self.given = self.writer.tensor(shape, dtype, scale=None if dtype is DType.FLOAT32 else 0.05)
+        self.given = self.writer.tensor(shape, dtype, scale=None if dtype is DType.FLOAT32 else scale)
         self.last, self.shape, self.calls = self.given, shape, 0
 
     def _output(self, shape: tuple[int, ...], dtype: DType, scale: float, zero_point: int) -> int:
@@ -121,6 +124,15 @@ def _adds(calls: int) -> Graph:
     chain = _Chain((1, 24, 24, 16))
     for _ in range(calls):
         chain.add(OpCode.ADD, (1, 24, 24, 16), ActivationOptions(), again=True)
+    return chain.graph()
+
+
+def _reference_adds(calls: int) -> Graph:
+    """With scales for which no short sum gives the reference's result on all inputs."""
+    chain = _Chain((1, 24, 24, 16), scale=_TIED[0])
+    for index in range(calls):
+        options, scale = ActivationOptions(), _TIED[(index + 1) % 2]
+        chain.add(OpCode.ADD, (1, 24, 24, 16), options, operand=(1, 24, 24, 16), scale=scale)
     return chain.graph()
 
 
@@ -233,61 +245,123 @@ def _edge(code: OpCode, before: DType, after: DType) -> Callable[[int], Graph]:
     return make
 
 
-def _part_convolution(width: int, activation: Activation) -> Graph:
+@dataclass(frozen=True)
+class _Form:
+    """What makes a layer take a form of its kernel: activation, zero point and scale of its output."""
+
+    activation: Activation
+    zero_point: int
+    scale: float = 0.05
+
+
+_RELU = _Form(Activation.RELU, _LEAST)
+_LINEAR = _Form(Activation.NONE, 0)
+#: With bounds within int8, which saturation does not set.
+_CLAMPED_RELU = _Form(Activation.RELU, _LEAST + 28)
+_CLAMPED = _Form(Activation.RELU_N1_TO_1, 0)
+#: Its factors are too large for the short forms.
+_PLAIN = _Form(Activation.NONE, 0, scale=0.0001)
+_CLAMPED_PLAIN = _Form(Activation.RELU, _LEAST + 28, scale=0.0001)
+
+
+def _part_convolution(width: int, form: _Form) -> Graph:
     """Blocks of ``width`` pixels alone; of an image that is so large that blocks need not be small."""
-    least = 0 if activation is Activation.NONE else _LEAST
-    options = WindowOptions(activation=activation)
+    options = WindowOptions(activation=form.activation)
     chain = _Chain((1, 64, width, 4))
-    return chain.add(OpCode.CONV_2D, (1, 64, width, 64), options, weights=(64, 3, 3, 4), zero_point=least).graph()
+    chain.add(
+        OpCode.CONV_2D, (1, 64, width, 64), options, weights=(64, 3, 3, 4), zero_point=form.zero_point, scale=form.scale
+    )
+    return chain.graph()
 
 
-def _part_depthwise(kernel: int, stride: int, channels: int, activation: Activation) -> Graph:
+def _part_depthwise(kernel: int, stride: int, channels: int, form: _Form) -> Graph:
     """Rows of a depthwise convolution; channels that are no multiple of four take the form plain."""
-    return _with_depthwise(_Chain((1, 8, 8, channels)), kernel, stride, activation).graph()
+    return _with_depthwise(_Chain((1, 8, 8, channels)), kernel, stride, form).graph()
 
 
-def _part_separable(kernel: int, stride: int, channels: int, width: int, pointwise: Activation) -> Graph:
-    """A depthwise convolution and the 1×1 convolution of it, in rows of ``width`` pixels."""
-    depthwise = Activation.RELU if pointwise is Activation.NONE else Activation.NONE
-    chain = _with_depthwise(_Chain((1, 8, width * stride, channels)), kernel, stride, depthwise)
-    least = 0 if pointwise is Activation.NONE else _LEAST
-    options = WindowOptions(activation=pointwise)
+def _part_separable(window: tuple[int, int], channels: int, width: int, pointwise: _Form, first: _Form) -> Graph:
+    """A depthwise convolution (kernel, stride) and the 1×1 convolution of it, in rows of ``width`` pixels."""
+    kernel, stride = window
+    chain = _with_depthwise(_Chain((1, 8, width * stride, channels)), kernel, stride, first)
+    options = WindowOptions(activation=pointwise.activation)
     shape = (*chain.shape[:3], 8)
-    return chain.add(OpCode.CONV_2D, shape, options, weights=(8, 1, 1, channels), zero_point=least).graph()
+    weights = (8, 1, 1, channels)
+    chain.add(OpCode.CONV_2D, shape, options, weights=weights, zero_point=pointwise.zero_point, scale=pointwise.scale)
+    return chain.graph()
 
 
-def _with_depthwise(chain: _Chain, kernel: int, stride: int, activation: Activation) -> _Chain:
+def _with_depthwise(chain: _Chain, kernel: int, stride: int, form: _Form) -> _Chain:
     _, height, width, channels = chain.shape
-    options = WindowOptions(stride=(stride, stride), activation=activation)
+    options = WindowOptions(stride=(stride, stride), activation=form.activation)
     shape = (1, -(-height // stride), -(-width // stride), channels)
-    least = 0 if activation is Activation.NONE else _LEAST
     weights = (1, kernel, kernel, channels)
-    return chain.add(OpCode.DEPTHWISE_CONV_2D, shape, options, weights=weights, axis=3, zero_point=least)
+    return chain.add(
+        OpCode.DEPTHWISE_CONV_2D,
+        shape,
+        options,
+        weights=weights,
+        axis=3,
+        zero_point=form.zero_point,
+        scale=form.scale,
+    )
 
 
 #: Models that differ in the parts of kernels that they need, few of them in each.
 PARTS: tuple[Callable[[], Graph], ...] = (
     *(
-        partial(_part_convolution, width, fused)
+        partial(_part_convolution, width, form)
         for width in (4, 3, 2, 1)
-        for fused in (Activation.RELU, Activation.NONE)
+        for form in (_RELU, _LINEAR, _CLAMPED_RELU, _CLAMPED)
     ),
-    partial(_part_depthwise, 3, 1, 8, Activation.NONE),
-    partial(_part_depthwise, 3, 1, 8, Activation.RELU),
-    partial(_part_depthwise, 3, 2, 8, Activation.RELU),
-    partial(_part_depthwise, 5, 1, 8, Activation.NONE),
-    partial(_part_depthwise, 3, 1, 6, Activation.NONE),
-    partial(_part_separable, 3, 1, 8, 4, Activation.RELU),
-    partial(_part_separable, 3, 2, 8, 3, Activation.NONE),
-    partial(_part_separable, 3, 1, 8, 1, Activation.NONE),
-    partial(_part_separable, 5, 1, 8, 2, Activation.RELU),
-    partial(_part_separable, 3, 1, 6, 4, Activation.NONE),
+    partial(_part_convolution, 4, _PLAIN),
+    partial(_part_convolution, 3, _CLAMPED_PLAIN),
+    partial(_part_depthwise, 3, 1, 8, _LINEAR),
+    partial(_part_depthwise, 3, 1, 8, _RELU),
+    partial(_part_depthwise, 3, 1, 8, _CLAMPED),
+    partial(_part_depthwise, 3, 1, 8, _PLAIN),
+    partial(_part_depthwise, 3, 2, 8, _RELU),
+    partial(_part_depthwise, 3, 2, 8, _CLAMPED_RELU),
+    partial(_part_depthwise, 5, 1, 8, _LINEAR),
+    partial(_part_depthwise, 5, 1, 8, _CLAMPED),
+    partial(_part_depthwise, 3, 1, 6, _LINEAR),
+    partial(_part_depthwise, 3, 1, 6, _CLAMPED),
+    partial(_part_separable, (3, 1), 8, 4, _RELU, _LINEAR),
+    partial(_part_separable, (3, 2), 8, 3, _LINEAR, _RELU),
+    partial(_part_separable, (3, 1), 8, 1, _LINEAR, _RELU),
+    partial(_part_separable, (3, 1), 8, 4, _CLAMPED, _CLAMPED_RELU),
+    partial(_part_separable, (3, 2), 8, 4, _PLAIN, _CLAMPED),
+    partial(_part_separable, (5, 1), 8, 2, _RELU, _LINEAR),
+    partial(_part_separable, (3, 1), 6, 4, _LINEAR, _RELU),
 )
+
+
+def mixed() -> Graph:
+    """Many kernels, each called once: then no two calls share what they pass."""
+    chain = _Chain((1, 24, 24, 3), DType.FLOAT32)
+    image, half = (1, 24, 24, 16), (1, 12, 12, 16)
+    chain.add(OpCode.QUANTIZE, (1, 24, 24, 3), NoOptions())
+    chain.add(OpCode.CONV_2D, image, WindowOptions(), weights=(16, 3, 3, 3))
+    chain.add(OpCode.HARD_SWISH, image, NoOptions())
+    chain.add(OpCode.DEPTHWISE_CONV_2D, image, WindowOptions(), weights=(1, 3, 3, 16), axis=3)
+    chain.add(OpCode.MAX_POOL_2D, half, WindowOptions(stride=(2, 2), filter=(2, 2)))
+    chain.add(OpCode.ADD, half, ActivationOptions(), again=True)
+    chain.add(OpCode.MUL, half, ActivationOptions(), operand=(16,))
+    chain.add(OpCode.ADD, half, ActivationOptions(), operand=(16,))
+    chain.add(OpCode.RELU, half, NoOptions())
+    chain.add(OpCode.AVERAGE_POOL_2D, half, WindowOptions(filter=(3, 3)))
+    chain.add(OpCode.PAD, (1, 13, 13, 16), PadOptions(((0, 0), (0, 1), (0, 1), (0, 0))))
+    chain.add(OpCode.TRANSPOSE, (1, 16, 13, 13), TransposeOptions((0, 3, 1, 2)), numbers=(0, 3, 1, 2))
+    chain.add(OpCode.MEAN, (1, 1, 1, 13), MeanOptions((1, 2), keep_dims=True))
+    chain.add(OpCode.CONCATENATION, (1, 1, 1, 15), ConcatenationOptions(3), operand=(1, 1, 1, 2))
+    chain.add(OpCode.SOFTMAX, (1, 1, 1, 15), SoftmaxOptions(), scale=1 / 256, zero_point=-128)
+    return chain.add(OpCode.DEQUANTIZE, (1, 1, 1, 15), NoOptions(), dtype=DType.FLOAT32).graph()
+
 
 #: By the function that is called.
 PROBES: dict[str, Callable[[int], Graph]] = {
     "add": _adds,
     "add_broadcast": _broadcasts(OpCode.ADD),
+    "add_reference": _reference_adds,
     "average_of_rows": _sums(OpCode.AVERAGE_POOL_2D),
     "average_pool_2d": _pools(OpCode.AVERAGE_POOL_2D),
     "concatenation": _concatenations,

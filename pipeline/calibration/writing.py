@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Mapping, Sequence
 
@@ -45,6 +46,8 @@ def _value(value: object) -> str:
         return _text(value)
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, datetime.date):
+        return value.isoformat()
     if isinstance(value, Sequence):
         return "[" + ", ".join(map(_value, value)) + "]"
     raise TypeError(f"{type(value).__name__} has no form in a table")

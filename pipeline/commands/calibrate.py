@@ -41,7 +41,7 @@ def calibrate(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Measure code, constants and stack of each kernel with small programs, and write the processor's tables."""
+    """Measure code, stack and work of each kernel with small programs, and write the processor's tables."""
     from pipeline import boards, calibration
     from pipeline.errors import UsageError, printable
     from pipeline.estimate import profiles

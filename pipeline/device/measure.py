@@ -50,14 +50,9 @@ class MemoryFigures(_Frozen):
     tail: Figure | None = None
 
     @property
-    def arena_taken(self) -> Figure:
-        """The arena's watermark; of one with two ends all of it: to start, its runtime has needed more than it uses."""
-        return self.arena_used if self.head is None else self.arena
-
-    @property
     def ram(self) -> Figure:
-        """Measured RAM: what is taken of the arena, static data and the stack's high-water mark."""
-        parts = (self.arena_taken, self.static, self.stack_used)
+        """Measured RAM: the arena, static data and the stack's high-water mark."""
+        parts = (self.arena, self.static, self.stack_used)
         return Figure(value=sum(int(part.value or 0) for part in parts), unit="B", source=self.static.source)
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pipeline.boards import Board
 from pipeline.errors import UsageError
-from pipeline.estimate.flash import flash_items
+from pipeline.estimate.flash import Forms, flash_items
 from pipeline.estimate.macs import macs
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.estimate.planner import plan as make_plan
-from pipeline.estimate.ram import other_items, ram_items
+from pipeline.estimate.ram import other_items, ram_items, stack_bound
 from pipeline.estimate.regions import arena_room
 from pipeline.estimate.stages import stages
-from pipeline.estimate.table import load_for
+from pipeline.estimate.table import calibration_of, load_for
 from pipeline.graph.model import Graph
 
 
@@ -46,22 +46,26 @@ def plan_for(
     return make_plan(graph, prefer=prefer, limit=max(0, room), streamed_input=streams)
 
 
-def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None) -> Estimate:
+def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None, forms: Forms | None = None) -> Estimate:
     """What a Graph will need on a board.
 
     Args:
         graph: Read from a .tflite, or a skeleton: both give the same figures, but for what weights alone decide.
         board: The board type; its processor chooses the calibration table, and its port a part of it.
         plan: The memory plan that will run; None: :func:`plan_for`'s.
+        forms: What weights have decided; None: flash is that of the worst case.
 
     Raises:
         UsageError: ``no-calibration`` where the table, or the port or a kernel in it, is missing.
     """
     table = load_for(board)
     plan = plan_for(graph, board) if plan is None else plan
+    streams = plan.streams(graph.input.index)
     return Estimate(
         ram=ram_items(graph, plan, table),
-        flash=flash_items(graph, plan, table),
+        flash=flash_items(graph, plan, table, forms),
         stack_reserve=board.stack.reserve_bytes,
+        frame_reserve=stack_bound(graph, plan.stages, table, streams=streams).frame_reserve,
         macs=macs(graph),
+        calibration=calibration_of(board),
     )

@@ -7,6 +7,7 @@ that a layer takes the form plain, or the form relu because no output can lie be
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import reduce
 from operator import or_
@@ -105,6 +106,22 @@ def expected(graph: Graph, plan: MemoryPlan) -> Features:
     """What a plan's stages need, as far as shapes and activations tell."""
     kinds = {_of_stage(graph, stage, flat=segment.flat) for segment in plan.segments for stage in segment.stages}
     return reduce(or_, kinds, Features())
+
+
+#: Features that neither weights nor a plan's blocks decide.
+_BY_SHAPE = ("depthwise_bytes", "depthwise_other", "depthwise_pairs")
+
+
+def by_shape(names: Iterable[str]) -> frozenset[str]:
+    """Those of them that neither weights nor a plan's blocks decide; of such with a number also the name alone."""
+    found = {name for name in names if name.partition(" ")[0] in _BY_SHAPE}
+    return frozenset(found.union(name.partition(" ")[0] for name in found))
+
+
+@of_shapes
+def shape_features(graph: Graph, stage: Stage) -> frozenset[str]:
+    """Features that a stage needs in every plan, whatever its weights are; by name."""
+    return by_shape(_of_stage(graph, stage, flat=False).names)
 
 
 @of_shapes

@@ -21,8 +21,16 @@ def demand_fit(graph: Graph, plan: MemoryPlan, figures: Estimate, limits: Limits
         board: The board type, whose regions must hold what the linker sets aside; None: the limits alone count.
 
     Raises:
-        DoesNotFitError: ``does-not-fit``.
+        DoesNotFitError: ``does-not-fit``; ``stack-reserve`` where the linker sets aside less than the stack may need.
     """
+    needed = next((item.bytes for item in figures.ram if item.name == "stack"), 0) + figures.frame_reserve
+    if needed > figures.stack_reserve:
+        raise DoesNotFitError(
+            "stack-reserve",
+            f"the stack may need {needed:,} B, and {figures.stack_reserve:,} B are set aside for it",
+            why=f"By estimate; {figures.frame_reserve} B of it are for the frame of a fault.",
+            next="Raise reserve_bytes under [stack] in the board's file.",
+        )
     layout = None if board is None else of_estimate(board, figures)
     over = 0 if layout is None else layout.over
     if figures.ram_bytes > limits.ram_bytes or over:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from pipeline.estimate.compilers import Calibration
 from pipeline.figures import Modelled
 
 if TYPE_CHECKING:
@@ -133,9 +134,11 @@ class Predicted(BaseModel):
 class Estimate(BaseModel):
     """What the program will need, before it is built. All figures but the last two are analytic.
 
-    ``ram`` has the items arena, static and stack; ``flash`` constants, one item a kernel, runtime, port.
+    ``ram`` has the items arena, static and stack; ``flash`` model, kernels, runtime, port and libraries, as a link map
+    has them, and of a Graph without data what its weights may decide.
     ``stack_reserve`` is what the linker sets aside for the stack; the stack item is what may be used of it at most.
     ``frame_reserve`` is what exceptions may add to that, a fault's report included; it is not in ``ram_bytes``.
+    ``calibration`` says which table the figures come from, and whether it holds for the compiler at hand.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -145,6 +148,7 @@ class Estimate(BaseModel):
     stack_reserve: int
     macs: int
     frame_reserve: int = 0
+    calibration: Calibration | None = None
     instructions: Predicted | None = None
     latency: Modelled | None = None
     energy: Modelled | None = None

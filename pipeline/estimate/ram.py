@@ -1,17 +1,19 @@
-"""RAM of a program: arena, static data and stack."""
+"""RAM of a program: arena and static data to the byte, and a bound of the stack."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pipeline.estimate import stack
+from pipeline.estimate.features import shape_features
 from pipeline.estimate.kernels import kernel_name, stage_state, words
 from pipeline.estimate.model import ALIGNMENT, Item, MemoryPlan, Segment
 from pipeline.estimate.stages import Stage
 from pipeline.estimate.table import Table
 from pipeline.graph.model import Graph
 
-#: Bytes by which the command `stream` calls a model from deeper than `run` does; seen on the emulated Nucleo-F746ZG.
-_STREAM_STACK = 96
+#: Kernels of ADD and SUB, and the one that takes their place where sums of two products are not exact.
+_SUMS, _REFERENCE = ("add", "add_broadcast"), "add_reference"
 
 
 def ram_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
@@ -51,17 +53,28 @@ def _alive(plan: MemoryPlan, number: int, segment: Segment | None) -> Iterator[t
 def other_items(graph: Graph, stages: Sequence[Stage], table: Table, *, streams: bool = False) -> tuple[Item, ...]:
     """The items static and stack, which are the same for every plan of the stages; ``streams``: with a streamed input.
 
-    The stack item is what is expected to be used: the deepest of the command loop and the model's kernels.
+    Raises:
+        UsageError: ``no-calibration`` where the table of the stack, or a kernel in it, is missing.
     """
-    program = table.program
     parts = (
-        Item(name="program", bytes=program.static),
+        Item(name="program", bytes=table.program.static),
         Item(name="runtime state", bytes=stage_state(len(stages) + streams)),
         # The command loop keeps a copy of the first output.
         Item(name="output copy", bytes=words(graph.output.nbytes)),
     )
     static = sum(part.bytes for part in parts)
-    names = {kernel_name(graph, stage) for stage in stages}
-    deepest = max((table.kernels[name].stack for name in names if name in table.kernels), default=0)
-    stack = max(program.stack, deepest + program.calling_stack + (_STREAM_STACK if streams else 0))
-    return (Item(name="static", bytes=static, parts=parts), Item(name="stack", bytes=stack))
+    bound = stack_bound(graph, stages, table, streams=streams)
+    return (Item(name="static", bytes=static, parts=parts), Item(name="stack", bytes=bound.bytes))
+
+
+def stack_bound(graph: Graph, stages: Sequence[Stage], table: Table, *, streams: bool = False) -> stack.StackBound:
+    """The most stack that a program of these stages can use: that of the kernels that they call.
+
+    Raises:
+        UsageError: ``no-calibration``.
+    """
+    kernels = {kernel_name(graph, stage) for stage in stages}
+    if not kernels.isdisjoint(_SUMS):
+        kernels.add(_REFERENCE)  # Scales decide which of them it is, and they change no RAM.
+    features = {name for stage in stages for name in shape_features(graph, stage)}
+    return stack.load(table.cpu).bound(kernels, features, streamed=streams)

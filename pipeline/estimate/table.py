@@ -1,22 +1,25 @@
-"""Calibration tables: what code, parameters and stack each kernel takes, for one processor and compiler.
+"""Calibration tables: what code and parameters each kernel takes, for one processor and compiler.
 
-``CPU.toml`` is written by ``danas-deploy calibrate`` from ELF files of small probe programs and from the stack's
-high-water mark. It holds for the kernels, the compiler and the flags of its day: calibrate again after a change of any
-of them. Where tables are: :mod:`pipeline.estimate.profiles`.
+``CPU.toml`` is written by ``danas-deploy calibrate`` from the link maps of small probe programs. It holds for the
+kernels, the compiler and the flags of its day: calibrate again after a change of any of them. Where tables are:
+:mod:`pipeline.estimate.profiles`.
 """
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
 from pipeline.estimate import profiles
+from pipeline.estimate.compilers import Calibration, Toolchain, calibration
+from pipeline.estimate.features import Features
+from pipeline.estimate.model import Item
+from pipeline.estimate.profiles import Profile
 
 _Bytes = Annotated[int, Field(ge=0, lt=2**24)]
 
@@ -29,42 +32,32 @@ class Program(_Frozen):
     """What every firmware has, whatever its model.
 
     Attributes:
-        port_code: Bytes of the vector table, start-up, board port and command loop.
-        runtime_code: Bytes of the runtime's functions, without the calls of kernels.
-        constants: Bytes of texts and tables of port and command loop.
-        initialised: Bytes of initial values of .data, which are kept in flash.
+        port: Bytes of vector table, start-up, board port, command loop, and of what the program says about itself.
+        runtime: Bytes of the runtime's functions, without the calls of kernels.
+        streaming: Bytes of code that a streamed input adds.
         static: Bytes of .data and .bss outside the arena, without the model's share.
-        stack: Bytes of stack that the program uses apart from inference.
-        calling_stack: Bytes of stack that calling kernels takes in a long model, beyond the kernels' probes.
-        functions: Library functions that it contains.
+        pieces: Functions and constants of libraries that it contains.
     """
 
-    port_code: _Bytes
-    runtime_code: _Bytes
-    constants: _Bytes
-    initialised: _Bytes
+    port: _Bytes
+    runtime: _Bytes
+    streaming: _Bytes
     static: _Bytes
-    stack: _Bytes
-    calling_stack: _Bytes
-    functions: tuple[str, ...] = ()
+    pieces: tuple[str, ...] = ()
 
 
 class Kernel(_Frozen):
     """What one kind of call adds.
 
     Attributes:
-        constants: Bytes of its own tables, once in a program.
-        call: Bytes of code of one call, and of what the executor keeps in flash for a stage.
+        call: Bytes of code of one call; a mean, so not always whole.
         parameters: Bytes of the parameters of one call.
-        stack: Bytes of stack of a program during its inference, all callers included.
-        functions: Functions that it contains beside the program's, ours and library's; several kernels may share some.
+        pieces: Functions and constants that it brings, ours and libraries'; several kernels may share some.
     """
 
-    constants: _Bytes
-    call: _Bytes
+    call: Annotated[float, Field(ge=0, lt=2**16)]
     parameters: _Bytes
-    stack: _Bytes
-    functions: tuple[str, ...] = ()
+    pieces: tuple[str, ...] = ()
 
 
 class Port(_Frozen):
@@ -73,30 +66,74 @@ class Port(_Frozen):
     Attributes:
         flash: Bytes of flash.
         static: Bytes of .data and .bss outside the arena.
+        flags: The compiler's flags for the board that was built; empty where they are the calibrated board's.
     """
 
     flash: int
     static: int
+    flags: str = ""
 
 
 class Table(_Frozen):
     """A calibration table.
 
     Attributes:
+        profile: Where it comes from.
+        row_call: Bytes of code by which an operand that is found row by row makes a call longer.
         ports: By the ``port`` of a board file, the calibrated board's among them.
-        parts: By the name of a feature (features.py), the functions that it adds to the kernels' own.
-        functions: Bytes of code by the linker's name.
+        parts: By the name of a feature (features.py), the pieces that it adds to the kernels' own.
+        pieces: Bytes of code or constants by file and linker's name, ``conv_2d/_ZN5danas3aot…``.
+        growth: Of a piece that is not the same in all programs: bytes that each feature adds to it.
     """
 
-    schema_version: Literal[3]
-    cpu: str
-    compiler: str
-    flags: str
+    schema_version: Literal[4]
+    profile: Profile
+    row_call: Annotated[float, Field(ge=0, lt=2**16)]
     program: Program
     ports: dict[str, Port]
     kernels: dict[str, Kernel]
     parts: dict[str, tuple[str, ...]]
-    functions: dict[str, _Bytes]
+    pieces: dict[str, _Bytes]
+    growth: dict[str, dict[str, int]]
+
+    _sizes: dict[tuple[frozenset[str], frozenset[str]], dict[str, int]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def cpu(self) -> str:
+        """The processor."""
+        return self.profile.cpu
+
+    @cached_property
+    def libraries(self) -> frozenset[str]:
+        """Files that are no kernel's: their pieces name a member of an archive as well."""
+        return frozenset(piece.partition("/")[0] for piece in self.pieces if piece.count("/") > 1)
+
+    @cached_property
+    def code(self) -> dict[tuple[frozenset[str], Features], tuple[Item, Item, int]]:
+        """What flash.py has made of the pieces, by kernels and features."""
+        return {}
+
+    def sizes(self, kernels: frozenset[str], features: frozenset[str]) -> dict[str, int]:
+        """Bytes of kernels and libraries by file, of a program with these kernels and features of them.
+
+        A feature that the table does not know adds nothing.
+
+        Raises:
+            KeyError: The table has no such kernel.
+        """
+        found = self._sizes.get((kernels, features))
+        if found is None:
+            found = {}
+            pieces = set(self.program.pieces).union(
+                *(self.kernels[name].pieces for name in kernels), *(self.parts.get(name, ()) for name in features)
+            )
+            for piece in sorted(pieces):
+                file = piece.partition("/")[0]
+                grown = self.growth.get(piece, {})
+                size = self.pieces[piece] + sum(grown.get(name, 0) for name in features)
+                found[file] = found.get(file, 0) + max(0, size)
+            self._sizes[kernels, features] = found
+        return found
 
 
 def load_for(board: Board) -> Table:
@@ -106,6 +143,22 @@ def load_for(board: Board) -> Table:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
     return _with_port(_path(board.core.cpu), board.port)
+
+
+def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibration:
+    """What is to be said about a board's table, for a compiler where one is known.
+
+    Raises:
+        UsageError: As :func:`load_for`.
+    """
+    return _said(_path(board.core.cpu), board.port, toolchain or Toolchain())
+
+
+@cache
+def _said(path: Path, name: str, toolchain: Toolchain) -> Calibration:
+    table = _with_port(path, name)
+    flags = table.ports[name].flags or table.profile.flags
+    return calibration(table.profile, flags, toolchain, origin=profiles.origin(path))
 
 
 @cache
@@ -120,7 +173,7 @@ def _with_port(path: Path, name: str) -> Table:
             next=profiles.WRITE_AGAIN,
         )
     program = table.program
-    moved = {"port_code": program.port_code + port.flash, "static": program.static + port.static}
+    moved = {"port": program.port + port.flash, "static": program.static + port.static}
     return table.model_copy(update={"program": program.model_copy(update=moved)})
 
 
@@ -130,30 +183,15 @@ def read(path: Path) -> Table:
     Raises:
         UsageError: ``calibration-table`` with file and field.
     """
-    try:
-        with path.open("rb") as file:
-            table = Table.model_validate(tomllib.load(file))
-    except tomllib.TOMLDecodeError as error:
-        raise _wrong(path, "(whole file)", str(error)) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise _wrong(path, field, str(first["msg"])) from error
-    users = {"program": table.program.functions, **table.parts}
-    users.update((name, kernel.functions) for name, kernel in table.kernels.items())
+    table = profiles.read(path, Table)
+    users = {"program": table.program.pieces, "growth": tuple(table.growth), **table.parts}
+    users.update((name, kernel.pieces) for name, kernel in table.kernels.items())
     for name, used in users.items():
-        missing = sorted(set(used) - set(table.functions))
+        missing = sorted(set(used) - set(table.pieces))
         if missing:
-            raise _wrong(path, f"{name}.functions", f"{missing[0]} is not in the table functions")
+            raise profiles.wrong(path, f"{name}.pieces", f"{missing[0]} is not in the table pieces")
+    profiles.demand_processor(path, table.profile.cpu)
     return table
-
-
-def _wrong(path: Path, field: str, why: str) -> UsageError:
-    return UsageError(
-        "calibration-table",
-        f"{printable(path.name)}: field {printable(field)}: {printable(why)}",
-        next=profiles.WRITE_AGAIN,
-    )
 
 
 def load(cpu: str) -> Table:
@@ -181,3 +219,9 @@ def _path(cpu: str) -> Path:
 @cache
 def _kept(path: Path) -> Table:
     return read(path)
+
+
+def forget() -> None:
+    """Read tables anew from now on: one has been written."""
+    for kept in (_kept, _with_port, _said):
+        kept.cache_clear()

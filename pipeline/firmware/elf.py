@@ -14,6 +14,8 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from pipeline.errors import BuildError, printable
+from pipeline.estimate.kernels import words
+from pipeline.estimate.model import Item
 
 #: No firmware of a microcontroller is larger, debug information included.
 _LARGEST_FILE = 256 * 2**20
@@ -33,6 +35,11 @@ _SYMBOLS = (
     "danas_arena_start",
     "danas_arena_end",
 )
+#: Variables whose size follows from the model, by what they are for; whole words each (model.cpp, first_output.cpp).
+_MODEL_STATIC = {
+    "runtime state": ("_ZN5danas7runtime12_GLOBAL__N_19cycles_ofE", "_ZN5danas7runtime12_GLOBAL__N_14doneE"),
+    "output copy": ("_ZN5danas3app12first_outputE",),
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,14 @@ class ElfReport:
     data_bytes: int = 0
     load_bytes: int = 0
     functions: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def ram(self) -> tuple[Item, ...]:
+        """Arena and static data, the latter in the parts of an Estimate: what is no model's is the program's."""
+        sizes = {name: sum(words(self.functions.get(one, 0)) for one in of) for name, of in _MODEL_STATIC.items()}
+        program = Item(name="program", bytes=self.static_bytes - sum(sizes.values()))
+        parts = (program, *(Item(name=name, bytes=size) for name, size in sizes.items()))
+        return Item(name="arena", bytes=self.arena_bytes), Item(name="static", bytes=self.static_bytes, parts=parts)
 
 
 def read(path: Path) -> ElfReport:

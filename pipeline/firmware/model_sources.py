@@ -168,6 +168,7 @@ def _stage_context(stage: Stage, segment: Segment, call: Call, layout: Layout) -
         "params": params,
         "function": CText(call.function),
         "arguments": CText(", ".join(arguments)),
+        "pointers": _pointers(call, layout),
         "in_parts": of_call(call) != Features(),
         "schedule": _schedule(stage, segment, layout.streamed),
     }
@@ -185,13 +186,32 @@ def _arguments(stage: Stage, segment: Segment, call: Call, layout: Layout) -> li
         return [layout.row_of(source), CText("y"), sums, layout.whole(output, call.output_type)]
     if call.form is Form.ELEMENTS and stage.kind is StageKind.ROWS and not segment.flat:
         return [*map(layout.row_of, call.inputs), layout.row_of(output)]
+    inputs, outputs = _operands(call, layout)
+    return [
+        *(_array(len(inputs)) if call.gathered else inputs),
+        *(_array(len(outputs)) if call.scattered else outputs),
+    ]
+
+
+def _operands(call: Call, layout: Layout) -> tuple[list[CText], list[CText]]:
     inputs = [layout.operand(index, call.input_type) for index in call.inputs]
-    outputs = [layout.whole(index, call.output_type) for index in call.scattered or (output,)]
-    return [*(_list(inputs) if call.gathered else inputs), *(_list(outputs) if call.scattered else outputs)]
+    return inputs, [layout.whole(index, call.output_type) for index in call.scattered or (call.output,)]
 
 
-def _list(arguments: list[CText]) -> list[CText]:
-    return [CText("{" + ", ".join(arguments) + "}")]
+def _array(count: int) -> list[CText]:
+    return [CText("pointers"), filters.c_int(count)]
+
+
+def _pointers(call: Call, layout: Layout) -> dict[str, CText] | None:
+    """The array of a call's inputs or outputs, where it takes any number of them.
+
+    It is a variable of its own block: those of several calls then share one place on the stack.
+    """
+    if not call.gathered and not call.scattered:
+        return None
+    inputs, outputs = _operands(call, layout)
+    kind, elements = ("const int8_t*", inputs) if call.gathered else ("int8_t*", outputs)
+    return {"type": CText(kind), "elements": CText("{" + ", ".join(elements) + "}")}
 
 
 def _input_context(graph: Graph) -> dict[str, Any]:
@@ -202,6 +222,7 @@ def _input_context(graph: Graph) -> dict[str, Any]:
         "params": [],
         "function": "",
         "arguments": "",
+        "pointers": None,
         "in_parts": False,
         "schedule": _schedule_text(image_rows(graph.input), []),
     }

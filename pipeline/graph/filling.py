@@ -42,17 +42,24 @@ def filled(skeleton: Graph, seed: int) -> Graph:
     return parse(filled_bytes(skeleton, seed))
 
 
-def filled_bytes(skeleton: Graph, seed: int) -> bytes:
-    """The same as the bytes of the .tflite file."""
+def filled_bytes(skeleton: Graph, seed: int, *, bell: bool = False) -> bytes:
+    """The same as the bytes of the .tflite file.
+
+    Args:
+        skeleton: From :func:`pipeline.graph.skeleton.from_genotype`.
+        seed: The same seed gives the same model.
+        bell: Weights of a normal distribution, each channel's largest at 127, as initialisation and training leave
+            them; else uniform ones, whose sums are about twice as large.
+    """
     rng = np.random.default_rng(seed)
     tensors = list(skeleton.tensors)
     tensors[skeleton.inputs[0]] = dataclasses.replace(skeleton.input, quantization=_INPUT)
     for operator in skeleton.operators:
-        _fill(tensors, operator, rng)
+        _fill(tensors, operator, rng, bell=bell)
     return write(dataclasses.replace(skeleton, tensors=tuple(tensors)))
 
 
-def _fill(tensors: list[Tensor], operator: Operator, rng: np.random.Generator) -> None:
+def _fill(tensors: list[Tensor], operator: Operator, rng: np.random.Generator, *, bell: bool) -> None:
     source, output = operator.inputs[0], operator.outputs[0]
     quantization = _output_quantization(operator, rng)
     if operator.code is OpCode.RESHAPE and source is not None:
@@ -71,10 +78,22 @@ def _fill(tensors: list[Tensor], operator: Operator, rng: np.random.Generator) -
         else:
             axis = 3 if operator.code is OpCode.DEPTHWISE_CONV_2D else 0
             channels = tensor.shape[axis]
-            weights: NDArray[Any] = rng.integers(-127, 127, tensor.shape, dtype=np.int8, endpoint=True)
+            weights: NDArray[Any] = (
+                _bell(rng, tensor.shape, axis)
+                if bell
+                else rng.integers(-127, 127, tensor.shape, dtype=np.int8, endpoint=True)
+            )
             scales = _weight_scale(tensors, operator, tensor.elements // channels) * rng.uniform(0.5, 2.0, channels)
             scaling = Quantization(tuple(float(s) for s in scales.astype(np.float32)), (0,) * channels, axis)
             tensors[index] = dataclasses.replace(tensor, data=weights, quantization=scaling)
+
+
+def _bell(rng: np.random.Generator, shape: tuple[int, ...], axis: int) -> NDArray[np.int8]:
+    """Normally distributed numbers, the largest of each channel at 127 or -127."""
+    values = rng.normal(size=shape)
+    others = tuple(one for one in range(len(shape)) if one != axis)
+    largest = np.abs(values).max(axis=others, keepdims=True)
+    return np.asarray(np.round(127 * values / largest), np.int8)
 
 
 def _output_quantization(operator: Operator, rng: np.random.Generator) -> Quantization:

@@ -17,7 +17,8 @@ from pipeline.settings import Settings, Target
 
 if TYPE_CHECKING:
     from pipeline.datasets import DatasetSource
-    from pipeline.estimate.model import Estimate, Limits, MemoryPlan
+    from pipeline.estimate.compilers import Toolchain
+    from pipeline.estimate.model import Estimate, Item, Limits, MemoryPlan
     from pipeline.firmware.runtimes.protocol import Runtime
     from pipeline.graph.model import Graph
     from pipeline.validate import Verdict
@@ -102,7 +103,7 @@ class Context:
         """Plan with that much from now on."""
         values = {"schema_version": 1, "model_hash": self.graph.sha256, "arena_bytes": arena_bytes}
         self.run.write_json("firmware/arena.json", values)
-        for name in ("plan", "estimate"):
+        for name in ("plan", "figures"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -118,8 +119,8 @@ class Context:
         return made if self.least_arena is None else replace(made, arena_bytes=max(made.arena_bytes, self.least_arena))
 
     @cached_property
-    def estimate(self) -> Estimate:
-        """What the program will need."""
+    def figures(self) -> Estimate:
+        """What the program will need by the tables."""
         needs = self.runtime.estimate(self.graph, self.board, self.plan)
         try:
             work = self.runtime.predict(self.graph, self.board, self.plan)
@@ -129,3 +130,45 @@ class Context:
             self.display.note(f"Note: work, time and energy are not predicted: {error.what}. {error.next}")
             return needs
         return timed(needs, work, self.board)
+
+    @property
+    def estimate(self) -> Estimate:
+        """The same, with a mark where the tables are not those of the compiler at hand."""
+        from pipeline.estimate.table import calibration_of
+
+        if self.figures.calibration is None:
+            return self.figures
+        return self.figures.model_copy(update={"calibration": calibration_of(self.board, self.toolchain)})
+
+    @property
+    def toolchain(self) -> Toolchain:
+        """What has built the program, by its ELF; before there is one, what will."""
+        from pipeline.estimate.compilers import Toolchain
+        from pipeline.firmware.toolchain import at_hand
+
+        built = self.built
+        if built is not None and "compiler" in built:
+            return Toolchain(str(built["compiler"]), str(built["flags"]))
+        return at_hand(self.board, self.settings.environment)
+
+    @property
+    def built(self) -> dict[str, Any] | None:
+        """What the build has left of the ELF; None before it."""
+        return self.run.read_json("firmware/elf.json") if self.run.path("firmware", "elf.json").is_file() else None
+
+    @property
+    def linked(self) -> tuple[Item, ...]:
+        """The items of the ELF's flash; none before the build, or of a build that was made before they were kept.
+
+        Raises:
+            UsageError: ``missing-stage``: the file of the build is damaged.
+        """
+        from pydantic import TypeAdapter, ValidationError
+
+        from pipeline.estimate.model import Item
+        from pipeline.runs import missing
+
+        try:
+            return TypeAdapter(tuple[Item, ...]).validate_python((self.built or {}).get("flash", ()))
+        except ValidationError as error:
+            raise missing(self.run, "firmware/elf.json") from error

@@ -243,7 +243,7 @@ def measure_result(context: Context) -> StageResult:
     memory = found.memory_after
     lines = [
         f"{found.identity.board} ({found.target}), build {found.identity.build}, {len(found.inputs)} inputs",
-        f"RAM {memory.ram.value:,} B: arena {memory.arena_used.value:,}, static {memory.static.value:,}, "
+        f"RAM {memory.ram.value:,} B: arena {memory.arena.value:,}, static {memory.static.value:,}, "
         f"stack {memory.stack_used.value:,} ({memory.static.source})",
     ]
     if found.inputs:

@@ -15,6 +15,7 @@ from pipeline.job.context import Context, StageResult
 from pipeline.job.judging import measurement
 from pipeline.report.estimated import (
     FLASH,
+    PART,
     TOTAL,
     Found,
     Row,
@@ -42,6 +43,7 @@ def estimated(context: Context, *, colour: bool = False, width: int = 110) -> St
             str(source): {name: figure.value for name, figure in figures.items()}
             for source, figures in found.figures.items()
         },
+        "linked_flash": [item.model_dump(mode="json") for item in found.linked],
         "memory_map": MEMORY_MAP,
     }
     if found.work is not None:
@@ -73,22 +75,32 @@ def found_of(context: Context) -> Found:
         return Found(note="The run's ELF is of an earlier build: its figures are left out.")
     elf = {"arena": "arena_bytes", "static": "static_bytes", FLASH: "flash_bytes"}
     figures = {Source.LINKED_ELF: {name: _figure(built[key]) for name, key in elf.items()}}
+    for item in built.get("ram", ()):
+        parts = {f"{item['name']}{PART}{part['name']}": _figure(part["bytes"]) for part in item["parts"]}
+        figures[Source.LINKED_ELF] |= parts
+    stack = built.get("stack", {}).get("bytes")
+    if stack is not None:  # By the program's own call graph.
+        figures[Source.LINKED_ELF]["stack"] = _figure(stack)
+    linked = context.linked
+    figures[Source.LINKED_ELF] |= {item.name: _figure(item.bytes) for item in linked}
     blocks = [(one["name"], one["base"], one["bytes"]) for one in built.get("blocks", ())]
     layout = as_placed(context.board, blocks) if blocks else None
     try:
         seen = measurement(context)
     except DanasError:
-        return Found(figures, layout)
+        return Found(figures, layout, linked=linked)
     if seen.identity.build != built["build_id"]:
-        return Found(figures, layout, "The measurement is of an earlier build: its figures are left out.")
+        return Found(
+            figures, layout, linked=linked, note="The measurement is of an earlier build: its figures are left out."
+        )
     memory = seen.memory_after
     figures[memory.static.source] = {
-        "arena": memory.arena_taken,
+        "arena": memory.arena,
         "static": memory.static,
         "stack": memory.stack_used,
         TOTAL: memory.ram,
     }
-    return Found(figures, layout, work=seen.work)
+    return Found(figures, layout, linked=linked, work=seen.work)
 
 
 def explained(context: Context, *, colour: bool = False, width: int = 110) -> StageResult:

@@ -37,7 +37,7 @@ def measurement(context: Context) -> Measurement:
 
 def validate(context: Context, step: Step) -> tuple[Path, ...]:
     """Compare estimate and measurement, device and host."""
-    from pipeline.validate import Evidence, judge
+    from pipeline.validate import Evidence, Linked, judge
 
     built = context.run.read_json("firmware/elf.json")
     host = context.run.read_json("device/host.json")
@@ -49,15 +49,28 @@ def validate(context: Context, step: Step) -> tuple[Path, ...]:
             measurement=measurement(context),
             build_id=built["build_id"],
             model_hash=context.graph.sha256,
-            elf_flash_bytes=built["flash_bytes"],
+            elf=Linked(
+                flash=built["flash_bytes"],
+                items=context.linked,
+                arena=built["arena_bytes"],
+                static=built["static_bytes"],
+                stack=built["stack"]["bytes"],
+                stack_reason=built["stack"]["reason"],
+            ),
             host_outputs=tuple(bytes.fromhex(output) for output in host["outputs"]),
-            notes=tuple(host["notes"]),
+            notes=(*host["notes"], *_marks(context)),
             ram_tolerance=context.runtime.tolerances.ram,
             flash_tolerance=context.runtime.tolerances.flash,
         )
     )
     step.result("PASS" if verdict.passed else "FAIL: " + ", ".join(check.title for check in verdict.failed))
     return (context.run.write_json("verdict.json", verdict),)
+
+
+def _marks(context: Context) -> tuple[str, ...]:
+    """What limits the estimate: tables of another compiler."""
+    calibration = context.estimate.calibration
+    return (f"The estimate is {calibration.mark}.",) if calibration is not None and calibration.mark else ()
 
 
 def verdict(context: Context) -> Verdict:
@@ -117,6 +130,7 @@ def collected(context: Context) -> Report:
         graph=context.graph,
         estimate=context.estimate,
         elf=context.run.read_json("firmware/elf.json"),
+        linked=context.linked,
         measurement=measurement(context),
         host=context.run.read_json("device/host.json"),
         verdict=verdict(context),

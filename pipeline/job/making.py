@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import printable
+from pipeline.errors import BuildError, printable
 from pipeline.estimate.fitting import demand_fit
 from pipeline.files import write_atomic
 from pipeline.job.context import Context, StageResult
 from pipeline.job.estimating import drawing, estimated
 from pipeline.progress import Step
 from pipeline.runs import MEMORY_MAP, missing
+
+if TYPE_CHECKING:
+    from pipeline.firmware.build import Firmware
 
 
 def estimate(context: Context, step: Step) -> tuple[Path, ...]:
@@ -23,7 +27,7 @@ def estimate(context: Context, step: Step) -> tuple[Path, ...]:
     path = context.run.write_json(
         "estimate.json",
         {
-            "schema_version": 1,
+            "schema_version": 2,
             "estimate": figures.model_dump(mode="json"),
             "ram_bytes": figures.ram_bytes,
             "flash_bytes": figures.flash_bytes,
@@ -84,7 +88,8 @@ def render_result(context: Context) -> StageResult:
 def build(context: Context, step: Step) -> tuple[Path, ...]:
     """Build with PlatformIO and read the ELF back."""
     from pipeline.estimate.regions import linked
-    from pipeline.firmware import elf
+    from pipeline.firmware import elf, toolchain
+    from pipeline.firmware.anatomy import dissect
     from pipeline.firmware.build import build as run_platformio
 
     if not context.run.path("firmware", "rendered.json").is_file():
@@ -96,17 +101,23 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
         on_line=step.update,
     )
     report = elf.read(built.elf)
+    made = toolchain.built_with(built.elf)
     step.result(f"{report.flash_bytes:,} B flash, {report.static_bytes + report.arena_bytes:,} B static and arena")
     path = context.run.write_json(
         "firmware/elf.json",
         {
-            "schema_version": 1,
+            "schema_version": 2,
             "elf": built.elf.relative_to(context.run.folder).as_posix(),
             "environment": context.settings.environment or context.board.build.local,
             "build_id": built.build_id,
             "flash_bytes": report.flash_bytes,
             "static_bytes": report.static_bytes,
             "arena_bytes": report.arena_bytes,
+            "flash": [item.model_dump(mode="json") for item in dissect(report, built.map).items],
+            "compiler": made.compiler,
+            "flags": made.flags,
+            "ram": [item.model_dump(mode="json") for item in report.ram],
+            "stack": _stack(context, built),
             "blocks": [
                 {"name": block.name, "base": block.base, "bytes": block.bytes}
                 for block in linked(context.board, report.symbols).blocks
@@ -116,12 +127,46 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
     return (path, built.elf)
 
 
+def _stack(context: Context, built: Firmware) -> dict[str, Any]:
+    """The most that the program can use of the stack by its own call graph, and the deepest chains; or why not."""
+    from pipeline.firmware import callgraph
+
+    if context.runtime.tolerances.ram:
+        reason = f"the runtime {context.runtime.name} calls through pointers of which nothing is known"
+        return {"bytes": None, "reason": reason, "estimate": None, "chains": {}}
+    estimated = next(item.bytes for item in context.estimate.ram if item.name == "stack")
+    try:
+        functions = callgraph.functions_of(built.elf, built.elf.parent)
+        bounds = callgraph.bounds(functions)
+    except BuildError as error:
+        return {"bytes": None, "reason": error.why, "estimate": estimated, "chains": {}}
+    reason = "" if bounds.bytes <= estimated else f"{bounds.bytes - estimated} B more than estimated"
+    chains = {
+        name: {
+            "bytes": chain.bytes,
+            "functions": [{"name": one, "bytes": functions[one].frame} for one in chain.names],
+        }
+        for name, chain in (("commands", bounds.commands), ("inference", bounds.inference), ("fault", bounds.fault))
+    }
+    return {"bytes": bounds.bytes, "reason": reason, "estimate": estimated, "chains": chains}
+
+
 def build_result(context: Context) -> StageResult:
     """What the ELF holds."""
     values = context.run.read_json("firmware/elf.json")
-    text = (
-        f"{printable(context.run.path(values['elf']), 4096)}\n"
+    stack = values["stack"]
+    lines = [
+        printable(context.run.path(values["elf"]), 4096),
         f"flash {values['flash_bytes']:,} B, static {values['static_bytes']:,} B, arena {values['arena_bytes']:,} B "
-        "(linked ELF)"
-    )
-    return StageResult(values, text)
+        "(linked ELF)",
+        printable(values["compiler"], 200),
+    ]
+    if stack["bytes"] is not None:
+        chain = stack["chains"]["commands"]["functions"]
+        lines.append(f"stack {stack['bytes']:,} B at most, through {len(chain)} functions (call graph)")
+    if stack["reason"]:
+        lines.append(f"stack: {printable(stack['reason'], 500)}")
+    calibration = context.estimate.calibration
+    if calibration is not None and calibration.mark:
+        lines.append(f"Warning: {calibration.mark}")
+    return StageResult(values, "\n".join(lines))

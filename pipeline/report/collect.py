@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.boards import Board
 from pipeline.device.measure import Measurement
 from pipeline.device.power import EnergyMeasurement
-from pipeline.estimate.model import Estimate, Limits, Predicted
+from pipeline.estimate.model import Estimate, Item, Limits, Predicted
 from pipeline.figures import Figure, Source
 from pipeline.graph.model import Graph
 from pipeline.report.model import Finalist, Line, ModelSummary, Report, SearchSummary, Work
@@ -35,6 +35,7 @@ def collect(
     graph: Graph,
     estimate: Estimate,
     elf: dict[str, Any],
+    linked: tuple[Item, ...] = (),
     measurement: Measurement,
     host: dict[str, Any],
     verdict: Verdict,
@@ -42,7 +43,10 @@ def collect(
     energy: EnergyMeasurement | None = None,
     files: Mapping[str, str] | None = None,
 ) -> Report:
-    """The Report. ``elf``, ``host`` and the search's artifacts are the JSON that the stages left."""
+    """The Report. ``elf``, ``host`` and the search's artifacts are the JSON that the stages left.
+
+    ``linked`` are the items of the ELF's flash, where the link map has been read.
+    """
     return Report(
         created=manifest.created,
         board=board.name,
@@ -60,19 +64,7 @@ def collect(
         search=None if search is None else _search(search),
         accuracy=_accuracy(measurement, host, search),
         ram=_ram(estimate, measurement),
-        flash=(
-            *(
-                Line(
-                    name=item.name, estimate=_bytes(item.bytes, Source.ANALYTIC), found=_none("not itemised in the ELF")
-                )
-                for item in estimate.flash
-            ),
-            Line(
-                name="total",
-                estimate=_bytes(estimate.flash_bytes, Source.ANALYTIC),
-                found=_bytes(elf["flash_bytes"], Source.LINKED_ELF),
-            ),
-        ),
+        flash=_flash(estimate, linked, elf["flash_bytes"]),
         timing=_timing(measurement),
         work=_work(estimate, measurement, board, measured=energy is not None),
         energy=energy,
@@ -80,6 +72,22 @@ def collect(
         passed=verdict.passed,
         files=dict(files or {}),
     )
+
+
+def _flash(estimate: Estimate, linked: tuple[Item, ...], total: int) -> tuple[Line, ...]:
+    """The items of the estimate beside those of the link map, and those that only the map has."""
+    found = {item.name: _bytes(item.bytes, Source.LINKED_ELF) for item in linked}
+    unknown = _none("not itemised in the ELF")
+    lines = [
+        Line(name=item.name, estimate=_bytes(item.bytes, Source.ANALYTIC), found=found.pop(item.name, unknown))
+        for item in estimate.flash
+    ]
+    for name, figure in found.items():
+        if figure.value:
+            none = Figure(value=None, unit="B", source=Source.ANALYTIC, reason="no item of its own")
+            lines.append(Line(name=name, estimate=none, found=figure))
+    whole = _bytes(estimate.flash_bytes, Source.ANALYTIC)
+    return (*lines, Line(name="total", estimate=whole, found=_bytes(total, Source.LINKED_ELF)))
 
 
 def _search(search: SearchArtifacts) -> SearchSummary:
@@ -146,7 +154,7 @@ def _accuracy(measurement: Measurement, host: dict[str, Any], search: SearchArti
 
 def _ram(estimate: Estimate, measurement: Measurement) -> tuple[Line, ...]:
     memory = measurement.memory_after
-    found = {"arena": memory.arena_taken, "static": memory.static, "stack": memory.stack_used}
+    found = {"arena": memory.arena, "static": memory.static, "stack": memory.stack_used}
     lines = [
         Line(
             name=item.name,

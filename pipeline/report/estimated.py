@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import printable
+from pipeline.estimate import itemised
 from pipeline.estimate.model import Estimate, Item, Limits
 from pipeline.estimate.published import SOURCE, Published, percent
 from pipeline.estimate.regions import RamLayout
@@ -19,13 +20,18 @@ from pipeline.report.terminal import rendered
 
 #: Where ``found`` has the totals.
 TOTAL, FLASH = "total", "flash"
+#: Stands between an item and its part in the names of what was found.
+PART = ": "
 #: A saving of fewer bytes is none: less than the arena's alignment.
 _LEAST = 16
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is known of the program itself, by source: bytes of arena, static, stack, ``total`` of RAM, and ``flash``.
+    """What is known of the program itself, by source: bytes of arena, static, stack, ``total`` of RAM, and ``flash``;
+    of parts by ``item: part``.
+
+    ``linked`` are the items of the ELF's flash with their parts, where its link map has been read.
 
     Attributes:
         figures: By source, in the order of columns; empty where nothing has been built.
@@ -37,6 +43,7 @@ class Found:
     figures: dict[Source, dict[str, Figure]] = field(default_factory=dict)
     layout: RamLayout | None = None
     note: str = ""
+    linked: tuple[Item, ...] = ()
     work: Figure | None = None
 
 
@@ -54,6 +61,7 @@ def estimate_text(
     parts: list[RenderableType] = [
         _items("RAM", figures.ram, (TOTAL, figures.ram_bytes, limits.ram_bytes), found),
         _items("Flash", figures.flash, (FLASH, figures.flash_bytes, limits.flash_bytes), found),
+        *([f"Flash, {itemised.largest(figures.flash, found.linked)}"] if found.linked else []),
         f"{figures.macs:,} MAC an inference",
         *map(Text, work),
     ]
@@ -68,6 +76,10 @@ def estimate_text(
         parts.append(f"The linked ELF {where}.")
     if found.note:
         parts.append(found.note)
+    if figures.calibration is not None:
+        parts.append(f"Tables: {figures.calibration.text}")
+        if figures.calibration.mark:
+            parts.append(Text(f"Warning: {figures.calibration.mark}", style="yellow"))
     return rendered(*parts, colour=colour, width=width)
 
 
@@ -75,8 +87,9 @@ def _items(title: str, items: Sequence[Item], total: tuple[str, int, int], found
     table = Table(title, *map(str, (Source.ANALYTIC, *found.figures)))
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, depth, size in _flat(items):
-        cells = [_cell(values.get(name)) if not depth else "" for values in found.figures.values()]
+    for name, key, depth, size in _flat(items):
+        # Of parts only some are told apart.
+        cells = [_cell(values.get(key)) if not depth or key in values else "" for values in found.figures.values()]
         table.add_row(Text("  " * depth + printable(name), "dim" if depth else ""), _bytes(size), *cells)
     key, size, limit = total
     cells = [_cell(values.get(key)) for values in found.figures.values()]
@@ -84,11 +97,12 @@ def _items(title: str, items: Sequence[Item], total: tuple[str, int, int], found
     return table
 
 
-def _flat(items: Sequence[Item], depth: int = 0) -> Iterator[tuple[str, int, int]]:
-    """(name, depth, bytes) of the items and their parts, each followed by its own."""
+def _flat(items: Sequence[Item], above: tuple[str, ...] = ()) -> Iterator[tuple[str, str, int, int]]:
+    """(name, key of what was found, depth, bytes) of the items and their parts, each followed by its own."""
     for item in items:
-        yield item.name, depth, item.bytes
-        yield from _flat(item.parts, depth + 1)
+        path = (*above, item.name)
+        yield item.name, PART.join(path), len(above), item.bytes
+        yield from _flat(item.parts, path)
 
 
 def _regions(layout: RamLayout) -> Table:

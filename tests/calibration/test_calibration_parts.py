@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import tomllib
 from collections.abc import Callable
@@ -11,11 +12,14 @@ from typing import cast
 import pytest
 from pydantic import BaseModel
 
+from pipeline import boards
 from pipeline.__main__ import run
 from pipeline.boards import Board
 from pipeline.calibration import PARTS, Part, Workshop, write
 from pipeline.calibration.writing import toml
-from pipeline.estimate import profiles, table
+from pipeline.errors import UsageError
+from pipeline.estimate import profiles, stack, table
+from pipeline.estimate.cost import table as costs
 from pipeline.settings import Target
 
 
@@ -26,6 +30,27 @@ def test_the_package_has_each_parts_table_of_each_processor(part: Part) -> None:
         assert path is not None and path.parent == profiles.SHIPPED
 
 
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+@pytest.mark.parametrize("cpu", profiles.processors())
+def test_a_table_says_where_it_comes_from(part: Part, cpu: str) -> None:
+    values = tomllib.loads((profiles.SHIPPED / f"{cpu}{part.suffix}.toml").read_text("utf-8"))
+    said = values | values.get("profile", {})
+    assert isinstance(said["schema_version"], int) and said["cpu"] == cpu
+    board = boards.load(said["board"])
+    assert (board.core.cpu, board.core.clock_hz) == (cpu, said["clock_hz"])
+    assert said["compiler"].startswith("arm-none-eabi-gcc") and "-mcpu=" in said["flags"]
+    assert datetime.date.fromisoformat(str(said["date"])) and said["source"]
+
+
+@pytest.mark.parametrize(("suffix", "read"), [("", table.read), (".stack", stack.read), (".costs", costs.read)])
+def test_a_table_of_another_processor_is_refused(suffix: str, read: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / f"cortex-m4{suffix}.toml"
+    path.write_bytes((profiles.SHIPPED / f"cortex-m7{suffix}.toml").read_bytes())
+    with pytest.raises(UsageError) as caught:
+        read(path)
+    assert caught.value.id == "calibration-table" and "cortex-m7 is not cortex-m4" in caught.value.what
+
+
 def test_parts_have_names_and_files_of_their_own() -> None:
     assert len({part.name for part in PARTS}) == len({part.suffix for part in PARTS}) == len(PARTS)
 
@@ -34,7 +59,7 @@ def test_parts_have_names_and_files_of_their_own() -> None:
 def test_a_table_is_written_as_it_was_read(cpu: str, tmp_path: Path) -> None:
     path = tmp_path / f"{cpu}.toml"
     path.write_text(toml(["words"], table.load(cpu)), encoding="utf-8")
-    assert table.read(path) == table.load(cpu)
+    assert table.read(path).model_dump() == table.load(cpu).model_dump()
 
 
 class _Inner(BaseModel):
@@ -75,12 +100,28 @@ def test_a_part_is_written_under_its_processors_name(board: Board, tmp_path: Pat
     assert heard == ["one"]
 
 
-def test_a_users_table_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_table_comes_first(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(profiles.ENVIRONMENT_VARIABLE, str(tmp_path))
     assert profiles.find("cortex-m7.toml") == profiles.SHIPPED / "cortex-m7.toml"
-    theirs = table.load("cortex-m7").model_copy(update={"compiler": "another one"})
+    ours = table.load("cortex-m7")
+    assert table.calibration_of(board).origin == "package"
+    theirs = ours.model_copy(update={"profile": ours.profile.model_copy(update={"compiler": "another one"})})
     (tmp_path / "cortex-m7.toml").write_text(toml([], theirs), encoding="utf-8")
-    assert table.load("cortex-m7").compiler == "another one"
+    table.forget()
+    assert table.load("cortex-m7").profile.compiler == "another one"
+    assert table.calibration_of(board).origin == "user"
+
+
+def test_a_users_table_that_is_damaged_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(profiles.ENVIRONMENT_VARIABLE, str(tmp_path))
+    (tmp_path / "cortex-m7.toml").write_bytes(b"schema_version = \xff")
+    with pytest.raises(UsageError) as caught:
+        table.load("cortex-m7")
+    assert caught.value.id == "calibration-table"
+    assert str(tmp_path / "cortex-m7.toml") in caught.value.what
+    assert "user's own" in caught.value.why and "Remove it" in caught.value.next
 
 
 @pytest.mark.parametrize("name", ["../cortex-m7.toml", "/etc/passwd", "cortex-m7", "cortex-m7.a.b.toml"])

@@ -129,4 +129,4 @@ def test_everything_lies_where_it_was_said_to(made: Make, name: str) -> None:
     assert (watched.begin, watched.end) == (stack.base, stack.end)
     memory = measured(built).memory_after
     assert (memory.stack_reserve.value, memory.static.value) == (stack.bytes, static.bytes)
-    assert memory.arena_taken.value == arena.bytes
+    assert memory.arena.value == arena.bytes

@@ -12,6 +12,7 @@ from device_samples import demand_emulator
 
 from pipeline import boards
 from pipeline.estimate import estimate, plan
+from pipeline.estimate.flash import UNDECIDED
 from pipeline.genotype import Genotype
 from pipeline.graph.filling import filled
 from pipeline.graph.inputs import random_inputs
@@ -41,8 +42,8 @@ _CASES: list[tuple[str, _Make]] = [
     ("nucleo_l4r5zi", _every_kernel),
     ("mps2_an500", _every_kernel),
 ]
-#: Spare stack in the estimate: more than 2 % of a program that needs next to nothing.
-_SPARE = 64
+#: Bytes by which what the compiler makes of the calls may differ: of a small program more than 0.5 %.
+_FLASH = 128
 
 
 @pytest.mark.slow
@@ -53,18 +54,23 @@ def test_ram_and_flash_are_within_their_tolerances(name: str, make: _Make, tmp_p
     from pipeline.device.link import SerialLink
     from pipeline.device.measure import measure
     from pipeline.device.protocol import Session
+    from pipeline.firmware import callgraph
     from pipeline.firmware.build import build
+    from pipeline.firmware.forms import forms
     from pipeline.firmware.render import render
 
     shapes, graph = make()
     expected = estimate(shapes, board)
     render(graph, plan(graph), board, into=tmp_path)
     firmware = build(tmp_path, board)
-    assert expected.flash_bytes == pytest.approx(firmware.report.flash_bytes, rel=0.03)
+    exact = estimate(graph, board, forms=forms(graph, plan(graph))).flash_bytes
+    assert exact == pytest.approx(firmware.report.flash_bytes, rel=0.005, abs=_FLASH)
+    undecided = sum(item.bytes for item in expected.flash if item.name == UNDECIDED)
+    assert expected.flash_bytes - undecided <= exact + _FLASH and exact <= expected.flash_bytes + _FLASH
     parts = {item.name: item.bytes for item in expected.ram}
     assert parts["arena"] == firmware.report.arena_bytes
-    # The linker may leave a few bytes free before a variable of 64 bits.
-    assert 0 <= parts["static"] - firmware.report.static_bytes < 8
+    arena, static = firmware.report.ram
+    assert (expected.ram[0].bytes, expected.ram[1]) == (arena.bytes, static)
 
     with emulated.start(board, firmware.elf) as device:
         link = SerialLink(device.port, baud=board.serial.baud)
@@ -73,8 +79,9 @@ def test_ram_and_flash_are_within_their_tolerances(name: str, make: _Make, tmp_p
             measured = measure(Session(link, health=device.check), inputs=inputs, statistics=device.statistics)
         finally:
             link.close()
-    ram = measured.memory_after.ram.value
-    assert ram is not None
-    assert ram <= expected.ram_bytes <= max(1.02 * ram, ram + _SPARE)
-    stack = measured.memory_after.stack_used.value
-    assert stack is not None and stack <= parts["stack"] <= 1.25 * stack
+    memory = measured.memory_after
+    assert (memory.arena.value, memory.static.value) == (parts["arena"], parts["static"])
+    stack = memory.stack_used.value
+    bound = callgraph.bounds(callgraph.functions_of(firmware.elf, firmware.elf.parent))
+    assert stack is not None and stack <= bound.bytes <= parts["stack"] <= max(1.25 * stack, stack + 256)
+    assert parts["stack"] + expected.frame_reserve <= firmware.report.stack_reserve

@@ -28,7 +28,7 @@ from pipeline.search.space import all_data, all_depths
 
 _BOARDS = ("nucleo_f746zg", "nucleo_l4r5zi", "mps2_an500")
 #: How far the worst case of all weights may be above the figure of some: a part of it.
-_WORST_CASE = 0.03
+_WORST_CASE = 0.15
 
 _genotypes = st.builds(
     Genotype, st.sampled_from(all_data()), st.sampled_from(all_depths()), st.sampled_from(sorted(ALPHAS))

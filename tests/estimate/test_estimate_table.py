@@ -19,7 +19,7 @@ def test_every_board_has_a_table_with_every_kernel() -> None:
     """A name for each file of kernels; some files have two functions that a stage may call."""
     folder = resources.firmware_templates() / "runtime" / "aot"
     files = {path.stem for path in folder.glob("*.cpp")} - {"block"}
-    twice = {"add_broadcast", "average_of_rows", "mean_of_rows", "requantize"}
+    twice = {"add_broadcast", "add_reference", "average_of_rows", "mean_of_rows", "requantize"}
     for name in boards.names():
         assert set(table.load_for(boards.load(name)).kernels) == files | twice
 
@@ -40,12 +40,15 @@ def test_every_part_that_shapes_tell_of_has_functions() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "field"),
     [
-        ("schema_version = 3", "schema_version = 2", "schema_version"),
-        ("port_code = ", "port_code = -", "program.port_code"),
+        ("schema_version = 4", "schema_version = 3", "schema_version"),
+        ("port = ", "port = -", "program.port"),
         ("[kernels.add]\n", "[kernels.add]\ncolour = 1\n", "kernels.add.colour"),
-        ("stack = ", "stock = ", "program.stack"),
+        ("streaming = ", "steaming = ", "program.streaming"),
         ('cpu = "cortex-m7"', "cpu = cortex-m7", "(whole file)"),
-        ('functions = ["_ZN5danas3aot3add', 'functions = ["nothing_like_it', "add.functions"),
+        ('pieces = ["add/_ZN5danas3aot3add', 'pieces = ["nothing_like_it', "add.pieces"),
+        ('cpu = "cortex-m7"', 'cpu = "cortex-m4"', "profile.cpu"),
+        ("date = ", "date = 0", "(whole file)"),
+        ('compiler = "', 'compiler = ""\nother = "', "profile.compiler"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) -> None:
@@ -63,7 +66,7 @@ def test_a_ports_share_is_added() -> None:
     plain, moved = table.load(board.core.cpu), table.load_for(board)
     port = plain.ports[board.port]
     assert port.flash < 0, "it has no clock tree to set up"
-    assert moved.program.port_code == plain.program.port_code + port.flash
+    assert moved.program.port == plain.program.port + port.flash
     assert moved.program.static == plain.program.static + port.static
     assert table.load_for(boards.load("nucleo_f746zg")) == plain
 

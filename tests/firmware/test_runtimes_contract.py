@@ -100,7 +100,8 @@ def test_the_estimate_has_its_items(runtime: Runtime, board: Board) -> None:
     found = runtime.estimate(GRAPH, board, plan)
     assert [item.name for item in found.ram] == ["arena", "static", "stack"]
     assert found.ram[0].bytes == plan.arena_bytes
-    assert all(item.bytes > 0 for item in (*found.ram, *found.flash))
+    # A program may do without the compiler's libraries.
+    assert all(item.bytes > 0 or item.name == "libraries" for item in (*found.ram, *found.flash))
     assert found.stack_reserve == runtime.stack_bytes(board) >= board.stack.reserve_bytes
     assert found.macs > 0
 

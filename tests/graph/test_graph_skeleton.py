@@ -133,3 +133,16 @@ def test_a_skeleton_is_what_tensorflow_converts_to(name: str, classes: int, tmp_
     assert graph.input.dtype is DType.INT8
     outputs = Reference(path).run(random_inputs(graph.input, 2, seed=0))
     assert outputs.shape == (2, classes)
+
+
+def test_weights_as_training_leaves_them() -> None:
+    graph = parse(filled_bytes(from_genotype(Genotype.parse("32-rgb-d10000-a05"), 2), seed=1, bell=True))
+    layers = [graph.tensors[operator.inputs[1] or 0] for operator in graph.operators if len(operator.inputs) > 2]
+    assert layers
+    for weights in layers:
+        assert weights.data is not None and weights.quantization is not None
+        others = tuple(axis for axis in range(len(weights.shape)) if axis != weights.quantization.axis)
+        magnitudes = np.abs(weights.data.astype(int))
+        assert np.all(magnitudes.max(axis=others) == 127)
+        taps = weights.elements // weights.shape[weights.quantization.axis]
+        assert taps < 16 or magnitudes.mean() < 63  # of uniform ones it is 64

@@ -70,6 +70,32 @@ def test_every_operator_passes_on_the_emulated_board(deployed: Path) -> None:
     assert (suite.get("failures"), int(suite.get("tests") or 0)) == ("0", len(report.verdict.checks))
 
 
+def test_flash_is_itemised_on_both_sides(deployed: Path) -> None:
+    report = Report.model_validate_json((deployed / "report.json").read_bytes())
+    *items, total = report.flash
+    assert [line.name for line in items] == ["model", "kernels", "runtime", "port", "libraries"]
+    for side in ("estimate", "found"):
+        figures = [int(getattr(line, side).value or 0) for line in report.flash]
+        assert sum(figures[:-1]) == figures[-1], side
+    assert total.found.source == "linked ELF"
+    (check,) = (check for check in report.verdict.checks if check.id == "flash")
+    assert "largest difference: " in check.detail
+
+
+def test_a_run_that_another_compiler_built_is_marked(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = copied / "firmware" / "elf.json"
+    values = json.loads(path.read_bytes())
+    assert values["compiler"] and "-O2" in values["flags"]
+    path.write_text(json.dumps(values | {"compiler": "GCC: (x) 14.1.0 20250101"}), encoding="utf-8")
+    code, printed, _ = _run(capsys, "validate", copied)
+    assert code == 0
+    assert any("not calibrated for this compiler: code ±" in note for note in printed["validate"]["notes"])
+    code, printed, _ = _run(capsys, "estimate", copied)
+    assert code == 0
+    assert printed["estimate"]["estimate"]["calibration"]["doubt"]["code"] > 0
+    assert printed["estimate"]["linked_flash"][0]["name"] == "model"
+
+
 def test_resuming_a_finished_run_measures_nothing_again(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (copied / "measurement.json").stat().st_mtime_ns
     code, printed, err = _run(capsys, "resume", copied)

@@ -6,6 +6,7 @@ import json
 import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import graph_samples
@@ -13,14 +14,18 @@ import pytest
 
 from pipeline import boards
 from pipeline.__main__ import run
-from pipeline.estimate.estimator import estimate
-from pipeline.estimate.model import Estimate, Item, Limits
+from pipeline.estimate.estimator import estimate, plan_for
+from pipeline.estimate.model import Estimate, InputMode, Item, Limits, Prefer
 from pipeline.estimate.published import Published, published
 from pipeline.estimate.regions import of_estimate
 from pipeline.estimate.savings import Saving
 from pipeline.figures import Figure, Source
+from pipeline.genotype import Genotype
 from pipeline.graph.reader import parse
+from pipeline.graph.skeleton import from_genotype
+from pipeline.job.estimating import savings_of
 from pipeline.report.estimated import Found, estimate_text, published_text, savings_text
+from pipeline.settings import Kind
 
 BOARD = boards.load("nucleo_f746zg")
 ITEMS = (
@@ -172,6 +177,23 @@ def test_a_run_has_settled_its_recipe(model: Path, tmp_path: Path, capsys: pytes
     for option in (("--board", BOARD.name), ("--prefer", "balanced"), ("--input", "resident"), ("--ram", "64k")):
         refused = _estimate(capsys, tmp_path / "one", *option, code=2)
         assert refused["error"]["id"] == "run-is-settled" and option[0] in refused["error"]["what"]
+
+
+@pytest.mark.parametrize("winner", [{"genotype": "64-rgb-d21100-a02"}, {"genotype": "x"}, {}])
+def test_a_searchs_winner_is_compared_with_its_neighbours(winner: dict[str, str]) -> None:
+    graph = from_genotype(Genotype.parse("64-rgb-d21100-a02"), 2)
+    settings = SimpleNamespace(kind=Kind.SEARCH, prefer=Prefer.RAM, input_mode=InputMode.RESIDENT)
+    context = SimpleNamespace(
+        graph=graph,
+        board=BOARD,
+        limits=LIMITS,
+        settings=settings,
+        plan=plan_for(graph, BOARD, prefer=Prefer.RAM, ram_bytes=LIMITS.ram_bytes),
+        run=SimpleNamespace(read_json=lambda _: winner),
+    )
+    found = {one.id for one in savings_of(context)}  # type: ignore[arg-type]
+    neighbours = {"smaller-input", "mono", "narrower"}
+    assert found & neighbours == (neighbours if winner.get("genotype", "x") != "x" else set())
 
 
 def test_a_drawing_that_cannot_be_written_says_so(

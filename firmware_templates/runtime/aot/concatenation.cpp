@@ -5,12 +5,11 @@
 
 namespace danas::aot {
 
-void concatenation(const ConcatenationParams& params, std::initializer_list<const int8_t*> inputs, int8_t* output) {
+void concatenation(const ConcatenationParams& params, const int8_t* const* inputs, int32_t count, int8_t* output) {
   for (uint32_t row = 0; row < params.rows; ++row) {
-    const int32_t* next = params.widths;
-    for (const int8_t* input : inputs) {
-      const size_t width = static_cast<size_t>(*next++);
-      std::memcpy(output, input + row * width, width);
+    for (int32_t index = 0; index < count; ++index) {
+      const size_t width = static_cast<size_t>(params.widths[index]);
+      std::memcpy(output, inputs[index] + row * width, width);
       output += width;
     }
   }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 
 namespace danas::aot {
 
@@ -12,9 +11,9 @@ struct ConcatenationParams {
   uint32_t rows;          // elements of the dimensions before it
 };
 
-// output [rows][sum of widths], each row made of one row of every input in turn. All have one quantization: nothing is
+// output [rows][sum of widths], each row made of one row of each of `count` inputs in turn. All have one quantization: nothing is
 // rescaled, as the reference insists. The output must overlap no input.
 // Source: TensorFlow Lite, kernels/internal/reference/concatenation.h.
-void concatenation(const ConcatenationParams& params, std::initializer_list<const int8_t*> inputs, int8_t* output);
+void concatenation(const ConcatenationParams& params, const int8_t* const* inputs, int32_t count, int8_t* output);
 
 }  // namespace danas::aot

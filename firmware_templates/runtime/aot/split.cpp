@@ -5,10 +5,10 @@
 
 namespace danas::aot {
 
-void split(const SplitParams& params, const int8_t* input, std::initializer_list<int8_t*> outputs) {
+void split(const SplitParams& params, const int8_t* input, int8_t* const* outputs, int32_t count) {
   for (uint32_t row = 0; row < params.rows; ++row) {
-    for (int8_t* output : outputs) {
-      std::memcpy(output + row * params.width, input, params.width);
+    for (int32_t index = 0; index < count; ++index) {
+      std::memcpy(outputs[index] + row * params.width, input, params.width);
       input += params.width;
     }
   }

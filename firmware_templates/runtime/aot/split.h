@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 
 namespace danas::aot {
 
@@ -12,8 +11,8 @@ struct SplitParams {
   uint32_t width;  // elements of a row of one output: its share of the dimension, and the ones after it
 };
 
-// input [row][output][width], each row dealt out to the outputs in turn. None of them may overlap another tensor.
+// input [row][output][width], each row dealt out to `count` outputs in turn. None of them may overlap another tensor.
 // Source: TensorFlow Lite, kernels/internal/optimized/optimized_ops.h, Split.
-void split(const SplitParams& params, const int8_t* input, std::initializer_list<int8_t*> outputs);
+void split(const SplitParams& params, const int8_t* input, int8_t* const* outputs, int32_t count);
 
 }  // namespace danas::aot

@@ -117,13 +117,14 @@ def _block(terms: Terms, layer: Depthwise, x: int, pixels: int, steps: int) -> N
 
 
 def _block_3x3(terms: Terms, layer: Depthwise, pixels: int, inside: int, groups: int) -> None:
-    stride, form = layer.columns.stride, layer.form
+    stride = layer.columns.stride
     fours, twos = runs(pixels)
     terms.count("depthwise.group", groups)
     terms.count("depthwise.column", groups * inside)
-    terms.count(f"depthwise.{form}", groups * GROUP)
-    terms.count(f"depthwise.{stride}.{form}.4", groups * GROUP * fours)
-    terms.count(f"depthwise.{stride}.{form}.2", groups * GROUP * twos)
+    terms.count(f"depthwise.{stride}.four", groups * GROUP * fours)
+    terms.count(f"depthwise.{stride}.two", groups * GROUP * twos)
+    if layer.form is Form.LINEAR:
+        terms.count("depthwise.linear", groups * GROUP * (4 * fours + 2 * twos))
 
 
 def runs(pixels: int) -> tuple[int, int]:

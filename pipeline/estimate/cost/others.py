@@ -15,6 +15,8 @@ from pipeline.graph.windows import Axis
 #: Values whose sum fits 16 bits: row_sums.h and average_pool_2d.cpp, kMost.
 _MOST = 255
 _GROUP = 4
+#: Bytes that memcpy moves one by one where they do not begin at words.
+_FEW = 8
 
 
 def pool(terms: Terms, kernel: str, rows: Axis, columns: Axis, channels: int, *, steps: int, clamped: bool) -> None:
@@ -98,30 +100,46 @@ def pad(terms: Terms, shape: Sequence[int], paddings: Sequence[tuple[int, int]])
     wholes = [size + before + after for size, (before, after) in zip(sizes, around, strict=True)]
     inside, rows = prod(sizes[:3]), prod(wholes[:3])
     terms.count("pad.step", 1)
-    terms.count("pad.inside", inside)
-    terms.count("pad.outside", rows - inside)
-    terms.count("pad.copied", prod(sizes))
-    terms.count("pad.set", rows * wholes[3] - prod(sizes))
+    terms.count("pad.row", rows)
+    _set(terms, wholes[3], rows - inside)
+    before, after = around[3]
+    _set(terms, before, inside)
+    _set(terms, after, inside)
+    for row in range(inside):
+        _copy(terms, sizes[3], row * sizes[3], row * wholes[3] + before)
 
 
 def copies(terms: Terms, kernel: str, widths: Sequence[int], rows: int) -> None:
-    """``rows`` times a piece of each width is copied: concatenation or split, with the C library's memcpy."""
+    """``rows`` times a piece of each width is copied: concatenation from several rows to one, split the other way."""
     terms.count(f"{kernel}.step", 1)
     terms.count(f"{kernel}.row", rows)
     together = sum(widths)
     for number, width in enumerate(widths):
         before = sum(widths[:number])
         for row in range(rows):
-            _copy(terms, width, (row * width - row * together - before) % 4)
+            _copy(terms, width, row * width, row * together + before)
 
 
-def _copy(terms: Terms, nbytes: int, apart: int) -> None:
-    """A call of memcpy; ``apart``: how source and destination differ modulo a word."""
-    aligned = "word" if apart == 0 else "shifted"
+def _copy(terms: Terms, nbytes: int, first: int, second: int) -> None:
+    """A call of memcpy between places so far from words: the C library copies 64 bytes a round, then 16, then 4."""
     terms.count("memcpy.call", 1)
-    terms.count(f"memcpy.{aligned}", nbytes // 4)
-    terms.count("memcpy.byte", nbytes % 4)
-    terms.count(f"memcpy.{aligned}_64", nbytes // 64)
+    if first % 4 or second % 4:
+        if nbytes < _FEW:
+            terms.count("memcpy.byte", nbytes)
+            return
+        terms.count("memcpy.unaligned", 1)
+    terms.count("memcpy.64", nbytes // 64)
+    terms.count("memcpy.16", nbytes % 64 // 16)
+    terms.count("memcpy.4", nbytes % 16 // 4)
+    terms.count("memcpy.rest", min(1, nbytes % 4))
+
+
+def _set(terms: Terms, nbytes: int, calls: int) -> None:
+    """Calls of the C library's memset; 16 bytes a round."""
+    terms.count("memset.call", calls)
+    terms.count("memset.16", calls * (nbytes // 16))
+    terms.count("memset.4", calls * (nbytes % 16 // 4))
+    terms.count("memset.byte", calls * (nbytes % 4))
 
 
 def strided_copy(terms: Terms, sizes: Sequence[int]) -> None:

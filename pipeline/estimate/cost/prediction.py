@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import math
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.boards import Board
+from pipeline.errors import UsageError, printable
+from pipeline.estimate import profiles
 from pipeline.estimate.cost.counts import NOT_NEGATIVE, Details, counts
 from pipeline.estimate.cost.schedule import Run, runs
 from pipeline.estimate.cost.table import CostTable, load
@@ -65,6 +68,7 @@ class CostModel:
 
     def __init__(self, table: CostTable) -> None:
         self.table = table
+        self._terms = table.terms
         self._known: dict[Hashable, float] = {}
 
     def predict(self, graph: Graph, plan: MemoryPlan, details: Details | None = None) -> Prediction:
@@ -75,7 +79,7 @@ class CostModel:
         found: list[float] = []
         for number, segment in enumerate(plan.segments):
             found += [self._price(graph, run, known) for run in runs(segment, None if number else streamed)]
-        overhead = self.table.price(around(graph, len(found) + (streamed is not None)))
+        overhead = self.price(around(graph, len(found) + (streamed is not None)))
         return Prediction(
             total=round(overhead + sum(found)),
             unit=self.table.unit,
@@ -86,13 +90,29 @@ class CostModel:
             plan=plan,
         )
 
+    def price(self, runs_of: Mapping[str, int]) -> float:
+        """What so many runs of each part take.
+
+        Raises:
+            UsageError: ``no-costs``: the table lacks a part.
+        """
+        try:
+            return math.fsum(self._terms[name] * count for name, count in runs_of.items())
+        except KeyError as error:
+            raise UsageError(
+                "no-costs",
+                f"the cost table for {printable(self.table.cpu)} lacks {printable(error.args[0])}",
+                why="It was written by another version, which did not know this part of a kernel.",
+                next=profiles.WRITE_AGAIN,
+            ) from error
+
     def _price(self, graph: Graph, run: Run, details: Details) -> float:
         key = _key(graph, run, details)
         price = self._known.get(key)
         if price is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            price = self._known[key] = self.table.price(counts(graph, run, details))
+            price = self._known[key] = self.price(counts(graph, run, details))
         return price
 
 

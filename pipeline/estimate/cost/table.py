@@ -6,13 +6,11 @@ instructions on an emulated board, cycles on a physical one.
 
 from __future__ import annotations
 
-import math
-import tomllib
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.errors import UsageError, printable
 from pipeline.estimate import profiles
@@ -66,26 +64,10 @@ class CostTable(_Frozen):
     spread: dict[str, Spread]
     prices: dict[str, dict[str, _Price]]
 
-    @cached_property
+    @property
     def terms(self) -> dict[str, float]:
         """The prices by the names of the terms."""
         return {f"{group}.{name}": price for group, found in self.prices.items() for name, price in found.items()}
-
-    def price(self, runs: dict[str, int]) -> float:
-        """What so many runs of each part take.
-
-        Raises:
-            UsageError: ``no-costs``: the table lacks a part.
-        """
-        try:
-            return math.fsum(self.terms[name] * count for name, count in runs.items())
-        except KeyError as error:
-            raise UsageError(
-                "no-costs",
-                f"the cost table for {printable(self.cpu)} lacks {printable(error.args[0])}",
-                why="It was written by another version, which did not know this part of a kernel.",
-                next=profiles.WRITE_AGAIN,
-            ) from error
 
 
 def read(path: Path) -> CostTable:
@@ -94,15 +76,9 @@ def read(path: Path) -> CostTable:
     Raises:
         UsageError: ``calibration-table`` with file and field.
     """
-    try:
-        with path.open("rb") as file:
-            return CostTable.model_validate(tomllib.load(file))
-    except tomllib.TOMLDecodeError as error:
-        raise _wrong(path, "(whole file)", str(error)) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(whole file)"
-        raise _wrong(path, field, str(first["msg"])) from error
+    table = profiles.read(path, CostTable)
+    profiles.demand_processor(path, table.cpu, field="cpu")
+    return table
 
 
 def load(cpu: str) -> CostTable:
@@ -125,11 +101,3 @@ def load(cpu: str) -> CostTable:
 @cache
 def _load(path: Path) -> CostTable:
     return read(path)
-
-
-def _wrong(path: Path, field: str, why: str) -> UsageError:
-    return UsageError(
-        "calibration-table",
-        f"{printable(path.name)}: field {printable(field)}: {printable(why)}",
-        next=profiles.WRITE_AGAIN,
-    )

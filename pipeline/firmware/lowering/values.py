@@ -85,8 +85,8 @@ class Call:
     input_type: DType
     output: int
     output_type: DType
-    gathered: bool = False  # the inputs are one argument, a list
-    scattered: tuple[int, ...] = ()  # all outputs, where there are several: then they are one argument, a list
+    gathered: bool = False  # the inputs are one argument, an array, and their number
+    scattered: tuple[int, ...] = ()  # all outputs, where there are several: then they are an array, and their number
 
 
 class ConstantPool:

@@ -10,6 +10,7 @@ from pipeline.estimate.memory_map import MemoryMap, memory_map
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Predicted, Prefer
 from pipeline.firmware import features
 from pipeline.firmware.details import details
+from pipeline.firmware.forms import forms
 from pipeline.firmware.model_sources import model_sources, runtime_files
 from pipeline.firmware.runtimes.protocol import RuntimeFiles, Tolerances
 from pipeline.graph.model import Graph
@@ -36,8 +37,8 @@ class AotRuntime:
         return plan_for(graph, board, prefer=prefer, ram_bytes=ram_bytes, input_mode=input_mode)
 
     def estimate(self, graph: Graph, board: Board, plan: MemoryPlan) -> Estimate:
-        """See :class:`Runtime`."""
-        return estimated(graph, board, plan=plan)
+        """See :class:`Runtime`; of a Graph with data the flash is exact, of a skeleton that of the worst case."""
+        return estimated(graph, board, plan=plan, forms=forms(graph, plan) if graph.sha256 else None)
 
     def predict(self, graph: Graph, board: Board, plan: MemoryPlan) -> Predicted | None:
         """By the cost model of its kernels; with data, by what these decide of each kernel as well.
