@@ -10,7 +10,7 @@ import pytest
 from pipeline.__main__ import run
 from pipeline.errors import UsageError
 from pipeline.job.powering import stored
-from pipeline.runs import Run
+from pipeline.runs import VERSIONS, Run
 from pipeline.settings import Kind, Settings
 
 
@@ -59,7 +59,7 @@ def test_people_are_told_where_the_figure_comes_from(
 
 def test_a_trace_of_an_earlier_build_is_left_out(made: Run, trace: Path) -> None:
     for build in ("a" * 16, "b" * 16):
-        made.write_json("firmware/elf.json", {"schema_version": 1, "build_id": build})
+        made.write_json("firmware/elf.json", {"schema_version": VERSIONS["firmware/elf.json"], "build_id": build})
         assert stored(made) is None
         assert _energy(made, trace, "--from", "0", "--to", "0.004", "--volts", "3", "-q") == 0
         found = stored(made)
