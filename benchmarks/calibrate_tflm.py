@@ -28,7 +28,7 @@ from pipeline.estimate import tflm
 from pipeline.files import write_atomic
 from pipeline.firmware.runtimes.tree import TflmTree
 from pipeline.graph.inputs import random_inputs
-from pipeline.graph.model import Graph, NoOptions, OpCode
+from pipeline.graph.model import Activation, ActivationOptions, Graph, NoOptions, OpCode
 from pipeline.job import deploying
 from pipeline.job.deploying import Recipe
 from pipeline.settings import Target
@@ -44,10 +44,17 @@ def _reshape(_: int) -> Graph:
     return probes._Chain((1, 10, 10, 3)).add(OpCode.RESHAPE, (1, 300), NoOptions()).graph()
 
 
+def _dense(_: int) -> Graph:
+    options = ActivationOptions(Activation.RELU)
+    return probes._Chain((1, 64)).add(OpCode.FULLY_CONNECTED, (1, 32), options, weights=(32, 64)).graph()
+
+
 #: Models of one operator; those of the runtime aot, but for a kernel that is only another form there, and what shares
 #: a kernel there but has one of its own here.
 PROBES: dict[str, Callable[[int], Graph]] = {
     **{name: probe for name, probe in probes.PROBES.items() if name != "add_reference"},
+    "FULLY_CONNECTED": _dense,
+    "SUB": probes._broadcasts(OpCode.SUB),
     "RELU6": probes._activations(OpCode.RELU6),
     "LOGISTIC": _logistic,
     "RESHAPE": _reshape,
@@ -87,17 +94,26 @@ def measured(graph: Graph, board: Board, recipe: Recipe, into: Path) -> Found:
 
 
 def pieces_of(elf: Path) -> Counter[tuple[str, int]]:
-    """Functions and constants in flash, the model aside. Two of one name are told apart by their sizes."""
+    """Functions, constants and initial values in flash, the model aside. Two of one name are told apart by their sizes.
+
+    Where one symbol lies within another, as some of the compiler's own do, its bytes are the other's.
+    """
     with elf.open("rb") as file:
         program = ELFFile(file)
-        kept = {i for i, section in enumerate(program.iter_sections()) if section.name in (".text", ".rodata")}
-        at: dict[int, tuple[str, int]] = {}
-        for symbol in program.get_section_by_name(".symtab").iter_symbols():
-            piece = (symbol.name, int(symbol["st_size"]))
-            if symbol["st_shndx"] in kept and piece[1] and "kFlatbuffer" not in piece[0]:
-                # Of several names for one place the first; the bytes are there once.
-                at[symbol["st_value"]] = min(at.get(symbol["st_value"], piece), piece)
-        return Counter(at.values())
+        names = (".text", ".rodata", ".data")
+        kept = {i for i, section in enumerate(program.iter_sections()) if section.name in names}
+        symbols = sorted(
+            (symbol["st_value"] & ~1, -symbol["st_size"], symbol.name)
+            for symbol in program.get_section_by_name(".symtab").iter_symbols()
+            if symbol["st_shndx"] in kept and symbol["st_size"] and "kFlatbuffer" not in symbol.name
+        )
+    found: Counter[tuple[str, int]] = Counter()
+    end = 0
+    for start, size, name in symbols:
+        first, end = max(start, end), max(start - size, end)
+        if end > first:
+            found[name, end - first] += 1
+    return found
 
 
 def calibrate(tree: str, board: Board, folder: Path, say: Callable[[str], None]) -> tuple[tflm.Kernels, tflm.Costs]:
@@ -114,6 +130,8 @@ def calibrate(tree: str, board: Board, folder: Path, say: Callable[[str], None])
             found.setdefault(operator.value, []).append(one)
     for taken, other in _LIKE.items():
         found[taken.value] = found[other.value]
+    if lacking := {code.value for code in OpCode} - found.keys():
+        raise LookupError(f"no probe has {', '.join(sorted(lacking))}")
     shares: dict[str, int] = {}
     common = 0
     for piece in {piece for programs in found.values() for one in programs for piece in one.pieces}:

@@ -101,7 +101,7 @@ def _subjects(genotypes: Sequence[Genotype], options: argparse.Namespace) -> Ite
         genotypes,
         seed=options.seed,
         conversions=options.conversions,
-        names=[network.name for network in models.NETWORKS],
+        names=[] if options.without_models else [network.name for network in models.NETWORKS],
         folder=options.folder,
     ):
         if subject.kind != "genotype":
@@ -209,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--uniform", type=int, default=6, metavar="N", help="of them with uniform weights too (default 6)"
     )
+    parser.add_argument("--without-models", action="store_true", help="without the benchmark's networks")
     parser.add_argument("--seed", type=int, default=0, help="of genotypes and weights")
     parser.add_argument("--folder", type=Path, default=Path("build/estimates"), help="what is kept between runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every figure")

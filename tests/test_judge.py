@@ -13,7 +13,7 @@ from pipeline.device.measure import (
     MemoryFigures,
 )
 from pipeline.device.replies import Identity
-from pipeline.estimate.model import Estimate, Item, Limits
+from pipeline.estimate.model import Estimate, Item, Limits, Predicted
 from pipeline.figures import Figure, Source
 from pipeline.validate import Evidence, Linked, judge
 
@@ -181,3 +181,57 @@ def test_a_board_has_no_emulator_to_ask() -> None:
     verdict = judge(replace(evidence, measurement=evidence.measurement.model_copy(update={"emulator": None})))
     assert "stack-oracle" not in {check.id for check in verdict.checks}
     assert verdict.passed
+
+
+def _worked(count: int, unit: str = "instructions", target: str = "emulated") -> Evidence:
+    """Both inferences took 9 of the unit that the target counts; ``count`` were predicted."""
+    evidence = _evidence()
+    work = Predicted.model_validate({"count": count, "unit": unit, "source": "x"})
+    return replace(
+        evidence,
+        estimate=evidence.estimate.model_copy(update={"instructions": work}),
+        measurement=evidence.measurement.model_copy(update={"target": target}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("evidence", "failed"),
+    [
+        (_worked(9), []),
+        (_worked(10), ["instructions"]),
+        (_worked(8), ["instructions"]),
+        (_worked(9, "cycles", "device"), []),
+        (_worked(20, "cycles", "device"), ["instructions"]),
+    ],
+)
+def test_predicted_work_is_held_against_what_was_counted(evidence: Evidence, failed: list[str]) -> None:
+    assert "instructions" in {check.id for check in judge(evidence).checks}
+    assert _failed(evidence) == failed
+
+
+@pytest.mark.parametrize(("unit", "target"), [("cycles", "emulated"), ("instructions", "device")])
+def test_cycles_and_instructions_are_never_compared(unit: str, target: str) -> None:
+    evidence = _worked(100, unit, target)
+    assert "instructions" not in {check.id for check in judge(evidence).checks}
+    assert _failed(evidence) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "target", "found"),
+    [
+        ({"instructions": 9}, "emulated", {"instructions-limit": True}),
+        ({"instructions": 8}, "emulated", {"instructions-limit": False}),
+        ({"instructions": 8}, "device", {}),
+        # 9 cycles at 216 MHz are 41.7 ns.
+        ({"latency_ms": 0.000042}, "device", {"latency-limit": True}),
+        ({"latency_ms": 0.000041}, "device", {"latency-limit": False}),
+        ({"latency_ms": 0.000041, "energy_mj": 0.0001}, "emulated", {}),
+    ],
+)
+def test_limits_on_work_are_checked_where_the_board_can_tell(
+    limits: dict[str, float], target: str, found: dict[str, bool]
+) -> None:
+    evidence = _worked(9, "instructions" if target == "emulated" else "cycles", target)
+    evidence = replace(evidence, limits=Limits.model_validate({"ram_bytes": 100_000, "flash_bytes": 60_000, **limits}))
+    checks = {check.id: check.passed for check in judge(evidence).checks if check.id.endswith("-limit")}
+    assert {name: passed for name, passed in checks.items() if name not in ("ram-limit", "flash-limit")} == found

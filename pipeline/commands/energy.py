@@ -85,8 +85,7 @@ def energy(
     )
     job = open_job(run, quiet)
     with job.run.locked(), job.display.step("Trace") as step:
-        found = measure(trace, options, rule, inferences=inferences)
-        store(job.run, found)
+        found = store(job.run, measure(trace, options, rule, inferences=inferences))
         step.result(f"{found.windows} windows, {found.millijoules.median:.4g} mJ")
     if job.run.path("verdict.json").is_file():
         job.one("report")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from functools import reduce
+from functools import cached_property, lru_cache, reduce
 from operator import or_
 
 from pipeline.estimate.kernels import depthwise_short, depthwise_special, window_of
@@ -58,7 +58,7 @@ class Features:
         """What either needs."""
         return Features(*(getattr(self, each.name) | getattr(other, each.name) for each in fields(self)))
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """Each of them by a name: ``relu 4`` for blocks of four pixels in the form relu."""
         sets = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -105,6 +105,11 @@ def depthwise_features(kernel: tuple[int, int], stride: int, *, linear: bool, as
 def expected(graph: Graph, plan: MemoryPlan) -> Features:
     """What a plan's stages need, as far as shapes and activations tell."""
     kinds = {_of_stage(graph, stage, flat=segment.flat) for segment in plan.segments for stage in segment.stages}
+    return _together(frozenset(kinds))
+
+
+@lru_cache(maxsize=1024)
+def _together(kinds: frozenset[Features]) -> Features:
     return reduce(or_, kinds, Features())
 
 

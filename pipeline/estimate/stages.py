@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 
 from pipeline.estimate.roots import roots
 from pipeline.estimate.shapes import Known, known_of, of_graph
@@ -100,7 +101,7 @@ class Stage:
     block: int = BLOCK
     known: Known = field(default_factory=dict, repr=False, compare=False)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Its operators' names, joined by +."""
         return "+".join(operator.code.value for operator in self.operators)

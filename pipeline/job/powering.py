@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -17,13 +16,15 @@ if TYPE_CHECKING:
 FILE = "energy.json"
 
 
-def store(run: Run, found: EnergyMeasurement) -> Path:
-    """Leave what a trace says in the run; a later trace replaces it."""
-    return run.write_json(FILE, found)
+def store(run: Run, found: EnergyMeasurement) -> EnergyMeasurement:
+    """Leave what a trace says in the run, with the build that it belongs to; a later trace replaces it."""
+    found = found.model_copy(update={"build": _build(run)})
+    run.write_json(FILE, found)
+    return found
 
 
 def stored(run: Run) -> EnergyMeasurement | None:
-    """What a trace has said of this run's program; None where there was none.
+    """What a trace has said of this run's program; None where there was none, or it was of an earlier build.
 
     Raises:
         UsageError: ``missing-stage``: the file is damaged.
@@ -33,9 +34,16 @@ def stored(run: Run) -> EnergyMeasurement | None:
     if not run.path(FILE).is_file():
         return None
     try:
-        return EnergyMeasurement.model_validate(run.read_json(FILE))
+        found = EnergyMeasurement.model_validate(run.read_json(FILE))
     except ValidationError as error:
         raise missing(run, FILE) from error
+    return found if found.build == _build(run) else None
+
+
+def _build(run: Run) -> str:
+    """The build id of the run's program; empty before there is one."""
+    name = "firmware/elf.json"
+    return str(run.read_json(name)["build_id"]) if run.path(name).is_file() else ""
 
 
 def energy_text(found: EnergyMeasurement) -> str:

@@ -115,7 +115,7 @@ class Feasibility:
             "nothing-feasible",
             f"none of the {len(self.space):,} designs fits",
             why="; ".join(line for _, line in lines),
-            next="Raise the limit named first, or choose a board with more memory.",
+            next="Raise the limit named first, or choose another board.",
         )
 
 

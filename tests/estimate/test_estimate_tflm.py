@@ -145,5 +145,11 @@ def test_an_operator_that_was_not_measured_is_named(board: Board, monkeypatch: p
     assert "RESHAPE" in caught.value.what
 
 
+def test_the_table_has_every_operator() -> None:
+    for table in tflm.costs().values():
+        named = {name for users in table.shares for name in users.split("+")}
+        assert named <= set(OpCode) == table.stack.keys() == table.static.keys()
+
+
 def test_the_table_is_written_as_it_is_read() -> None:
     assert tflm.toml(tflm.costs()) == tflm.COSTS.read_text(encoding="utf-8")

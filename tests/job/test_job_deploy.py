@@ -57,6 +57,15 @@ def test_every_operator_passes_on_the_emulated_board(deployed: Path) -> None:
     assert report.search is None
     assert {check.id for check in report.verdict.checks} >= {"outputs", "ram", "flash", "stack-oracle"}
     assert not any(figure.unit == "ms" for figure in report.timing.values()), "an emulator has no milliseconds"
+    # What was predicted stands beside what was counted; time and energy are modelled from the prediction, and say so.
+    work = report.work
+    assert work is not None
+    assert work.executed.found == report.timing["an inference (median)"]
+    assert (work.executed.estimate.unit, work.executed.estimate.source) == ("instructions", "analytic")
+    assert work.latency is not None
+    assert work.energy is not None
+    assert all(str(one.source) == "modelled" and one.low < one.value < one.high for one in (work.latency, work.energy))
+    assert "instructions" in {check.id for check in report.verdict.checks}
     suite = ET.parse(deployed / "junit.xml").getroot()  # noqa: S314 - our own file
     assert (suite.get("failures"), int(suite.get("tests") or 0)) == ("0", len(report.verdict.checks))
 
@@ -103,6 +112,11 @@ def test_resuming_a_finished_run_measures_nothing_again(copied: Path, capsys: py
         ("measurement.json", lambda values: values["identity"].__setitem__("build", "f" * 16), "build"),
         ("measurement.json", lambda values: values["memory_after"]["static"].__setitem__("value", 99_999), "ram"),
         ("firmware/elf.json", lambda values: values.__setitem__("flash_bytes", 99_999), "flash"),
+        (
+            "measurement.json",
+            lambda values: [one["cycles"].__setitem__("value", one["cycles"]["value"] * 2) for one in values["inputs"]],
+            "instructions",
+        ),
     ],
 )
 def test_a_failed_gate_is_exit_code_7(
@@ -119,6 +133,25 @@ def test_a_failed_gate_is_exit_code_7(
     assert failed in {
         check["id"] for check in json.loads((copied / "verdict.json").read_bytes())["checks"] if not check["passed"]
     }
+
+
+def test_a_trace_takes_the_place_of_the_modelled_energy(
+    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("Time (s),Current (mA),Voltage (V)\n0,100,3\n0.5,100,3\n1,100,3\n")
+    code, _, err = _run(capsys, "energy", copied, "--trace", trace, "--from", "0", "--to", "1")
+    assert code == 0, err
+    report = Report.model_validate_json((copied / "report.json").read_bytes())
+    assert report.energy is not None
+    assert report.energy.millijoules.median == pytest.approx(300)
+    assert report.work is not None
+    assert report.work.latency is not None
+    assert report.work.energy is None
+    assert run(["report", str(copied)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"Energy an inference (median): 300 mJ (300…300 mJ over 1 windows; {report.energy.source})" in out
+    assert "modelled: 3.3 V" not in out
 
 
 @pytest.mark.parametrize("missing", ["model.tflite", "firmware/elf.json", "measurement.json", "verdict.json"])

@@ -60,6 +60,7 @@ def test_the_main_job_survives_a_kill(
     options = ["--board", "nucleo_f746zg", "--emulate", "--data", f"folder:{images.name}", "--images", "12"]
     # 10 kB admit the smallest resolution alone, which keeps this short.
     options += ["--evaluations", "1", "--ram", "10000", "--run", str(folder)]
+    options += ["--instructions", "6M", "--latency", "0.05s", "--objective", "accuracy,latency"]
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "search-and-flash", *options],
         stderr=subprocess.PIPE,
@@ -87,6 +88,19 @@ def test_the_main_job_survives_a_kill(
     assert report.passed
     assert report.search is not None
     assert report.search.evaluations == 1
+    assert report.search.objectives == ("accuracy", "latency")
+    assert report.search.front == (report.search.genotype,)
+    assert (report.search.limits["instructions"], report.search.limits["latency in ms"]) == (6_000_000, 50.0)
+    (finalist,) = report.search.finalists
+    assert finalist.instructions is not None
+    assert 0 < int(finalist.instructions.value or 0) <= 6_000_000
+    assert finalist.latency is not None
+    assert finalist.latency.value <= 50.0
+    # The program keeps to the limit on instructions, and to its prediction; an emulated board has no milliseconds.
+    checks = {check.id: check.passed for check in report.verdict.checks}
+    assert checks["instructions"]
+    assert checks["instructions-limit"]
+    assert "latency-limit" not in checks
     assert report.model.output_shape == (1, 3)
     assert report.model.input_shape[1] == 32
     test = report.accuracy["test, int8"]
@@ -99,14 +113,22 @@ def test_the_main_job_survives_a_kill(
     assert (folder / "winner.json").is_file()
 
 
+@pytest.mark.parametrize(("limit", "most"), [("--ram", "1k"), ("--instructions", "1k"), ("--energy", "1uJ")])
 def test_limits_that_nothing_meets_end_before_any_training(
-    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    most: str,
 ) -> None:
     monkeypatch.setenv("DANAS_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "run"
-    options = ["--data", f"folder:{images}", "--ram", "1k", "--run", str(folder), "--json"]
+    options = ["--data", f"folder:{images}", limit, most, "--run", str(folder), "--json"]
     assert run(["search", "--board", "nucleo_f746zg", *options]) == 8
-    assert json.loads(capsys.readouterr().out)["error"]["id"] == "nothing-feasible"
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["id"] == "nothing-feasible"
+    assert error["why"].lower().startswith(f"{limit.strip('-')}: least ")
     assert not (folder / "search" / "supernets").exists()
 
 

@@ -5,8 +5,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from pipeline.figures import Figure, Source
-from pipeline.report.model import Line, ModelSummary, Report, SearchSummary
+from pipeline.device.power import EnergyMeasurement, Spread
+from pipeline.figures import Figure, Modelled, Source
+from pipeline.report.model import Line, ModelSummary, Report, SearchSummary, Work
 from pipeline.report.reporters import JsonReporter, JunitReporter, Reporter, TerminalReporter
 from pipeline.validate import Verdict, covers, equal
 
@@ -105,3 +106,61 @@ def test_the_terminal_says_that_an_emulator_is_no_clock() -> None:
     assert "never measured as time" in text
     assert "none: no test split" in text
     assert "Verdict: FAIL" in TerminalReporter().render(_report(passed=False))
+
+
+def _modelled(value: float, unit: str, text: str) -> Modelled:
+    return Modelled(value=value, low=value / 2, high=value * 2, unit=unit, text=f"modelled: {text}")
+
+
+def _with_work(report: Report, *, text: str = "", energy: EnergyMeasurement | None = None) -> Report:
+    work = Work(
+        executed=Line(
+            name="an inference",
+            estimate=Figure(value=1_000_000, unit="instructions", source=Source.ANALYTIC),
+            found=Figure(value=1_010_000, unit="instructions", source=Source.EMULATED),
+        ),
+        predicted_by=f"a cost model{text}",
+        latency=_modelled(20.0, "ms", f"the clock{text}"),
+        energy=None if energy else _modelled(4.0, "mJ", f"the datasheet{text}"),
+        reasons=(f"no reason{text}",),
+    )
+    return report.model_copy(update={"work": work, "energy": energy})
+
+
+def test_what_is_modelled_is_called_so_with_its_interval() -> None:
+    text = " ".join(TerminalReporter().render(_with_work(_report())).split())
+    assert "An inference, predicted: 1,000,000 instructions (a cost model)" in text
+    assert "Time an inference: 20 ms (10…40 ms); modelled: the clock" in text
+    assert "Energy an inference: 4 mJ (2…8 mJ); modelled: the datasheet" in text
+    assert "Not modelled: no reason" in text
+
+
+def test_a_measured_energy_stands_alone() -> None:
+    spread = Spread(min=3.0, median=3.5, max=9.0)
+    energy = EnergyMeasurement(
+        trace="t.csv",
+        sha256="ab" * 32,
+        format="ppk2",
+        samples=9,
+        rule="while D0 is high",
+        windows=7,
+        inferences=1,
+        volts=3.3,
+        millijoules=spread,
+        milliseconds=spread,
+        microcoulombs=None,
+    )
+    report = _with_work(_report(), energy=energy)
+    text = " ".join(TerminalReporter().render(report).split())
+    assert (
+        f"Energy an inference (median): 3.5 mJ (3…9 mJ over 7 windows; measured (trace t.csv, sha256 {'ab' * 32}))"
+        in text
+    )
+    assert "the datasheet" not in text
+    assert Report.model_validate_json(JsonReporter().render(report)) == report
+
+
+def test_text_from_a_board_file_cannot_drive_a_terminal() -> None:
+    text = TerminalReporter().render(_with_work(_report(), text=HOSTILE))
+    assert "\x1b[2J" not in text
+    assert "[bold red]" in text

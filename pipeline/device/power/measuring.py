@@ -44,6 +44,7 @@ class EnergyMeasurement(_Frozen):
         volts: The supply voltage that the user gave; None: the trace's own voltage or power.
         millijoules, milliseconds: Of one inference.
         microcoulombs: Its charge; None where the trace has no current.
+        build: Of the program that the board ran, as the user says by naming its run; empty where there was none yet.
     """
 
     schema_version: Literal[1] = 1
@@ -58,6 +59,7 @@ class EnergyMeasurement(_Frozen):
     millijoules: Spread
     milliseconds: Spread
     microcoulombs: Spread | None
+    build: str = ""
 
     @property
     def source(self) -> str:

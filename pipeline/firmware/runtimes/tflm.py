@@ -32,7 +32,7 @@ class TflmRuntime:
 
     name = "tflm"
     step = "operator"
-    tolerances = Tolerances(ram=0.05, flash=0.10)
+    tolerances = Tolerances(ram=0.02, flash=0.02)
 
     def __init__(self, tree: TflmTree) -> None:
         self.tree = tree
