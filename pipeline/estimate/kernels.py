@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.estimate.model import INPUT, MemoryPlan
-from pipeline.estimate.shapes import of_shapes
+from pipeline.estimate.model import INPUT, MemoryPlan, Segment
+from pipeline.estimate.shapes import of_segment, of_shapes
 from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
@@ -56,6 +56,18 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
         shapes = {without_leading_ones(graph.tensors[index].shape) for index in operator.inputs if index is not None}
         return "add" if len(shapes) == 1 else "add_broadcast"
     return _FUNCTIONS.get(operator.code, operator.code.value.lower())
+
+
+@of_segment
+def segment_kernels(graph: Graph, segment: Segment) -> tuple[str, ...]:
+    """Names of the functions that a segment's stages call."""
+    return tuple(kernel_name(graph, stage) for stage in segment.stages)
+
+
+@of_segment
+def segment_constant_bytes(graph: Graph, segment: Segment) -> int:
+    """Bytes in flash of the constant arrays of a segment's operators."""
+    return sum(stage_constant_bytes(graph, stage) for stage in segment.stages)
 
 
 @of_shapes
@@ -110,16 +122,27 @@ _CYCLES, _DONE = 4, 2
 
 def structure_bytes(graph: Graph, plan: MemoryPlan) -> int:
     """Bytes in flash of what says how the stages go together, beside the calls: names, steps, ends, rows."""
-    stages = plan.stages
-    called = [stage.name for stage in stages] + [INPUT] * plan.streams(graph.input.index)
-    names = WORD * len(called) + sum(words(len(name) + 1) for name in set(called))
-    with_rows = {
-        tensor
-        for segment in plan.segments
-        for stage in segment.stages
-        for tensor in _with_rows(stage, flat=segment.flat)
-    }
-    return names + words(_SCHEDULE * len(called)) + words(_END * len(plan.segments)) + _ROWS * len(with_rows)
+    streams = plan.streams(graph.input.index)
+    called = len(plan.stages) + streams
+    different = set().union(*[_names(graph, segment) for segment in plan.segments])
+    if streams:
+        different.add(INPUT)
+    names = WORD * called + sum([words(len(name) + 1) for name in different])
+    with_rows = set().union(*[_rows(graph, segment) for segment in plan.segments])
+    return names + words(_SCHEDULE * called) + words(_END * len(plan.segments)) + _ROWS * len(with_rows)
+
+
+@of_segment
+def _names(graph: Graph, segment: Segment) -> frozenset[str]:
+    del graph
+    return frozenset(stage.name for stage in segment.stages)
+
+
+@of_segment
+def _rows(graph: Graph, segment: Segment) -> frozenset[int]:
+    """The activations that a segment's stages find by their rows."""
+    del graph
+    return frozenset(tensor for stage in segment.stages for tensor in _with_rows(stage, flat=segment.flat))
 
 
 def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:

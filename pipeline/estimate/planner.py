@@ -17,7 +17,7 @@ from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
-from pipeline.estimate.placing import Layout, Layouts, Step
+from pipeline.estimate.placing import Laid, Layout, Layouts, Step
 from pipeline.estimate.roots import roots
 from pipeline.estimate.runs import IMPOSSIBLE, Cut, Overlap, Runs, Way
 from pipeline.estimate.segments import Cutter
@@ -369,14 +369,13 @@ class Planner:
             if not isinstance(taken, _Taken):
                 raise TypeError("a step that was made of something else")
             cut = taken.cut
-            segment_of.update(dict.fromkeys(range(cut.first, cut.end), number))
+            for position in range(cut.first, cut.end):
+                segment_of[position] = number
             offsets.update(laid.offsets)
             rings.update(self.runs.in_rings(cut))
-            ran = tuple(
-                [_sized(stage, way.block) for stage, way in zip(stages[cut.first : cut.end], taken.ways, strict=True)]
-            )
-            scratch, sums = laid.offsets.get(_SCRATCH, 0), laid.offsets.get(_SUMS, 0)
-            segments.append(Segment(ran, cut.flat, scratch, taken.scratch, sums, taken.sums, laid.alive))
+            if laid.segment is None:
+                laid.segment = self._segment(laid, taken)
+            segments.append(laid.segment)
         named: dict[int, list[int]] = {}
         for name, root in roots(self.graph).items():
             named.setdefault(root, []).append(name)
@@ -393,6 +392,13 @@ class Planner:
         highest = max(segments, key=lambda segment: segment.peak)
         operator = highest.stages[0].operators[0].index
         return MemoryPlan(layout.arena, tuple(placements), tuple(segments), operator, self.least)
+
+    def _segment(self, laid: Laid, taken: _Taken) -> Segment:
+        cut = taken.cut
+        stages = self.runs.stages[cut.first : cut.end]
+        ran = tuple([_sized(stage, way.block) for stage, way in zip(stages, taken.ways, strict=True)])
+        scratch, sums = laid.offsets.get(_SCRATCH, 0), laid.offsets.get(_SUMS, 0)
+        return Segment(ran, cut.flat, scratch, taken.scratch, sums, taken.sums, laid.alive)
 
 
 @dataclass(frozen=True)
