@@ -78,7 +78,7 @@ class _State:
         return sum([end - offset for offset, end, _ in self.live])
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class Laid:
     """A step, the offsets of what it makes by key, and the bytes that are alive while it runs.
 
@@ -88,7 +88,7 @@ class Laid:
     step: Step
     offsets: dict[int, int]
     alive: int
-    segment: Segment | None = None
+    segment: Segment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,6 @@ _CLOSE = 500
 _NEARLY = 1.01
 #: Keys of scratch and sums beside the numbers of Stores.
 _SCRATCH, _SUMS = -1, -2
-#: By what a Step of a cut is known that has the largest blocks and no overlap.
-_USUAL = ()
 #: Forms for which the cuts of a Graph are kept.
 _FORMS = 8
 #: How many layouts are carried on: at first, and where the first one does not fit.
@@ -143,13 +141,21 @@ def _cutter(graph: Graph, form: _Form) -> Cutter:
             known.clear()
         trunk = None if graph.trunk is None else _cutter(graph.trunk, form)
         begun = trunk.runs if trunk is not None else None
-        made = [_sized(stage, form.block) for stage in stages(graph)]
-        new = made[len(begun.stages) if begun is not None else 0 :]
+        made = stages(graph)
+        new = [_sized(stage, form.block) for stage in made[len(begun.stages) if begun is not None else 0 :]]
         sums = [] if begun is None else list(begun.sums)
         sums += [stage_needs(graph, stage).sums for stage in new]
         ways = [] if begun is None else list(begun.ways)
         ways += [_ways(graph, stage, form.most) for stage in new]
-        runs = Runs(made, stores(graph), sums, ways, align=align, streamed_input=form.streamed, trunk=begun)
+        runs = Runs(
+            [*(begun.stages if begun is not None else ()), *new],
+            stores(graph),
+            sums,
+            ways,
+            align=align,
+            streamed_input=form.streamed,
+            trunk=begun,
+        )
         known[form] = Cutter(runs, align=align, trunk=trunk)
     return known[form]
 
@@ -315,19 +321,24 @@ class Planner:
     def step(self, cut: Cut, limit: int, *, sparing: bool = False) -> Step:
         """A cut as a Step; ``sparing``: with an overlap only where it is needed."""
         peak = cut.base + align(cut.scratch)
-        if _USUAL in cut.steps and peak <= limit and (sparing or peak <= limit // 2):
-            return cut.steps[_USUAL]
+        if cut.usual is not None and peak <= limit and (sparing or peak <= limit // 2):
+            return cut.usual
         found = self.cutter.within(cut, limit)
         if found is None:
             raise ValueError(f"stages {cut.first} to {cut.end} need more than {limit} bytes")
         cost, peak, needed = found
         overlap = self.runs.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
         ways = self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0)))
-        usual = overlap is None and cut.base + align(cut.scratch) <= limit
-        known = _USUAL if usual else (overlap is not None, *(way.block for way in ways))
-        if known not in cut.steps:
-            cut.steps[known] = self._step(cut, cost, overlap, ways)
-        return cut.steps[known]
+        if overlap is None and cut.base + align(cut.scratch) <= limit:
+            if cut.usual is None:
+                cut.usual = self._step(cut, cost, overlap, ways)
+            return cut.usual
+        known = (overlap is not None, *(way.block for way in ways))
+        if cut.others is None:
+            cut.others = {}
+        if known not in cut.others:
+            cut.others[known] = self._step(cut, cost, overlap, ways)
+        return cut.others[known]
 
     def _step(self, cut: Cut, cost: int, overlap: Overlap | None, ways: Sequence[Way]) -> Step:
         runs, stores = self.runs, self.stores

@@ -39,7 +39,7 @@ class Cutter:
         count, done = len(runs.stages), 0 if trunk is None else len(trunk.by_end)
         #: For each stage the cuts that end with it, shortest first.
         self.by_end: list[list[Cut]] = [] if trunk is None else list(trunk.by_end)
-        self.by_end += [list(runs.ending(end)) for end in range(done + 1, count + 1)]
+        self.by_end += [runs.ending(end) for end in range(done + 1, count + 1)]
         #: For each number of first stages the smallest peak, and the cut that ends there.
         self._least: list[tuple[int, Cut | None]] = [(0, None)] if trunk is None else list(trunk._least)
         self._find_least(self.by_end[done:])

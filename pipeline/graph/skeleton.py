@@ -37,8 +37,20 @@ _VERSIONS = {
     OpCode.SOFTMAX: 2,
 }
 _NO_OPTIONS = ActivationOptions()
-#: Trunks that are kept: a few hundred are enough to go through the whole space in order.
-_TRUNKS = 2048
+#: Trunks that are kept: about 900 lie between two that one needs, where the whole space is gone through in order.
+_TRUNKS = 1024
+#: Tensors and operators that are kept: most networks have the same ones at the same places.
+_PARTS = 1 << 14
+
+
+@lru_cache(maxsize=_PARTS)
+def _tensor(index: int, shape: tuple[int, ...], dtype: DType, constant: bool) -> Tensor:
+    return Tensor(index, f"t{index}", shape, dtype, None, constant)
+
+
+@lru_cache(maxsize=_PARTS)
+def _operator(index: int, code: OpCode, inputs: tuple[int, ...], output: int, options: Options) -> Operator:
+    return Operator(index, code, _VERSIONS[code], inputs, (output,), options)
 
 
 class _Builder:
@@ -60,12 +72,12 @@ class _Builder:
 
     def _tensor(self, shape: tuple[int, ...], dtype: DType, *, constant: bool) -> int:
         index = len(self.tensors)
-        self.tensors.append(Tensor(index, f"t{index}", shape, dtype, None, constant))
+        self.tensors.append(_tensor(index, shape, dtype, constant))
         return index
 
     def operator(self, code: OpCode, inputs: tuple[int, ...], shape: tuple[int, ...], options: Options) -> int:
         output = self.activation(shape)
-        self.operators.append(Operator(len(self.operators), code, _VERSIONS[code], inputs, (output,), options))
+        self.operators.append(_operator(len(self.operators), code, inputs, output, options))
         return output
 
     def convolution(self, source: int, channels: int, kernel: int, stride: int, activation: Activation) -> int:
