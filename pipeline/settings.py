@@ -247,7 +247,7 @@ def parse_latency(text: str) -> float:
         raise UsageError(
             "bad-latency",
             f"{printable(text)!r} is no latency",
-            why="A latency is a number with a unit: s, ms or us.",
+            why="A latency is a number with a unit, s, ms or us; without one it is milliseconds.",
             next="For example --latency 100ms.",
         )
     return value
@@ -264,7 +264,7 @@ def parse_energy(text: str) -> float:
         raise UsageError(
             "bad-energy",
             f"{printable(text)!r} is no energy",
-            why="An energy is a number with a unit: J, mJ or uJ.",
+            why="An energy is a number with a unit, J, mJ or uJ; without one it is millijoules.",
             next="For example --energy 5mJ.",
         )
     return value
@@ -281,7 +281,7 @@ def parse_current(text: str) -> float:
         raise UsageError(
             "bad-current",
             f"{printable(text)!r} is no current",
-            why="A current is a number with a unit: A, mA or uA.",
+            why="A current is a number with a unit, A, mA or uA; without one it is milliamperes.",
             next="For example --threshold 40mA.",
         )
     return value / 1000

@@ -104,7 +104,7 @@ def _values(graph: Graph, found: MemoryMap, drawing: Drawing, most: int, *, titl
         "description": f"{_DESCRIPTION.format(step=step, count=count)} {subtitle}.",
         "hot": {"x": scale.x(found.peak), "width": round(scale.x(found.peak + 1) - scale.x(found.peak), 1)},
         "ticks": [{"y": scale.y(value), "text": f"{value:,}"} for value in _ticks(found.arena_bytes)],
-        "boxes": [_box(graph, buffer, scale, step, titles=titles) for buffer in reversed(shown)],
+        "boxes": _apart([_box(graph, buffer, scale, step, titles=titles) for buffer in shown]),
         "line": _line(found, scale) if count <= _MOST_MOMENTS else "",
         "line_title": "bytes alive, counted from 0",
         "borders": list(_borders(drawing.arena, scale)),
@@ -147,8 +147,29 @@ def _box(graph: Graph, buffer: Buffer, scale: _Scale, step: str, *, titles: bool
         "height": height,
         "title": title if titles else "",
         "text": _fitting(graph, buffer, what, width) if height >= _LINE else "",
-        "baseline": round(y + min(height / 2, 40) + 4, 1),
     }
+
+
+def _apart(boxes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give each text a line of its own in its rectangle, or none: buffers may share bytes, and lie over each other."""
+    above: list[dict[str, Any]] = []
+    for box in reversed(boxes):  # the smaller ones are drawn over the others
+        wide = len(box["text"]) * _CHARACTER
+        covering = [other for other in above if other["x"] < box["x"] + wide and box["x"] < other["x"] + other["width"]]
+        middle = box["y"] + min(box["height"] / 2, 40)
+        lines = (box["y"] + _LINE * (number + 0.5) for number in range(int(box["height"] // _LINE)))
+        free = (
+            y for y in sorted(lines, key=lambda y: abs(y - middle)) if not any(_over(other, y) for other in covering)
+        )
+        y = next(free, None) if box["text"] else None
+        box["text"], box["baseline"] = (box["text"], round(y + 4, 1)) if y is not None else ("", 0.0)
+        above.append(box)
+    return boxes
+
+
+def _over(box: dict[str, Any], y: float) -> bool:
+    """Whether a rectangle covers a line of text around ``y``."""
+    return bool(box["y"] - _LINE / 2 < y < box["y"] + box["height"] + _LINE / 2)
 
 
 def _fitting(graph: Graph, buffer: Buffer, what: str, width: float) -> str:

