@@ -59,11 +59,12 @@ def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None, form
     """
     table = load_for(board)
     plan = plan_for(graph, board) if plan is None else plan
+    calls = called_by(graph, plan)
     return Estimate(
-        ram=ram_items(graph, plan, table),
+        ram=ram_items(graph, plan, calls, table),
         flash=flash_items(graph, plan, table, forms),
         stack_reserve=board.stack.reserve_bytes,
-        frame_reserve=stack_bound(called_by(graph, plan), table).frame_reserve,
+        frame_reserve=stack_bound(calls, table).frame_reserve,
         macs=macs(graph),
         calibration=calibration_of(board),
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.instructions import instructions
@@ -126,6 +127,17 @@ class _Found:
     def __init__(self, layouts: Layouts) -> None:
         self.cutters: dict[_Form, Cutter] = {}
         self.layouts = layouts
+
+
+@of_graph
+def _named(graph: Graph) -> dict[int, tuple[int, ...]]:
+    """For each root all its names."""
+    trunk = graph.trunk
+    named = {} if trunk is None else dict(_named(trunk))
+    known = 0 if trunk is None else len(roots(trunk))
+    for name, root in islice(roots(graph).items(), known, None):
+        named[root] = (*named.get(root, ()), name)
+    return named
 
 
 @of_graph
@@ -387,19 +399,18 @@ class Planner:
             if laid.segment is None:
                 laid.segment = self._segment(laid, taken)
             segments.append(laid.segment)
-        named: dict[int, list[int]] = {}
-        for name, root in roots(self.graph).items():
-            named.setdefault(root, []).append(name)
-        placements = []
+        named = _named(self.graph)
+        placements: list[Placement] = []
         for number, store in enumerate(self.stores):
             ring = store.ring if number in rings else None
             size = store.nbytes if ring is None else store.ring_bytes
             first, last = segment_of[store.first], segment_of[store.last]
+            begins = store.tensors[0]
             for tensor in store.tensors:
                 for name in named[tensor]:
-                    alias = None if name == store.tensors[0] else store.tensors[0]
+                    alias = None if name == begins else begins
                     placements.append(Placement(name, offsets[number], size, first, last, alias, ring))
-        placements.sort(key=lambda placement: placement.tensor)
+        placements.sort()
         highest = max(segments, key=lambda segment: segment.peak)
         operator = highest.stages[0].operators[0].index
         return MemoryPlan(layout.arena, tuple(placements), tuple(segments), operator, self.least)

@@ -43,6 +43,8 @@ def called(graph: Graph, *, streams: bool) -> Called:
 def called_by(graph: Graph, plan: MemoryPlan) -> Called:
     """What the stages of a plan call."""
     streams = plan.streams(graph.input.index)
+    if len(plan.stages) == len(stages(graph)):
+        return called(graph, streams=streams)  # As many as with all that can be fused: the same ones.
     return Called(
         len(plan.stages) + streams, streams, *_united([_of_segment(graph, segment) for segment in plan.segments])
     )
@@ -73,14 +75,14 @@ def _united(names: list[_Names]) -> _Names:
     return frozenset().union(*[each[0] for each in names]), frozenset().union(*[each[1] for each in names])
 
 
-def ram_items(graph: Graph, plan: MemoryPlan, table: Table) -> tuple[Item, ...]:
-    """The items arena, static and stack, in bytes.
+def ram_items(graph: Graph, plan: MemoryPlan, calls: Called, table: Table) -> tuple[Item, ...]:
+    """The items arena, static and stack, in bytes, of a plan whose stages call ``calls``.
 
     Raises:
         UsageError: As :func:`other_items`.
     """
     arena = Item(name="arena", bytes=plan.arena_bytes, parts=arena_parts(plan))
-    return (arena, *other_items(graph, called_by(graph, plan), table))
+    return (arena, *other_items(graph, calls, table))
 
 
 def arena_parts(plan: MemoryPlan) -> tuple[Item, ...]:
