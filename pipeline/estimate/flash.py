@@ -9,15 +9,17 @@ layer in the form that needs the most, and the code of all of them.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pipeline.errors import UsageError
 from pipeline.estimate import profiles
 from pipeline.estimate.features import Features, expected
 from pipeline.estimate.kernels import (
     constant_bytes,
-    segment_constant_bytes,
-    segment_kernels,
+    kernel_name,
+    stage_constant_bytes,
     structure_bytes,
     window_elements,
     words,
@@ -58,21 +60,20 @@ def flash_items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms | Non
     Raises:
         UsageError: ``no-calibration`` for a kernel that the table does not have.
     """
-    usual = _usual(graph, plan) if forms is None else forms
+    known = [_known(graph, segment) for segment in plan.segments]
+    usual = _usual(graph, plan, known) if forms is None else forms
     _demand(plan, usual, table)
-    items = _items(graph, plan, table, usual)
+    items = _items(graph, plan, table, usual, sum([each.row_operands for each in known]))
     if forms is not None:
         return items
-    more = _worst(graph, plan, table, usual)
+    more = _worst(sum([each.more_if_plain for each in known]), table, usual)
     return (*items, Item(name=UNDECIDED, bytes=sum(part.bytes for part in more), parts=more)) if more else items
 
 
-def _items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms) -> tuple[Item, ...]:
+def _items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms, operands: int) -> tuple[Item, ...]:
     program = table.program
     kernels, libraries, _ = _code(table, frozenset(forms.kernels), forms.features)
-    calls = math.ceil(
-        sum(table.kernels[name].call for name in forms.kernels) + table.row_call * row_operands(graph, plan)
-    )
+    calls = math.ceil(sum(table.kernels[name].call for name in forms.kernels) + table.row_call * operands)
     streaming = program.streaming if plan.streams(graph.input.index) else 0
     return (
         _item(
@@ -112,25 +113,41 @@ def _item(name: str, parts: dict[str, int]) -> Item:
 
 def row_operands(graph: Graph, plan: MemoryPlan) -> int:
     """Operands that stages of single elements find row by row, in segments that run by rows."""
-    return sum([_row_operands(graph, segment) for segment in plan.segments])
+    return sum([_known(graph, segment).row_operands for segment in plan.segments])
+
+
+class _Known(NamedTuple):
+    """What follows from a segment's shapes: its stages' kernels, and bytes of constants.
+
+    ``more_if_plain`` are those that the form plain takes beyond the usual one.
+    """
+
+    kernels: tuple[str, ...]
+    constants: int
+    more_if_plain: int
+    row_operands: int
 
 
 @of_segment
-def _row_operands(graph: Graph, segment: Segment) -> int:
-    del graph
-    return sum(
-        len(stage.feeds) + len(stage.outputs)
-        for stage in segment.stages
-        if stage.kind is StageKind.ROWS and not segment.flat and stage.operators[0].code in ELEMENTWISE
+def _known(graph: Graph, segment: Segment) -> _Known:
+    return _Known(
+        tuple(kernel_name(graph, stage) for stage in segment.stages),
+        sum(stage_constant_bytes(graph, stage) for stage in segment.stages),
+        sum(_more_if_plain(graph, stage) for stage in segment.stages),
+        sum(
+            len(stage.feeds) + len(stage.outputs)
+            for stage in segment.stages
+            if stage.kind is StageKind.ROWS and not segment.flat and stage.operators[0].code in ELEMENTWISE
+        ),
     )
 
 
-def _usual(graph: Graph, plan: MemoryPlan) -> Forms:
+def _usual(graph: Graph, plan: MemoryPlan, known: Sequence[_Known]) -> Forms:
     """As far as shapes and activations tell."""
     return Forms(
-        kernels=tuple([name for segment in plan.segments for name in segment_kernels(graph, segment)]),
+        kernels=tuple([name for each in known for name in each.kernels]),
         features=expected(graph, plan),
-        constants=sum([segment_constant_bytes(graph, segment) for segment in plan.segments]),
+        constants=sum([each.constants for each in known]),
     )
 
 
@@ -148,9 +165,8 @@ def _demand(plan: MemoryPlan, forms: Forms, table: Table) -> None:
             )
 
 
-def _worst(graph: Graph, plan: MemoryPlan, table: Table, usual: Forms) -> tuple[Item, ...]:
+def _worst(constants: int, table: Table, usual: Forms) -> tuple[Item, ...]:
     """What each layer's largest form takes beyond the usual one: constants, parameters, and the code of all forms."""
-    constants = sum([_more_if_plain(graph, segment) for segment in plan.segments])
     parameters = 0
     for name, reference in _REFERENCE.items():
         if reference in table.kernels and name in table.kernels:
@@ -173,13 +189,8 @@ def _all_forms(usual: Features, kernels: frozenset[str]) -> Features:
     return found
 
 
-@of_segment
-def _more_if_plain(graph: Graph, segment: Segment) -> int:
-    return sum(_stage_more_if_plain(graph, stage) for stage in segment.stages)
-
-
 @of_shapes
-def _stage_more_if_plain(graph: Graph, stage: Stage) -> int:
+def _more_if_plain(graph: Graph, stage: Stage) -> int:
     return sum(max(0, _plain_bytes(graph, operator) - constant_bytes(graph, operator)) for operator in stage.operators)
 
 

@@ -58,18 +58,6 @@ def kernel_name(graph: Graph, stage: Stage) -> str:
     return _FUNCTIONS.get(operator.code, operator.code.value.lower())
 
 
-@of_segment
-def segment_kernels(graph: Graph, segment: Segment) -> tuple[str, ...]:
-    """Names of the functions that a segment's stages call."""
-    return tuple(kernel_name(graph, stage) for stage in segment.stages)
-
-
-@of_segment
-def segment_constant_bytes(graph: Graph, segment: Segment) -> int:
-    """Bytes in flash of the constant arrays of a segment's operators."""
-    return sum(stage_constant_bytes(graph, stage) for stage in segment.stages)
-
-
 @of_shapes
 def stage_constant_bytes(graph: Graph, stage: Stage) -> int:
     """Bytes in flash of the constant arrays of a stage's operators."""
@@ -124,25 +112,21 @@ def structure_bytes(graph: Graph, plan: MemoryPlan) -> int:
     """Bytes in flash of what says how the stages go together, beside the calls: names, steps, ends, rows."""
     streams = plan.streams(graph.input.index)
     called = len(plan.stages) + streams
-    different = set().union(*[_names(graph, segment) for segment in plan.segments])
+    each = [_structure(graph, segment) for segment in plan.segments]
+    different = set().union(*[names for names, _ in each])
     if streams:
         different.add(INPUT)
     names = WORD * called + sum([words(len(name) + 1) for name in different])
-    with_rows = set().union(*[_rows(graph, segment) for segment in plan.segments])
+    with_rows = set().union(*[rows for _, rows in each])
     return names + words(_SCHEDULE * called) + words(_END * len(plan.segments)) + _ROWS * len(with_rows)
 
 
 @of_segment
-def _names(graph: Graph, segment: Segment) -> frozenset[str]:
+def _structure(graph: Graph, segment: Segment) -> tuple[frozenset[str], frozenset[int]]:
+    """Names of a segment's stages, and the activations that they find by their rows."""
     del graph
-    return frozenset(stage.name for stage in segment.stages)
-
-
-@of_segment
-def _rows(graph: Graph, segment: Segment) -> frozenset[int]:
-    """The activations that a segment's stages find by their rows."""
-    del graph
-    return frozenset(tensor for stage in segment.stages for tensor in _with_rows(stage, flat=segment.flat))
+    rows = frozenset(tensor for stage in segment.stages for tensor in _with_rows(stage, flat=segment.flat))
+    return frozenset(stage.name for stage in segment.stages), rows
 
 
 def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:
