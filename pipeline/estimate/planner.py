@@ -258,8 +258,13 @@ class Planner:
     def within(self, limit: int) -> Layout | None:
         """The layout with the fewest instructions that is found within a limit."""
         chosen = self.cutter.fewest_instructions(limit)
-        peak = max([self.peak(cut, limit) for cut in chosen])
-        steps = self.by_end([self.step(cut, limit, sparing=True) for cut in chosen])
+        peak = max([cut.peak if cut.peak <= limit else self.peak(cut, limit) for cut in chosen])
+        steps = self.by_end(
+            [
+                cut.usual if cut.usual is not None and cut.peak <= limit else self.step(cut, limit, sparing=True)
+                for cut in chosen
+            ]
+        )
         layout = self.lay_out(steps, peak, _QUICK)
         if layout is not None:
             return layout
@@ -326,14 +331,12 @@ class Planner:
 
     def peak(self, cut: Cut, limit: int) -> int:
         """The peak of a cut as it is cheapest within a limit that it can be within."""
-        peak = cut.base + align(cut.scratch)
-        found = None if peak <= limit else self.cutter.within(cut, limit)
-        return peak if found is None else found[1]
+        found = self.cutter.within(cut, limit)
+        return cut.peak if found is None else found[1]
 
     def step(self, cut: Cut, limit: int, *, sparing: bool = False) -> Step:
         """A cut as a Step; ``sparing``: with an overlap only where it is needed."""
-        peak = cut.base + align(cut.scratch)
-        if cut.usual is not None and peak <= limit and (sparing or peak <= limit // 2):
+        if cut.usual is not None and cut.peak <= limit and (sparing or cut.peak <= limit // 2):
             return cut.usual
         found = self.cutter.within(cut, limit)
         if found is None:
@@ -341,7 +344,7 @@ class Planner:
         cost, peak, needed = found
         overlap = self.runs.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
         ways = self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0)))
-        if overlap is None and cut.base + align(cut.scratch) <= limit:
+        if overlap is None and cut.peak <= limit:
             if cut.usual is None:
                 cut.usual = self._step(cut, cost, overlap, ways)
             return cut.usual
@@ -395,7 +398,8 @@ class Planner:
             for position in range(cut.first, cut.end):
                 segment_of[position] = number
             offsets.update(laid.offsets)
-            rings.update(self.runs.in_rings(cut))
+            if cut.end - cut.first > 1 or cut.first == 0:
+                rings.update(self.runs.in_rings(cut))
             if laid.segment is None:
                 laid.segment = self._segment(laid, taken)
             segments.append(laid.segment)

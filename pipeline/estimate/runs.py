@@ -7,7 +7,7 @@ Graph: it is worked out once, and added to.
 """
 
 # The innermost loop of every estimate: calls would take longer than the rest of it.
-# ruff: noqa: PLR0912, PLR1730
+# ruff: noqa: PLR0912
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ class Cut:
         base: Bytes that are alive while it runs, without scratch, no output written over an input.
         scratch: Bytes of scratch with the largest blocks.
         least_scratch: The same with the smallest ones that are of use.
+        peak: Bytes that are alive, scratch with the largest blocks among them; ``least_peak`` with the smallest ones.
         sink: The number of the Store that its last stage is the last to write, where the segment makes it and it is
             needed later.
         overlap: How the sink is best written over an input; True: not yet looked for, see :meth:`Runs.overlap`.
@@ -77,6 +78,8 @@ class Cut:
     base: int
     scratch: int
     least_scratch: int
+    peak: int
+    least_peak: int
     sink: int | None
     overlap: Overlap | bool | None
     usual: Step | None = None
@@ -188,6 +191,7 @@ class Runs:
         own, sink = self._own(end - 1), alone.sink
         way = self.ways[end - 1]
         total, scratch, least = way[0].rows, alone.scratch, alone.least_scratch
+        room, least_room = alone.peak - alone.base, alone.least_peak - alone.base
         whole = {end - 1}  # Stages that have made all their rows when the last one ends.
         target = self._store_of[end - 1]
         stores, ways, store_of, alive, readers = self.stores, self.ways, self._store_of, self.alive, self._readers
@@ -218,12 +222,15 @@ class Runs:
             total += usual.rows
             if usual.scratch > scratch:
                 scratch = usual.scratch
+                room = self._align(scratch)
             if way[-1].scratch > least:
                 least = way[-1].scratch
+                least_room = self._align(least)
             base = alive[first] + own
             if first == 0:
                 base -= self._spared_by(first, end)
-            found.append(Cut(first, end, False, total, base, scratch, least, sink, sink is not None))
+            peak, least_peak = base + room, base + least_room
+            found.append(Cut(first, end, False, total, base, scratch, least, peak, least_peak, sink, sink is not None))
         return found
 
     def _own(self, position: int) -> int:
@@ -245,6 +252,8 @@ class Runs:
             base,
             way[0].scratch,
             way[-1].scratch,
+            base + self._align(way[0].scratch),
+            base + self._align(way[-1].scratch),
             made[0] if kept else None,
             True if kept else None,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pipeline.genotype import RESOLUTIONS, STEM_CHANNELS, Block, DataConfig, Genotype, architecture
+from pipeline.genotype import MAX_DEPTHS, RESOLUTIONS, STEM_CHANNELS, Block, DataConfig, Genotype, architecture
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
@@ -108,17 +108,30 @@ class _Builder:
             second = self.operator(OpCode.RESHAPE, (second, axis), shape[3:], NoOptions())
         return self.operator(OpCode.ADD, (first, second), shape, _NO_OPTIONS)
 
+    def block(self, source: int, block: Block) -> int:
+        inner = source
+        if block.expands:
+            inner = self.convolution(inner, block.hidden, 1, 1, Activation.RELU6)
+        inner = self.depthwise(inner, block.stride)
+        inner = self.convolution(inner, block.outputs, 1, 1, Activation.NONE)
+        return self.add(source, inner) if block.residual else inner
+
 
 def from_genotype(genotype: Genotype, classes: int) -> Graph:
-    """The Graph of the network that a Genotype stands for; its trunk is all but the head.
+    """The Graph of the network that a Genotype stands for.
+
+    Its trunk is all but the head; all but head and last block where no other network goes on behind that block.
 
     Args:
         genotype: Data configuration, depths and width.
         classes: Outputs of the dense head, at least 1.
     """
-    trunk = _trunk(genotype)
+    shorter = genotype.shorter if genotype.depths[-1] == MAX_DEPTHS[-1] else None
+    trunk = _trunk(genotype if shorter is None else shorter)
     build = _Builder(trunk)
     source = trunk.outputs[0]
+    if shorter is not None:
+        source = build.block(source, architecture(genotype)[-1])
     channels = build.tensors[source].shape[3]
     axes = build.constant((2,), DType.INT32)
     source = build.operator(OpCode.MEAN, (source, axes), (1, channels), MeanOptions((1, 2)))
@@ -151,9 +164,4 @@ def _stem(data: DataConfig) -> Graph:
 def _grown(trunk: Graph, block: Block) -> Graph:
     """A trunk with one more block."""
     build = _Builder(trunk)
-    source = inner = trunk.outputs[0]
-    if block.expands:
-        inner = build.convolution(inner, block.hidden, 1, 1, Activation.RELU6)
-    inner = build.depthwise(inner, block.stride)
-    inner = build.convolution(inner, block.outputs, 1, 1, Activation.NONE)
-    return build.graph(trunk.inputs, build.add(source, inner) if block.residual else inner)
+    return build.graph(trunk.inputs, build.block(trunk.outputs[0], block))
