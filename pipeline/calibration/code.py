@@ -106,11 +106,14 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> Table:
     # What every program has is the program's.
     shared = frozenset.intersection(*(owned[name] for name in PROBES))
     calls = fitting.calls(
-        [(built.anatomy.bytes(RUNTIME), built.forms.kernels, sum(row_operands(built.plan))) for built in programs]
+        [
+            (built.anatomy.bytes(RUNTIME), built.forms.kernels, row_operands(built.graph, built.plan))
+            for built in programs
+        ]
     )
     pieces, growth = fitting.sizes([(built.names, built.anatomy.pieces) for built in programs])
     runtime = calls.base + sum(calls.kernels[name] for name in streamed.forms.kernels)
-    runtime += calls.rows * sum(row_operands(streamed.plan))
+    runtime += calls.rows * row_operands(streamed.graph, streamed.plan)
     return Table(
         schema_version=4,
         profile=workshop.profile("linked ELF"),

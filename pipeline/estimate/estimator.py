@@ -8,7 +8,7 @@ from pipeline.estimate.flash import Forms, flash_items
 from pipeline.estimate.macs import macs
 from pipeline.estimate.model import Estimate, InputMode, MemoryPlan, Prefer
 from pipeline.estimate.planner import plan as make_plan
-from pipeline.estimate.ram import other_items, ram_items, stack_bound
+from pipeline.estimate.ram import called, called_by, other_items, ram_items, stack_bound
 from pipeline.estimate.regions import arena_room
 from pipeline.estimate.stages import stages
 from pipeline.estimate.table import calibration_of, load_for
@@ -36,13 +36,12 @@ def plan_for(
         UsageError: ``no-operators`` where nothing runs; ``no-calibration`` where the table is missing;
             ``input-not-streamable``.
     """
-    streams, made = input_mode is InputMode.STREAMED, stages(graph)
-    if not made:
+    streams = input_mode is InputMode.STREAMED
+    if not stages(graph):
         raise UsageError("no-operators", "the model has no operators", next="Give a model that computes something.")
-    others = other_items(graph, made, load_for(board), streams=streams)
-    room = (board.ram_bytes if ram_bytes is None else ram_bytes) - sum(item.bytes for item in others)
-    static = next(item.bytes for item in others if item.name == "static")
-    room = min(room, arena_room(board, stack=board.stack.reserve_bytes, static=static))
+    static, stack = other_items(graph, called(graph, streams=streams), load_for(board))
+    room = (board.ram_bytes if ram_bytes is None else ram_bytes) - static.bytes - stack.bytes
+    room = min(room, arena_room(board, stack=board.stack.reserve_bytes, static=static.bytes))
     return make_plan(graph, prefer=prefer, limit=max(0, room), streamed_input=streams)
 
 
@@ -60,12 +59,12 @@ def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None, form
     """
     table = load_for(board)
     plan = plan_for(graph, board) if plan is None else plan
-    streams = plan.streams(graph.input.index)
+    calls = called_by(graph, plan)
     return Estimate(
-        ram=ram_items(graph, plan, table),
+        ram=ram_items(graph, plan, calls, table),
         flash=flash_items(graph, plan, table, forms),
         stack_reserve=board.stack.reserve_bytes,
-        frame_reserve=stack_bound(graph, plan.stages, table, streams=streams).frame_reserve,
+        frame_reserve=stack_bound(calls, table).frame_reserve,
         macs=macs(graph),
         calibration=calibration_of(board),
     )

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache, reduce
-from operator import or_
+from functools import cached_property, lru_cache
 
 from pipeline.estimate.kernels import depthwise_short, depthwise_special, window_of
-from pipeline.estimate.model import MemoryPlan
-from pipeline.estimate.shapes import of_shapes
+from pipeline.estimate.model import MemoryPlan, Segment
+from pipeline.estimate.shapes import of_segment, of_shapes
 from pipeline.estimate.stages import Stage, blocks
 from pipeline.graph.model import Activation, ActivationOptions, Graph, OpCode, Operator, WindowOptions
 
@@ -56,7 +55,15 @@ class Features:
 
     def __or__(self, other: Features) -> Features:
         """What either needs."""
-        return Features(*(getattr(self, each.name) | getattr(other, each.name) for each in fields(self)))
+        return _of_bits(self.bits | other.bits)
+
+    @cached_property
+    def bits(self) -> int:
+        """All sets as one, :data:`_WIDTH` bits each."""
+        bits = 0
+        for each in reversed(fields(self)):
+            bits = bits << _WIDTH | getattr(self, each.name)
+        return bits
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -65,6 +72,16 @@ class Features:
         return frozenset(
             f"{name} {n}" if n else name for name, values in sets.items() for n in range(8) if values >> n & 1
         )
+
+
+#: Bits of a set.
+_WIDTH = 8
+
+
+@lru_cache(maxsize=1024)
+def _of_bits(bits: int) -> Features:
+    each = range(0, _WIDTH * len(fields(Features)), _WIDTH)
+    return Features(*(bits >> at & (1 << _WIDTH) - 1 for at in each))
 
 
 #: Of a loop over blocks of so many pixels, on an Armv7E-M core.
@@ -104,13 +121,18 @@ def depthwise_features(kernel: tuple[int, int], stride: int, *, linear: bool, as
 
 def expected(graph: Graph, plan: MemoryPlan) -> Features:
     """What a plan's stages need, as far as shapes and activations tell."""
-    kinds = {_of_stage(graph, stage, flat=segment.flat) for segment in plan.segments for stage in segment.stages}
-    return _together(frozenset(kinds))
+    bits = 0
+    for segment in plan.segments:
+        bits |= _bits(graph, segment)
+    return _of_bits(bits)
 
 
-@lru_cache(maxsize=1024)
-def _together(kinds: frozenset[Features]) -> Features:
-    return reduce(or_, kinds, Features())
+@of_segment
+def _bits(graph: Graph, segment: Segment) -> int:
+    bits = 0
+    for stage in segment.stages:
+        bits |= _of_stage(graph, stage, flat=segment.flat).bits
+    return bits
 
 
 #: Features that neither weights nor a plan's blocks decide.

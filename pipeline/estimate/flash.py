@@ -9,8 +9,9 @@ layer in the form that needs the most, and the code of all of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pipeline.errors import UsageError
 from pipeline.estimate import profiles
@@ -23,8 +24,8 @@ from pipeline.estimate.kernels import (
     window_elements,
     words,
 )
-from pipeline.estimate.model import Item, MemoryPlan
-from pipeline.estimate.shapes import of_shapes
+from pipeline.estimate.model import Item, MemoryPlan, Segment, leaf
+from pipeline.estimate.shapes import of_segment, of_shapes
 from pipeline.estimate.stages import ELEMENTWISE, Stage, StageKind
 from pipeline.estimate.table import Table
 from pipeline.graph.model import Graph, OpCode, Operator
@@ -59,22 +60,20 @@ def flash_items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms | Non
     Raises:
         UsageError: ``no-calibration`` for a kernel that the table does not have.
     """
-    stages = plan.stages
-    usual = _usual(graph, plan, stages) if forms is None else forms
-    _demand(stages, usual, table)
-    items = _items(graph, plan, table, usual)
+    known = [_known(graph, segment) for segment in plan.segments]
+    usual = _usual(graph, plan, known) if forms is None else forms
+    _demand(plan, usual, table)
+    items = _items(graph, plan, table, usual, sum([each.row_operands for each in known]))
     if forms is not None:
         return items
-    more = _worst(graph, stages, table, usual)
+    more = _worst(sum([each.more_if_plain for each in known]), table, usual)
     return (*items, Item(name=UNDECIDED, bytes=sum(part.bytes for part in more), parts=more)) if more else items
 
 
-def _items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms) -> tuple[Item, ...]:
+def _items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms, operands: int) -> tuple[Item, ...]:
     program = table.program
     kernels, libraries, _ = _code(table, frozenset(forms.kernels), forms.features)
-    calls = math.ceil(
-        sum(table.kernels[name].call for name in forms.kernels) + table.row_call * sum(row_operands(plan))
-    )
+    calls = math.ceil(sum(table.kernels[name].call for name in forms.kernels) + table.row_call * operands)
     streaming = program.streaming if plan.streams(graph.input.index) else 0
     return (
         _item(
@@ -87,7 +86,7 @@ def _items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms) -> tuple[
         ),
         kernels,
         _item("runtime", {"calls": calls, "executor": program.runtime + streaming}),
-        Item(name="port", bytes=program.port),
+        leaf("port", program.port),
         libraries,
     )
 
@@ -109,30 +108,53 @@ def _code(table: Table, kernels: frozenset[str], features: Features) -> tuple[It
 
 
 def _item(name: str, parts: dict[str, int]) -> Item:
-    return Item(
-        name=name, bytes=sum(parts.values()), parts=tuple(Item(name=part, bytes=size) for part, size in parts.items())
+    return Item(name=name, bytes=sum(parts.values()), parts=tuple([leaf(part, size) for part, size in parts.items()]))
+
+
+def row_operands(graph: Graph, plan: MemoryPlan) -> int:
+    """Operands that stages of single elements find row by row, in segments that run by rows."""
+    return sum([_known(graph, segment).row_operands for segment in plan.segments])
+
+
+class _Known(NamedTuple):
+    """What follows from a segment's shapes: its stages' kernels, and bytes of constants.
+
+    ``more_if_plain`` are those that the form plain takes beyond the usual one.
+    """
+
+    kernels: tuple[str, ...]
+    constants: int
+    more_if_plain: int
+    row_operands: int
+
+
+@of_segment
+def _known(graph: Graph, segment: Segment) -> _Known:
+    return _Known(
+        tuple(kernel_name(graph, stage) for stage in segment.stages),
+        sum(stage_constant_bytes(graph, stage) for stage in segment.stages),
+        sum(_more_if_plain(graph, stage) for stage in segment.stages),
+        sum(
+            len(stage.feeds) + len(stage.outputs)
+            for stage in segment.stages
+            if stage.kind is StageKind.ROWS and not segment.flat and stage.operators[0].code in ELEMENTWISE
+        ),
     )
 
 
-def row_operands(plan: MemoryPlan) -> Iterator[int]:
-    """Operands that a stage of single elements finds row by row, in a segment that runs by rows."""
-    for segment in plan.segments:
-        for stage in segment.stages:
-            if stage.kind is StageKind.ROWS and not segment.flat and stage.operators[0].code in ELEMENTWISE:
-                yield len(stage.feeds) + len(stage.outputs)
-
-
-def _usual(graph: Graph, plan: MemoryPlan, stages: tuple[Stage, ...]) -> Forms:
+def _usual(graph: Graph, plan: MemoryPlan, known: Sequence[_Known]) -> Forms:
     """As far as shapes and activations tell."""
     return Forms(
-        kernels=tuple(kernel_name(graph, stage) for stage in stages),
+        kernels=tuple([name for each in known for name in each.kernels]),
         features=expected(graph, plan),
-        constants=sum(stage_constant_bytes(graph, stage) for stage in stages),
+        constants=sum([each.constants for each in known]),
     )
 
 
-def _demand(stages: tuple[Stage, ...], forms: Forms, table: Table) -> None:
-    for stage, name in zip(stages, forms.kernels, strict=True):
+def _demand(plan: MemoryPlan, forms: Forms, table: Table) -> None:
+    if table.kernels.keys() >= set(forms.kernels):
+        return
+    for stage, name in zip(plan.stages, forms.kernels, strict=True):
         if name not in table.kernels:
             operator = stage.operators[0]
             raise UsageError(
@@ -143,9 +165,8 @@ def _demand(stages: tuple[Stage, ...], forms: Forms, table: Table) -> None:
             )
 
 
-def _worst(graph: Graph, stages: tuple[Stage, ...], table: Table, usual: Forms) -> tuple[Item, ...]:
+def _worst(constants: int, table: Table, usual: Forms) -> tuple[Item, ...]:
     """What each layer's largest form takes beyond the usual one: constants, parameters, and the code of all forms."""
-    constants = sum(_more_if_plain(graph, stage) for stage in stages)
     parameters = 0
     for name, reference in _REFERENCE.items():
         if reference in table.kernels and name in table.kernels:
@@ -153,7 +174,7 @@ def _worst(graph: Graph, stages: tuple[Stage, ...], table: Table, usual: Forms) 
             parameters += usual.kernels.count(name) * max(0, more)
     _, _, code = _code(table, frozenset(usual.kernels), usual.features)
     found = {"weights and tables": constants, "parameters": parameters, "kernels": code}
-    return tuple(Item(name=name, bytes=size) for name, size in found.items() if size)
+    return tuple([leaf(name, size) for name, size in found.items() if size])
 
 
 def _all_forms(usual: Features, kernels: frozenset[str]) -> Features:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.estimate.model import INPUT, MemoryPlan
-from pipeline.estimate.shapes import of_shapes
+from pipeline.estimate.model import INPUT, MemoryPlan, Segment
+from pipeline.estimate.shapes import of_segment, of_shapes
 from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
@@ -110,16 +110,23 @@ _CYCLES, _DONE = 4, 2
 
 def structure_bytes(graph: Graph, plan: MemoryPlan) -> int:
     """Bytes in flash of what says how the stages go together, beside the calls: names, steps, ends, rows."""
-    stages = plan.stages
-    called = [stage.name for stage in stages] + [INPUT] * plan.streams(graph.input.index)
-    names = WORD * len(called) + sum(words(len(name) + 1) for name in set(called))
-    with_rows = {
-        tensor
-        for segment in plan.segments
-        for stage in segment.stages
-        for tensor in _with_rows(stage, flat=segment.flat)
-    }
-    return names + words(_SCHEDULE * len(called)) + words(_END * len(plan.segments)) + _ROWS * len(with_rows)
+    streams = plan.streams(graph.input.index)
+    called = len(plan.stages) + streams
+    each = [_structure(graph, segment) for segment in plan.segments]
+    different = set().union(*[names for names, _ in each])
+    if streams:
+        different.add(INPUT)
+    names = WORD * called + sum([words(len(name) + 1) for name in different])
+    with_rows = set().union(*[rows for _, rows in each])
+    return names + words(_SCHEDULE * called) + words(_END * len(plan.segments)) + _ROWS * len(with_rows)
+
+
+@of_segment
+def _structure(graph: Graph, segment: Segment) -> tuple[frozenset[str], frozenset[int]]:
+    """Names of a segment's stages, and the activations that they find by their rows."""
+    del graph
+    rows = frozenset(tensor for stage in segment.stages for tensor in _with_rows(stage, flat=segment.flat))
+    return frozenset(stage.name for stage in segment.stages), rows
 
 
 def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,8 +40,7 @@ class InputMode(StrEnum):
 INPUT = "INPUT"
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """Where an activation lives: bytes [offset, offset + size) of the arena, segments [first, last].
 
     ``alias_of`` is the tensor whose bytes it shares (RESHAPE, or what is written over its input), else None. ``ring``
@@ -71,6 +71,8 @@ class Segment:
     sums: int
     sums_bytes: int
     peak: int = 0
+    #: What has been found out about it (shapes.py), by the function that found it.
+    known: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,17 @@ class MemoryPlan:
     peak_operator: int
     least: int
 
-    @property
+    @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """All stages, in order."""
-        return tuple(stage for segment in self.segments for stage in segment.stages)
+        return tuple([stage for segment in self.segments for stage in segment.stages])
 
     def streams(self, tensor: int) -> bool:
         """Whether a tensor, the model's input, is never there in whole: its rows come as they are needed."""
-        return any(placement.tensor == tensor and placement.ring is not None for placement in self.placements)
+        for placement in self.placements:
+            if placement.tensor == tensor:
+                return placement.ring is not None
+        return False
 
     def offset(self, tensor: int) -> int:
         """Offset of a tensor in the arena.
@@ -115,6 +120,12 @@ class Item(BaseModel):
     name: str
     bytes: int
     parts: tuple[Item, ...] = ()
+
+
+@lru_cache(maxsize=4096)
+def leaf(name: str, size: int) -> Item:
+    """The Item without parts; the same bytes come again and again, and an Item takes longer to make than to find."""
+    return Item(name=name, bytes=size)
 
 
 class Predicted(BaseModel):

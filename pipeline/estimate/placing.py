@@ -16,6 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.estimate.model import Segment
 
 #: Layouts that are remembered.
 _MOST = 4_000
@@ -74,13 +78,17 @@ class _State:
         return sum([end - offset for offset, end, _ in self.live])
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Laid:
-    """A step, the offsets of what it makes by key, and the bytes that are alive while it runs."""
+    """A step, the offsets of what it makes by key, and the bytes that are alive while it runs.
+
+    ``segment`` is what the planner has made of it.
+    """
 
     step: Step
     offsets: dict[int, int]
     alive: int
+    segment: Segment | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
-from pipeline.estimate.placing import Layout, Layouts, Step
+from pipeline.estimate.placing import Laid, Layout, Layouts, Step
 from pipeline.estimate.roots import roots
 from pipeline.estimate.runs import IMPOSSIBLE, Cut, Overlap, Runs, Way
 from pipeline.estimate.segments import Cutter
@@ -42,8 +43,6 @@ _CLOSE = 500
 _NEARLY = 1.01
 #: Keys of scratch and sums beside the numbers of Stores.
 _SCRATCH, _SUMS = -1, -2
-#: By what a Step of a cut is known that has the largest blocks and no overlap.
-_USUAL = ()
 #: Forms for which the cuts of a Graph are kept.
 _FORMS = 8
 #: How many layouts are carried on: at first, and where the first one does not fit.
@@ -131,6 +130,17 @@ class _Found:
 
 
 @of_graph
+def _named(graph: Graph) -> dict[int, tuple[int, ...]]:
+    """For each root all its names."""
+    trunk = graph.trunk
+    named = {} if trunk is None else dict(_named(trunk))
+    known = 0 if trunk is None else len(roots(trunk))
+    for name, root in islice(roots(graph).items(), known, None):
+        named[root] = (*named.get(root, ()), name)
+    return named
+
+
+@of_graph
 def _found(graph: Graph) -> _Found:
     return _Found(Layouts() if graph.trunk is None else _found(graph.trunk).layouts)
 
@@ -143,13 +153,21 @@ def _cutter(graph: Graph, form: _Form) -> Cutter:
             known.clear()
         trunk = None if graph.trunk is None else _cutter(graph.trunk, form)
         begun = trunk.runs if trunk is not None else None
-        made = [_sized(stage, form.block) for stage in stages(graph)]
-        new = made[len(begun.stages) if begun is not None else 0 :]
+        made = stages(graph)
+        new = [_sized(stage, form.block) for stage in made[len(begun.stages) if begun is not None else 0 :]]
         sums = [] if begun is None else list(begun.sums)
         sums += [stage_needs(graph, stage).sums for stage in new]
         ways = [] if begun is None else list(begun.ways)
         ways += [_ways(graph, stage, form.most) for stage in new]
-        runs = Runs(made, stores(graph), sums, ways, align=align, streamed_input=form.streamed, trunk=begun)
+        runs = Runs(
+            [*(begun.stages if begun is not None else ()), *new],
+            stores(graph),
+            sums,
+            ways,
+            align=align,
+            streamed_input=form.streamed,
+            trunk=begun,
+        )
         known[form] = Cutter(runs, align=align, trunk=trunk)
     return known[form]
 
@@ -240,8 +258,13 @@ class Planner:
     def within(self, limit: int) -> Layout | None:
         """The layout with the fewest instructions that is found within a limit."""
         chosen = self.cutter.fewest_instructions(limit)
-        peak = max([self.peak(cut, limit) for cut in chosen])
-        steps = self.by_end([self.step(cut, limit, sparing=True) for cut in chosen])
+        peak = max([cut.peak if cut.peak <= limit else self.peak(cut, limit) for cut in chosen])
+        steps = self.by_end(
+            [
+                cut.usual if cut.usual is not None and cut.peak <= limit else self.step(cut, limit, sparing=True)
+                for cut in chosen
+            ]
+        )
         layout = self.lay_out(steps, peak, _QUICK)
         if layout is not None:
             return layout
@@ -308,26 +331,29 @@ class Planner:
 
     def peak(self, cut: Cut, limit: int) -> int:
         """The peak of a cut as it is cheapest within a limit that it can be within."""
-        peak = cut.base + align(cut.scratch)
-        found = None if peak <= limit else self.cutter.within(cut, limit)
-        return peak if found is None else found[1]
+        found = self.cutter.within(cut, limit)
+        return cut.peak if found is None else found[1]
 
     def step(self, cut: Cut, limit: int, *, sparing: bool = False) -> Step:
         """A cut as a Step; ``sparing``: with an overlap only where it is needed."""
-        peak = cut.base + align(cut.scratch)
-        if _USUAL in cut.steps and peak <= limit and (sparing or peak <= limit // 2):
-            return cut.steps[_USUAL]
+        if cut.usual is not None and cut.peak <= limit and (sparing or cut.peak <= limit // 2):
+            return cut.usual
         found = self.cutter.within(cut, limit)
         if found is None:
             raise ValueError(f"stages {cut.first} to {cut.end} need more than {limit} bytes")
         cost, peak, needed = found
         overlap = self.runs.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
         ways = self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0)))
-        usual = overlap is None and cut.base + align(cut.scratch) <= limit
-        known = _USUAL if usual else (overlap is not None, *(way.block for way in ways))
-        if known not in cut.steps:
-            cut.steps[known] = self._step(cut, cost, overlap, ways)
-        return cut.steps[known]
+        if overlap is None and cut.peak <= limit:
+            if cut.usual is None:
+                cut.usual = self._step(cut, cost, overlap, ways)
+            return cut.usual
+        known = (overlap is not None, *(way.block for way in ways))
+        if cut.others is None:
+            cut.others = {}
+        if known not in cut.others:
+            cut.others[known] = self._step(cut, cost, overlap, ways)
+        return cut.others[known]
 
     def _step(self, cut: Cut, cost: int, overlap: Overlap | None, ways: Sequence[Way]) -> Step:
         runs, stores = self.runs, self.stores
@@ -369,30 +395,36 @@ class Planner:
             if not isinstance(taken, _Taken):
                 raise TypeError("a step that was made of something else")
             cut = taken.cut
-            segment_of.update(dict.fromkeys(range(cut.first, cut.end), number))
+            for position in range(cut.first, cut.end):
+                segment_of[position] = number
             offsets.update(laid.offsets)
-            rings.update(self.runs.in_rings(cut))
-            ran = tuple(
-                [_sized(stage, way.block) for stage, way in zip(stages[cut.first : cut.end], taken.ways, strict=True)]
-            )
-            scratch, sums = laid.offsets.get(_SCRATCH, 0), laid.offsets.get(_SUMS, 0)
-            segments.append(Segment(ran, cut.flat, scratch, taken.scratch, sums, taken.sums, laid.alive))
-        named: dict[int, list[int]] = {}
-        for name, root in roots(self.graph).items():
-            named.setdefault(root, []).append(name)
-        placements = []
+            if cut.end - cut.first > 1 or cut.first == 0:
+                rings.update(self.runs.in_rings(cut))
+            if laid.segment is None:
+                laid.segment = self._segment(laid, taken)
+            segments.append(laid.segment)
+        named = _named(self.graph)
+        placements: list[Placement] = []
         for number, store in enumerate(self.stores):
             ring = store.ring if number in rings else None
             size = store.nbytes if ring is None else store.ring_bytes
             first, last = segment_of[store.first], segment_of[store.last]
+            begins = store.tensors[0]
             for tensor in store.tensors:
                 for name in named[tensor]:
-                    alias = None if name == store.tensors[0] else store.tensors[0]
+                    alias = None if name == begins else begins
                     placements.append(Placement(name, offsets[number], size, first, last, alias, ring))
-        placements.sort(key=lambda placement: placement.tensor)
+        placements.sort()
         highest = max(segments, key=lambda segment: segment.peak)
         operator = highest.stages[0].operators[0].index
         return MemoryPlan(layout.arena, tuple(placements), tuple(segments), operator, self.least)
+
+    def _segment(self, laid: Laid, taken: _Taken) -> Segment:
+        cut = taken.cut
+        stages = self.runs.stages[cut.first : cut.end]
+        ran = tuple([_sized(stage, way.block) for stage, way in zip(stages, taken.ways, strict=True)])
+        scratch, sums = laid.offsets.get(_SCRATCH, 0), laid.offsets.get(_SUMS, 0)
+        return Segment(ran, cut.flat, scratch, taken.scratch, sums, taken.sums, laid.alive)
 
 
 @dataclass(frozen=True)

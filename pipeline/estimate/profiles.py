@@ -71,7 +71,7 @@ def find(name: str) -> Path | None:
         return None
     folder = user_folder()
     try:
-        changed = folder.stat().st_mtime_ns
+        changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 (asked for each estimate; the path's method takes longer)
     except OSError:
         changed = 0
     return _find(name, folder, changed)

@@ -118,13 +118,7 @@ def place(board: Board, *, stack: int, static: int, arena: int) -> RamLayout:
     ``stack`` is what the linker sets aside. Blocks that do not fit have fewer bytes in their parts; ``over`` says how
     many are missing.
     """
-    blocks = []
-    at = board.ram[0].base
-    for name, size, alignment in (("stack", stack, 8), ("static", static, _WORD), ("arena", arena, ALIGNMENT)):
-        base = -(-at // alignment) * alignment
-        blocks.append((name, base, size))
-        at = base + size
-    return as_placed(board, blocks)
+    return as_placed(board, _piled(board, stack=stack, static=static, arena=arena))
 
 
 def as_placed(board: Board, blocks: Sequence[tuple[str, int, int]]) -> RamLayout:
@@ -160,9 +154,19 @@ def block(board: Board, name: str, base: int, size: int) -> Block:
 
 def arena_room(board: Board, *, stack: int, static: int) -> int:
     """Bytes that stack and static data leave for the arena, 0 at least."""
-    end = board.ram[-1].end
-    at = place(board, stack=stack, static=static, arena=0).blocks[-1].base
-    return max(0, (end - at) // ALIGNMENT * ALIGNMENT)
+    *_, (_, at, _) = _piled(board, stack=stack, static=static, arena=0)
+    return max(0, (board.ram[-1].end - at) // ALIGNMENT * ALIGNMENT)
+
+
+def _piled(board: Board, *, stack: int, static: int, arena: int) -> list[tuple[str, int, int]]:
+    """Name, address and bytes of each block, one behind the other."""
+    blocks = []
+    at = board.ram[0].base
+    for name, size, alignment in (("stack", stack, 8), ("static", static, _WORD), ("arena", arena, ALIGNMENT)):
+        base = -(-at // alignment) * alignment
+        blocks.append((name, base, size))
+        at = base + size
+    return blocks
 
 
 def _parts(regions: tuple[Region, ...], begin: int, end: int) -> Iterator[Part]:

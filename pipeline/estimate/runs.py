@@ -6,10 +6,13 @@ so that runs grow backwards until one can't be a segment. What is said of the st
 Graph: it is worked out once, and added to.
 """
 
+# The innermost loop of every estimate: calls would take longer than the rest of it.
+# ruff: noqa: PLR0912
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.estimate.overlap import Geometry, distance
@@ -60,10 +63,12 @@ class Cut:
         base: Bytes that are alive while it runs, without scratch, no output written over an input.
         scratch: Bytes of scratch with the largest blocks.
         least_scratch: The same with the smallest ones that are of use.
+        peak: Bytes that are alive, scratch with the largest blocks among them; ``least_peak`` with the smallest ones.
         sink: The number of the Store that its last stage is the last to write, where the segment makes it and it is
             needed later.
         overlap: How the sink is best written over an input; True: not yet looked for, see :meth:`Runs.overlap`.
-        steps: What the planner has made of it.
+        usual: What the planner has made of it with the largest blocks and without an overlap; ``others`` by how it runs
+            and which way it is.
     """
 
     first: int
@@ -73,9 +78,12 @@ class Cut:
     base: int
     scratch: int
     least_scratch: int
+    peak: int
+    least_peak: int
     sink: int | None
     overlap: Overlap | bool | None
-    steps: dict[tuple[int, ...], Step] = field(default_factory=dict)
+    usual: Step | None = None
+    others: dict[tuple[int, ...], Step] | None = None
 
 
 class Runs:
@@ -114,10 +122,22 @@ class Runs:
         self.stages, self.stores, self.sums, self.ways, self._align = stages, stores, sums, ways, align
         count = len(stages)
         done = 0 if trunk is None else len(trunk.stages)
-        self.full = [align(store.nbytes) for store in stores]
-        self.rings = [align(store.ring_bytes) for store in stores]
-        number_of = {tensor: number for number, store in enumerate(stores) for tensor in store.tensors}
         new = stages[done:]
+        #: The first Store that the trunk does not have as it is, and for each activation the number of its Store.
+        again = (
+            0
+            if trunk is None
+            else next(n for n, (a, b) in enumerate(zip(stores, trunk.stores, strict=False)) if a is not b)
+        )
+        self._number_of: dict[int, int] = {} if trunk is None else dict(trunk._number_of)
+        self.full: list[int] = [] if trunk is None else trunk.full[:again]
+        self.rings: list[int] = [] if trunk is None else trunk.rings[:again]
+        for number, store in enumerate(stores[again:], again):
+            self.full.append(align(store.nbytes))
+            self.rings.append(align(store.ring_bytes))
+            for tensor in store.tensors:
+                self._number_of[tensor] = number
+        number_of = self._number_of
         #: By activation the stage that writes it.
         self._writer: dict[int, int] = {} if trunk is None else dict(trunk._writer)
         self._writer.update((output, stage.index) for stage in new for output in stage.outputs)
@@ -161,39 +181,57 @@ class Runs:
         """The Stores that were there before a stage and are still needed."""
         return [number for number, store in enumerate(self.stores) if store.first < position <= store.last]
 
-    def ending(self, end: int) -> Iterator[Cut]:
+    def ending(self, end: int) -> list[Cut]:
         """The cuts that end before stage ``end``, shortest first."""
         alone = self._alone(end)
-        yield alone
-        last = self.stages[end - 1]
-        if last.kind is StageKind.WHOLE:
-            return
+        found = [alone]
+        stages = self.stages
+        if stages[end - 1].kind is StageKind.WHOLE:
+            return found
         own, sink = self._own(end - 1), alone.sink
         way = self.ways[end - 1]
         total, scratch, least = way[0].rows, alone.scratch, alone.least_scratch
+        room, least_room = alone.peak - alone.base, alone.least_peak - alone.base
         whole = {end - 1}  # Stages that have made all their rows when the last one ends.
         target = self._store_of[end - 1]
-        stores, full, ways, store_of, alive = self.stores, self.full, self.ways, self._store_of, self.alive
+        stores, ways, store_of, alive, readers = self.stores, self.ways, self._store_of, self.alive, self._readers
         for first in range(end - 2, max(-1, end - 1 - _LONGEST), -1):
-            if not self._joins(first, end, whole):
-                return
+            used = False
+            for reader, all_rows in readers[first]:
+                if reader < end:
+                    used = True
+                    if all_rows and reader in whole:
+                        whole.add(first)  # It ends with them.
             number = store_of[first]
             store = stores[number]
-            if store.first == first:
-                if store.last < end:
-                    own += self.rings[number]
-                else:
-                    own += full[number]
+            if not used or not store.streams or stages[first].kind is not StageKind.ROWS:
+                break
+            if store.last >= end:
+                if first not in whole:
+                    break
+                if store.first == first:
+                    own += self.full[number]
                     if number == target:
                         sink = number
+            elif store.first == first:
+                if not store.ring or store.joined >= end:
+                    break
+                own += self.rings[number]
             way = ways[first]
-            total += way[0].rows
-            scratch = max(scratch, way[0].scratch)
-            least = max(least, way[-1].scratch)
+            usual = way[0]
+            total += usual.rows
+            if usual.scratch > scratch:
+                scratch = usual.scratch
+                room = self._align(scratch)
+            if way[-1].scratch > least:
+                least = way[-1].scratch
+                least_room = self._align(least)
             base = alive[first] + own
             if first == 0:
                 base -= self._spared_by(first, end)
-            yield Cut(first, end, False, total, base, scratch, least, sink, sink is not None)
+            peak, least_peak = base + room, base + least_room
+            found.append(Cut(first, end, False, total, base, scratch, least, peak, least_peak, sink, sink is not None))
+        return found
 
     def _own(self, position: int) -> int:
         """Bytes that a stage needs as the last one of a segment, besides scratch."""
@@ -214,24 +252,11 @@ class Runs:
             base,
             way[0].scratch,
             way[-1].scratch,
+            base + self._align(way[0].scratch),
+            base + self._align(way[-1].scratch),
             made[0] if kept else None,
             True if kept else None,
         )
-
-    def _joins(self, first: int, end: int, whole: set[int]) -> bool:
-        """Whether a stage can run with those behind it, up to ``end``; it joins ``whole`` if it ends with them."""
-        used = False
-        for reader, all_rows in self._readers[first]:
-            if reader < end:
-                used = True
-                if all_rows and reader in whole:
-                    whole.add(first)
-        store = self.stores[self._store_of[first]]
-        if not used or not store.streams or self.stages[first].kind is not StageKind.ROWS:
-            return False
-        if store.last >= end:
-            return first in whole
-        return store.first != first or (store.ring > 0 and store.joined < end)
 
     def _spared_by(self, first: int, end: int) -> int:
         """Bytes that a streamed input does not take because it is a ring; of what cannot be, less than any room."""

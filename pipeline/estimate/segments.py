@@ -39,7 +39,7 @@ class Cutter:
         count, done = len(runs.stages), 0 if trunk is None else len(trunk.by_end)
         #: For each stage the cuts that end with it, shortest first.
         self.by_end: list[list[Cut]] = [] if trunk is None else list(trunk.by_end)
-        self.by_end += [list(runs.ending(end)) for end in range(done + 1, count + 1)]
+        self.by_end += [runs.ending(end) for end in range(done + 1, count + 1)]
         #: For each number of first stages the smallest peak, and the cut that ends there.
         self._least: list[tuple[int, Cut | None]] = [(0, None)] if trunk is None else list(trunk._least)
         self._find_least(self.by_end[done:])
@@ -53,7 +53,7 @@ class Cutter:
     def lowest(self, cut: Cut) -> int:
         """The lowest peak of a cut."""
         overlap = self.runs.overlap(cut)
-        return cut.base + self._align(cut.least_scratch) - (overlap.saved if overlap is not None else 0)
+        return cut.least_peak - (overlap.saved if overlap is not None else 0)
 
     def least_peak(self) -> tuple[int, list[Cut]]:
         """The smallest peak that any cuts have, and such cuts."""
@@ -75,7 +75,7 @@ class Cutter:
             least, way, hopes = _NEVER, None, []
             for cut in cuts:
                 before = best[cut.first][0]
-                peak = cut.base + self._align(cut.least_scratch)
+                peak = cut.least_peak
                 if (before if before > peak else peak) < least:
                     least, way = max(before, peak), cut
                 if cut.sink is not None and cut.overlap is not None and before < least:
@@ -91,10 +91,9 @@ class Cutter:
 
     def within(self, cut: Cut, limit: int) -> tuple[int, int, bool] | None:
         """(instructions, peak, whether with the overlap) of a cut as it is cheapest within a limit; None: it cannot."""
-        peak = cut.base + self._align(cut.scratch)
-        if peak <= limit:
-            return cut.instructions, peak, False
-        if cut.base + self._align(cut.least_scratch) - self.runs.hope(cut) > limit:
+        if cut.peak <= limit:
+            return cut.instructions, cut.peak, False
+        if cut.least_peak - self.runs.hope(cut) > limit:
             return None
         overlap = self.runs.overlap(cut)
         base = cut.base - (overlap.saved if overlap is not None else 0)
@@ -155,7 +154,7 @@ class Cutter:
                 before = best[cut.first]
                 if before[0] + cut.instructions > value[0]:
                     continue
-                found = self.within(cut, limit)
+                found = (cut.instructions, cut.peak, False) if cut.peak <= limit else self.within(cut, limit)
                 if found is not None:
                     candidate = (before[0] + found[0], before[1] + found[1])
                     if candidate < value:
@@ -185,7 +184,7 @@ class Cutter:
             large, found = list(begun[0]), list(begun[1])
         for cuts in self.by_end[len(found) :]:
             alone = cuts[0]
-            large.append(large[-1] + (alone.base + self._align(alone.scratch) > limit - limit // 4))
+            large.append(large[-1] + (alone.peak > limit - limit // 4))
             # Stages that run as well one by one need not run together.
             fused = [cut for cut in cuts if cut is alone or large[cut.end] != large[cut.first]]
             found.append([cut for cut in reversed(fused) if self.within(cut, limit) is not None])

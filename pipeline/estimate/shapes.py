@@ -1,4 +1,4 @@
-"""What has been found out is kept: of a stage for all stages of the same shapes, of a Graph as long as there is one.
+"""What has been found out is kept: of a stage for all stages of the same shapes, of a Graph or a segment with it.
 
 The networks of a search are made of the same few hundred layers: what a layer needs, takes and calls is asked for each
 of thousands of networks, and its answer is known after the first.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
 
 from pipeline.graph.model import Operator, Tensor
 
 if TYPE_CHECKING:
+    from pipeline.estimate.model import Segment
     from pipeline.estimate.stages import Stage
     from pipeline.graph.model import Graph
 
@@ -69,13 +69,30 @@ def of_shapes(
 
 
 def of_graph(function: Callable[[Graph], _Fact]) -> Callable[[Graph], _Fact]:
-    """Remember what a function says of a Graph, as long as that exists; the answer must not refer to the Graph."""
-    known: WeakKeyDictionary[Graph, _Fact] = WeakKeyDictionary()
+    """Remember what a function says of a Graph, as long as that exists; the answer should not refer to the Graph."""
 
     def remembered(graph: Graph, /) -> _Fact:
-        fact = known.get(graph)
-        if fact is None:
-            fact = known[graph] = function(graph)
+        try:
+            fact: _Fact = graph.known[function]
+        except KeyError:
+            fact = graph.known[function] = function(graph)
+        return fact
+
+    update_wrapper(remembered, function)
+    return remembered
+
+
+def of_segment(function: Callable[[Graph, Segment], _Fact]) -> Callable[[Graph, Segment], _Fact]:
+    """Remember what a function says of a segment, which many plans may have: those of Graphs with the same trunk.
+
+    It may look at the segment's stages, and at the shapes, types and options of their operators.
+    """
+
+    def remembered(graph: Graph, segment: Segment, /) -> _Fact:
+        try:
+            fact: _Fact = segment.known[function]
+        except KeyError:
+            fact = segment.known[function] = function(graph, segment)
         return fact
 
     update_wrapper(remembered, function)

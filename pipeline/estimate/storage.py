@@ -69,13 +69,12 @@ def stores(graph: Graph) -> tuple[Store, ...]:
     made, root_of = stages(graph), roots(graph)
     trunk = graph.trunk
     if trunk is None:
-        return tuple(_made(graph, made, root_of, list(graph.inputs), made, renamed=graph.operators))
+        return tuple(_made(graph, made, root_of, list(graph.inputs), made, renamed=graph.operators, since=0))
     found = list(stores(trunk))
     last = next(number for number, store in enumerate(found) if trunk.outputs[0] in store.tensors)
     later = made[len(stages(trunk)) :]
     renamed = graph.operators[len(trunk.operators) :]
-    # What reads and writes it begins with the stage that writes it first.
-    again = _made(graph, made, root_of, [found[last].tensors[0]], later, renamed=renamed)
+    again = _made(graph, made, root_of, [found[last].tensors[0]], later, renamed=renamed, since=found[last].first)
     found[last] = again.pop(0)
     return (*found, *again)
 
@@ -88,11 +87,17 @@ def _made(
     later: Sequence[Stage],
     *,
     renamed: Sequence[Operator],
+    since: int,
 ) -> list[Store]:
-    """The Stores that begin with the activations that are given or with what ``later`` stages write."""
-    writer = {output: stage.index for stage in made for output in stage.outputs}
+    """The Stores that begin with the activations that are given or with what ``later`` stages write.
+
+    ``since`` is the stage that writes the first of them.
+    """
+    # What begins with the first of them is written and read by no stage before.
+    recent = made[max(0, since) :]
+    writer = {output: stage.index for stage in recent for output in stage.outputs}
     readers: dict[int, list[Stage]] = {}
-    for stage in made[max(0, writer.get(given[0], 0)) :]:
+    for stage in recent:
         for feed in stage.feeds:
             readers.setdefault(feed.tensor, []).append(stage)
     kept = {root_of[index] for index in graph.outputs}
@@ -102,7 +107,7 @@ def _made(
             name = operator.outputs[0]
             if image_rows(graph.tensors[name]) != image_rows(graph.tensors[root_of[name]]):
                 mixed.add(root_of[name])
-    over = {stage.overwrites: stage.outputs[0] for stage in made if stage.overwrites is not None}
+    over = {stage.overwrites: stage.outputs[0] for stage in recent if stage.overwrites is not None}
     parts = set(over.values())
     found: list[Store] = []
     for root in (*given, *(output for stage in later for output in stage.outputs)):

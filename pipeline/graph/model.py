@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -294,6 +295,8 @@ class Graph:
     file_bytes: int = 0
     content: bytes = field(default=b"", repr=False)
     trunk: Graph | None = field(default=None, repr=False)
+    #: What has been found out about it (estimate/shapes.py), by the function that found it.
+    known: dict[object, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def input(self) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pipeline.genotype import RESOLUTIONS, STEM_CHANNELS, Block, DataConfig, Genotype, architecture
+from pipeline.genotype import MAX_DEPTHS, RESOLUTIONS, STEM_CHANNELS, Block, DataConfig, Genotype, architecture
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
@@ -37,8 +37,20 @@ _VERSIONS = {
     OpCode.SOFTMAX: 2,
 }
 _NO_OPTIONS = ActivationOptions()
-#: Trunks that are kept: a few hundred are enough to go through the whole space in order.
-_TRUNKS = 2048
+#: Trunks that are kept: about 900 lie between two that one needs, where the whole space is gone through in order.
+_TRUNKS = 1024
+#: Tensors and operators that are kept: most networks have the same ones at the same places.
+_PARTS = 1 << 14
+
+
+@lru_cache(maxsize=_PARTS)
+def _tensor(index: int, shape: tuple[int, ...], dtype: DType, constant: bool) -> Tensor:
+    return Tensor(index, f"t{index}", shape, dtype, None, constant)
+
+
+@lru_cache(maxsize=_PARTS)
+def _operator(index: int, code: OpCode, inputs: tuple[int, ...], output: int, options: Options) -> Operator:
+    return Operator(index, code, _VERSIONS[code], inputs, (output,), options)
 
 
 class _Builder:
@@ -60,12 +72,12 @@ class _Builder:
 
     def _tensor(self, shape: tuple[int, ...], dtype: DType, *, constant: bool) -> int:
         index = len(self.tensors)
-        self.tensors.append(Tensor(index, f"t{index}", shape, dtype, None, constant))
+        self.tensors.append(_tensor(index, shape, dtype, constant))
         return index
 
     def operator(self, code: OpCode, inputs: tuple[int, ...], shape: tuple[int, ...], options: Options) -> int:
         output = self.activation(shape)
-        self.operators.append(Operator(len(self.operators), code, _VERSIONS[code], inputs, (output,), options))
+        self.operators.append(_operator(len(self.operators), code, inputs, output, options))
         return output
 
     def convolution(self, source: int, channels: int, kernel: int, stride: int, activation: Activation) -> int:
@@ -96,17 +108,30 @@ class _Builder:
             second = self.operator(OpCode.RESHAPE, (second, axis), shape[3:], NoOptions())
         return self.operator(OpCode.ADD, (first, second), shape, _NO_OPTIONS)
 
+    def block(self, source: int, block: Block) -> int:
+        inner = source
+        if block.expands:
+            inner = self.convolution(inner, block.hidden, 1, 1, Activation.RELU6)
+        inner = self.depthwise(inner, block.stride)
+        inner = self.convolution(inner, block.outputs, 1, 1, Activation.NONE)
+        return self.add(source, inner) if block.residual else inner
+
 
 def from_genotype(genotype: Genotype, classes: int) -> Graph:
-    """The Graph of the network that a Genotype stands for; its trunk is all but the head.
+    """The Graph of the network that a Genotype stands for.
+
+    Its trunk is all but the head; all but head and last block where no other network goes on behind that block.
 
     Args:
         genotype: Data configuration, depths and width.
         classes: Outputs of the dense head, at least 1.
     """
-    trunk = _trunk(genotype)
+    shorter = genotype.shorter if genotype.depths[-1] == MAX_DEPTHS[-1] else None
+    trunk = _trunk(genotype if shorter is None else shorter)
     build = _Builder(trunk)
     source = trunk.outputs[0]
+    if shorter is not None:
+        source = build.block(source, architecture(genotype)[-1])
     channels = build.tensors[source].shape[3]
     axes = build.constant((2,), DType.INT32)
     source = build.operator(OpCode.MEAN, (source, axes), (1, channels), MeanOptions((1, 2)))
@@ -139,9 +164,4 @@ def _stem(data: DataConfig) -> Graph:
 def _grown(trunk: Graph, block: Block) -> Graph:
     """A trunk with one more block."""
     build = _Builder(trunk)
-    source = inner = trunk.outputs[0]
-    if block.expands:
-        inner = build.convolution(inner, block.hidden, 1, 1, Activation.RELU6)
-    inner = build.depthwise(inner, block.stride)
-    inner = build.convolution(inner, block.outputs, 1, 1, Activation.NONE)
-    return build.graph(trunk.inputs, build.add(source, inner) if block.residual else inner)
+    return build.graph(trunk.inputs, build.block(trunk.outputs[0], block))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -13,6 +15,9 @@ from pipeline.genotype import Genotype
 from pipeline.search.space import Space
 
 _Key = TypeVar("_Key", bound=Hashable)
+
+#: Objects more than are freed until the collector looks for cycles among them, while a space is gone through.
+_SELDOM = 100_000
 
 
 class Limit(StrEnum):
@@ -115,6 +120,21 @@ def survey(space: Space, estimate: Callable[[Genotype], Estimate], limits: Limit
             (Limit.MACS, limits.macs is not None and found.macs > limits.macs),
         )
         yield Design(genotype, ram, flash, found.macs, tuple([limit for limit, exceeds in over if exceeds]))
+
+
+@contextmanager
+def seldom_collecting() -> Iterator[None]:
+    """Look for cycles of garbage seldom, while the whole of a space is estimated.
+
+    Estimates leave hardly any: what they forget is freed at once. But they remember much, and the collector would go
+    through all of that each time that a quarter has been replaced, which takes a third of the whole time.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(_SELDOM, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _range(values: Iterable[int]) -> Range:
