@@ -111,7 +111,7 @@ class _Reached:
     count: int
     states: list[_State]
     before: _Reached | None
-    then: dict[_Ending, _Reached] = field(default_factory=dict)
+    then: dict[tuple[_Ending, bool], _Reached] = field(default_factory=dict)
 
     def behind(self, count: int) -> list[_State]:
         """The ways behind so many stages; none where no step ends there."""
@@ -159,10 +159,13 @@ class Layouts:
             if not steps:
                 continue
             ending = tuple([(step, most[step.first]) for step in steps])
-            known = reached.then.get(ending)
+            last = count == len(ends)
+            known = reached.then.get((ending, last))
             if known is None:
                 states = _behind(ending, reached, limit, width)
-                known = reached.then[ending] = _Reached(count, states, reached)
+                # No others are carried on: of the last ones the cheapest is looked for among all.
+                states = states if last else states[:width]
+                known = reached.then[ending, last] = _Reached(count, states, reached)
                 self._count += 1
             reached = known
         final = min(reached.behind(len(ends)), key=lambda state: (state.cost, state.top, state.live), default=None)
