@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.estimate.model import Segment
 
 #: Layouts that are remembered.
-_MOST = 4_000
+_MOST = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +163,7 @@ class Layouts:
             last = count == len(ends)
             known = reached.then.get((ending, last))
             if known is None:
-                states = _behind(ending, reached, limit, width)
-                # No others are carried on: of the last ones the cheapest is looked for among all.
-                states = states if last else states[:width]
+                states = _behind(ending, reached, limit, width, last=last)
                 known = reached.then[ending, last] = _Reached(count, states, reached)
                 self._count += 1
             reached = known
@@ -172,9 +171,12 @@ class Layouts:
         return None if final is None else _traced(final)
 
 
-def _behind(ending: _Ending, before: _Reached, limit: int, width: int) -> list[_State]:
-    """The ways to lay out what is alive behind steps that end with one stage, of those behind each stage before."""
-    found: dict[_Live, _State] = {}
+def _behind(ending: _Ending, before: _Reached, limit: int, width: int, *, last: bool) -> list[_State]:
+    """The best ways to lay out what is alive behind steps that end with one stage, of those behind each stage before.
+
+    Behind the ``last`` stage those are all that cost least, and some more; else as many as are carried on.
+    """
+    tried: list[tuple[int, Step, _State]] = []
     for step, need in ending:
         states = before.behind(step.first)
         if not states:
@@ -182,11 +184,23 @@ def _behind(ending: _Ending, before: _Reached, limit: int, width: int) -> list[_
         # Where there is plenty of room, few layouts do.
         tight = need + states[0].alive > limit // 2
         for state in states[: width if tight else min(2, -(-width // 3))]:
-            for way in _ways(state, step, limit):
-                known = found.get(way.live)
-                if known is None or (way.cost, way.top) < (known.cost, known.top):
-                    found[way.live] = way
-    return sorted(found.values(), key=lambda state: _rank(state, limit)) if len(found) > 1 else list(found.values())
+            tried.append((state.cost + step.cost, step, state))
+    tried.sort(key=itemgetter(0))
+    found: dict[_Live, _State] = {}
+    enough, most = 1 if last else width, -1
+    for cost, step, state in tried:
+        if len(found) >= enough and cost > most:
+            break  # As many are cheaper as are wanted.
+        for way in _ways(state, step, limit):
+            known = found.get(way.live)
+            if known is None:
+                if len(found) < enough:
+                    most = cost
+                found[way.live] = way
+            elif (cost, way.top) < (known.cost, known.top):
+                found[way.live] = way
+    ranked = sorted(found.values(), key=lambda state: _rank(state, limit)) if len(found) > 1 else list(found.values())
+    return ranked if last else ranked[:width]
 
 
 def _traced(final: _State) -> Layout:

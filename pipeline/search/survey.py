@@ -17,7 +17,7 @@ from pipeline.search.space import Space
 _Key = TypeVar("_Key", bound=Hashable)
 
 #: Objects more than are freed until the collector looks for cycles among them, while a space is gone through.
-_SELDOM = 100_000
+_SELDOM = 1_000_000
 
 
 class Limit(StrEnum):
