@@ -106,20 +106,27 @@ _Ending = tuple[tuple[Step, int], ...]
 
 
 @dataclass(slots=True)
-class _Reached:
+class _Behind:
     """The ways to lay out what is alive behind the first ``count`` stages, the best first; where they come from."""
 
     count: int
     states: list[_State]
-    before: _Reached | None
-    then: dict[tuple[_Ending, bool], _Reached] = field(default_factory=dict)
+    before: _Behind | None
 
-    def behind(self, count: int) -> list[_State]:
+    def at(self, count: int) -> list[_State]:
         """The ways behind so many stages; none where no step ends there."""
-        reached: _Reached | None = self
+        reached: _Behind | None = self
         while reached is not None and reached.count > count:
             reached = reached.before
         return reached.states if reached is not None and reached.count == count else []
+
+
+@dataclass(slots=True)
+class _Reached:
+    """What was reached, and what from there; nothing refers back, so that it is freed when it is dropped."""
+
+    behind: _Behind
+    then: dict[tuple[_Ending, bool], _Reached] = field(default_factory=dict)
 
 
 #: (buffers that are there at the beginning, limit, width)
@@ -150,7 +157,7 @@ class Layouts:
         start = (tuple(given), limit, width)
         reached = self._starts.get(start)
         if reached is None:
-            reached = self._starts[start] = _Reached(0, list(_beginnings(given, limit)), None)
+            reached = self._starts[start] = _Reached(_Behind(0, list(_beginnings(given, limit)), None))
         most = [0] * len(ends)
         for steps in ends:
             for step in steps:
@@ -163,22 +170,22 @@ class Layouts:
             last = count == len(ends)
             known = reached.then.get((ending, last))
             if known is None:
-                states = _behind(ending, reached, limit, width, last=last)
-                known = reached.then[ending, last] = _Reached(count, states, reached)
+                states = _behind(ending, reached.behind, limit, width, last=last)
+                known = reached.then[ending, last] = _Reached(_Behind(count, states, reached.behind))
                 self._count += 1
             reached = known
-        final = min(reached.behind(len(ends)), key=lambda state: (state.cost, state.top, state.live), default=None)
+        final = min(reached.behind.at(len(ends)), key=lambda state: (state.cost, state.top, state.live), default=None)
         return None if final is None else _traced(final)
 
 
-def _behind(ending: _Ending, before: _Reached, limit: int, width: int, *, last: bool) -> list[_State]:
+def _behind(ending: _Ending, before: _Behind, limit: int, width: int, *, last: bool) -> list[_State]:
     """The best ways to lay out what is alive behind steps that end with one stage, of those behind each stage before.
 
     Behind the ``last`` stage those are all that cost least, and some more; else as many as are carried on.
     """
     tried: list[tuple[int, Step, _State]] = []
     for step, need in ending:
-        states = before.behind(step.first)
+        states = before.at(step.first)
         if not states:
             continue
         # Where there is plenty of room, few layouts do.
