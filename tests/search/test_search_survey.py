@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 import pytest
 
 from pipeline import boards
 from pipeline.estimate import estimate
 from pipeline.estimate.model import InputMode, Limits, Prefer
+from pipeline.estimate.planner import _found
 from pipeline.genotype import Colour, DataConfig, Genotype
 from pipeline.graph.skeleton import _stem, _trunk, from_genotype
 from pipeline.search.feasibility import analytic, planned
@@ -71,15 +73,17 @@ def test_the_space_has_as_many_designs_as_the_paper_says() -> None:
 
 
 def test_estimates_leave_no_cycles_of_garbage() -> None:
-    figures = analytic(BOARD, 2)
     designs = Space(data=(DataConfig(128, Colour.MONO),), depths=all_depths()[:30], alphas=(0.1, 0.2))
-    figures(next(iter(designs)))
-    gc.collect()
+    _trunk.cache_clear()
+    _stem.cache_clear()
     with without_collector():
         assert not gc.isenabled()
         for genotype in designs:
-            figures(genotype)
+            estimate(from_genotype(genotype, 2), BOARD)
+        graph = _trunk(genotype)
+        remembered = [weakref.ref(one) for one in (graph, _found(graph), _found(graph).layouts)]
+        del graph
         _trunk.cache_clear()
         _stem.cache_clear()
-        assert gc.collect() < 100
+        assert not any(one() for one in remembered)
     assert gc.isenabled()
