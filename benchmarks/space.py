@@ -23,7 +23,7 @@ from pipeline.estimate.model import Estimate
 from pipeline.genotype import Genotype
 from pipeline.search import analytic
 from pipeline.search.space import full
-from pipeline.search.survey import seldom_collecting
+from pipeline.search.survey import without_collector
 
 #: Bars: milliseconds of a single estimate (median), seconds of the whole space.
 SINGLE_MS, SPACE_S = 1.0, 20.0
@@ -64,7 +64,7 @@ def main() -> None:
     timed((space.random(rng) for _ in range(options.sample)), estimate)
     found = {"random": summary(timed([space.random(rng) for _ in range(options.sample)], estimate))}
     if not options.only_sample:
-        with seldom_collecting():
+        with without_collector():
             found["space"] = summary(timed(space, estimate))
     if options.json:
         print(json.dumps(found, indent=2))

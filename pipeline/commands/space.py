@@ -54,7 +54,7 @@ def space(
     from pipeline.report.terminal import coloured, columns
     from pipeline.search.feasibility import analytic, planned
     from pipeline.search.space import full, quick
-    from pipeline.search.survey import seldom_collecting, survey
+    from pipeline.search.survey import survey, without_collector
     from pipeline.settings import Kind, Settings, parse_count, parse_size
 
     settings = checked(
@@ -74,7 +74,7 @@ def space(
     of = planned(prefer=settings.prefer, ram_bytes=limits.ram_bytes, input_mode=settings.input_mode)
     designs = []
     try:
-        with seldom_collecting(), display(quiet=quiet).step("Estimate the designs of the space") as step:
+        with without_collector(), display(quiet=quiet).step("Estimate the designs of the space") as step:
             for design in survey(whole, analytic(kind, classes, of=of), limits):
                 designs.append(design)
                 if len(designs) % _SHOWN == 0:

@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.estimate.model import Segment
 
 #: Layouts that are remembered.
-_MOST = 4_000
+_MOST = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,20 +106,27 @@ _Ending = tuple[tuple[Step, int], ...]
 
 
 @dataclass(slots=True)
-class _Reached:
+class _Behind:
     """The ways to lay out what is alive behind the first ``count`` stages, the best first; where they come from."""
 
     count: int
     states: list[_State]
-    before: _Reached | None
-    then: dict[_Ending, _Reached] = field(default_factory=dict)
+    before: _Behind | None
 
-    def behind(self, count: int) -> list[_State]:
+    def at(self, count: int) -> list[_State]:
         """The ways behind so many stages; none where no step ends there."""
-        reached: _Reached | None = self
+        reached: _Behind | None = self
         while reached is not None and reached.count > count:
             reached = reached.before
         return reached.states if reached is not None and reached.count == count else []
+
+
+@dataclass(slots=True)
+class _Reached:
+    """What was reached, and what from there; nothing refers back, so that it is freed when it is dropped."""
+
+    behind: _Behind
+    then: dict[tuple[_Ending, bool], _Reached] = field(default_factory=dict)
 
 
 #: (buffers that are there at the beginning, limit, width)
@@ -149,7 +157,7 @@ class Layouts:
         start = (tuple(given), limit, width)
         reached = self._starts.get(start)
         if reached is None:
-            reached = self._starts[start] = _Reached(0, list(_beginnings(given, limit)), None)
+            reached = self._starts[start] = _Reached(_Behind(0, list(_beginnings(given, limit)), None))
         most = [0] * len(ends)
         for steps in ends:
             for step in steps:
@@ -159,31 +167,47 @@ class Layouts:
             if not steps:
                 continue
             ending = tuple([(step, most[step.first]) for step in steps])
-            known = reached.then.get(ending)
+            last = count == len(ends)
+            known = reached.then.get((ending, last))
             if known is None:
-                states = _behind(ending, reached, limit, width)
-                known = reached.then[ending] = _Reached(count, states, reached)
+                states = _behind(ending, reached.behind, limit, width, last=last)
+                known = reached.then[ending, last] = _Reached(_Behind(count, states, reached.behind))
                 self._count += 1
             reached = known
-        final = min(reached.behind(len(ends)), key=lambda state: (state.cost, state.top, state.live), default=None)
+        final = min(reached.behind.at(len(ends)), key=lambda state: (state.cost, state.top, state.live), default=None)
         return None if final is None else _traced(final)
 
 
-def _behind(ending: _Ending, before: _Reached, limit: int, width: int) -> list[_State]:
-    """The ways to lay out what is alive behind steps that end with one stage, of those behind each stage before."""
-    found: dict[_Live, _State] = {}
+def _behind(ending: _Ending, before: _Behind, limit: int, width: int, *, last: bool) -> list[_State]:
+    """The best ways to lay out what is alive behind steps that end with one stage, of those behind each stage before.
+
+    Behind the ``last`` stage those are all that cost least, and some more; else as many as are carried on.
+    """
+    tried: list[tuple[int, Step, _State]] = []
     for step, need in ending:
-        states = before.behind(step.first)
+        states = before.at(step.first)
         if not states:
             continue
         # Where there is plenty of room, few layouts do.
         tight = need + states[0].alive > limit // 2
         for state in states[: width if tight else min(2, -(-width // 3))]:
-            for way in _ways(state, step, limit):
-                known = found.get(way.live)
-                if known is None or (way.cost, way.top) < (known.cost, known.top):
-                    found[way.live] = way
-    return sorted(found.values(), key=lambda state: _rank(state, limit)) if len(found) > 1 else list(found.values())
+            tried.append((state.cost + step.cost, step, state))
+    tried.sort(key=itemgetter(0))
+    found: dict[_Live, _State] = {}
+    enough, most = 1 if last else width, -1
+    for cost, step, state in tried:
+        if len(found) >= enough and cost > most:
+            break  # As many are cheaper as are wanted.
+        for way in _ways(state, step, limit):
+            known = found.get(way.live)
+            if known is None:
+                if len(found) < enough:
+                    most = cost
+                found[way.live] = way
+            elif (cost, way.top) < (known.cost, known.top):
+                found[way.live] = way
+    ranked = sorted(found.values(), key=lambda state: _rank(state, limit)) if len(found) > 1 else list(found.values())
+    return ranked if last else ranked[:width]
 
 
 def _traced(final: _State) -> Layout:

@@ -357,7 +357,7 @@ class Planner:
 
     def _step(self, cut: Cut, cost: int, overlap: Overlap | None, ways: Sequence[Way]) -> Step:
         runs, stores = self.runs, self.stores
-        taken = _Taken(cut, tuple(ways), sum(runs.sums[cut.first : cut.end]))
+        taken = _Taken(cut.flat, tuple(runs.in_rings(cut)), tuple(ways), sum(runs.sums[cut.first : cut.end]))
         dying = {number for number in runs.standing[cut.first] if stores[number].last < cut.end}
         kept: list[int] = []
         for made in runs.made[cut.first : cut.end]:
@@ -394,12 +394,10 @@ class Planner:
             taken = laid.step.of
             if not isinstance(taken, _Taken):
                 raise TypeError("a step that was made of something else")
-            cut = taken.cut
-            for position in range(cut.first, cut.end):
+            for position in range(laid.step.first, laid.step.end):
                 segment_of[position] = number
             offsets.update(laid.offsets)
-            if cut.end - cut.first > 1 or cut.first == 0:
-                rings.update(self.runs.in_rings(cut))
+            rings.update(taken.rings)
             if laid.segment is None:
                 laid.segment = self._segment(laid, taken)
             segments.append(laid.segment)
@@ -420,18 +418,21 @@ class Planner:
         return MemoryPlan(layout.arena, tuple(placements), tuple(segments), operator, self.least)
 
     def _segment(self, laid: Laid, taken: _Taken) -> Segment:
-        cut = taken.cut
-        stages = self.runs.stages[cut.first : cut.end]
+        stages = self.runs.stages[laid.step.first : laid.step.end]
         ran = tuple([_sized(stage, way.block) for stage, way in zip(stages, taken.ways, strict=True)])
         scratch, sums = laid.offsets.get(_SCRATCH, 0), laid.offsets.get(_SUMS, 0)
-        return Segment(ran, cut.flat, scratch, taken.scratch, sums, taken.sums, laid.alive)
+        return Segment(ran, taken.flat, scratch, taken.scratch, sums, taken.sums, laid.alive)
 
 
 @dataclass(frozen=True)
 class _Taken:
-    """A cut, how its stages run, and the bytes of their sums."""
+    """A cut's Stores that are rings, how its stages run, and the bytes of their sums.
 
-    cut: Cut
+    Not the cut itself, which has its steps: what is no longer needed shall be free without a search for cycles.
+    """
+
+    flat: bool
+    rings: tuple[int, ...]
     ways: tuple[Way, ...]
     sums: int
 

@@ -16,9 +16,6 @@ from pipeline.search.space import Space
 
 _Key = TypeVar("_Key", bound=Hashable)
 
-#: Objects more than are freed until the collector looks for cycles among them, while a space is gone through.
-_SELDOM = 100_000
-
 
 class Limit(StrEnum):
     """What a design may exceed."""
@@ -123,18 +120,19 @@ def survey(space: Space, estimate: Callable[[Genotype], Estimate], limits: Limit
 
 
 @contextmanager
-def seldom_collecting() -> Iterator[None]:
-    """Look for cycles of garbage seldom, while the whole of a space is estimated.
+def without_collector() -> Iterator[None]:
+    """No search for cycles of garbage while the whole of a space is estimated.
 
-    Estimates leave hardly any: what they forget is freed at once. But they remember much, and the collector would go
-    through all of that each time that a quarter has been replaced, which takes a third of the whole time.
+    Estimates leave no cycles: what they forget is freed at once. But they remember much, and the collector would go
+    through all of that again and again, which takes a third of the whole time.
     """
-    before = gc.get_threshold()
-    gc.set_threshold(_SELDOM, *before[1:])
+    enabled = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        if enabled:
+            gc.enable()
 
 
 def _range(values: Iterable[int]) -> Range:

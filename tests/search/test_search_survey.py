@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from pipeline import boards
 from pipeline.estimate import estimate
 from pipeline.estimate.model import InputMode, Limits, Prefer
+from pipeline.estimate.planner import _found
 from pipeline.genotype import Colour, DataConfig, Genotype
-from pipeline.graph.skeleton import from_genotype
+from pipeline.graph.skeleton import _stem, _trunk, from_genotype
 from pipeline.search.feasibility import analytic, planned
 from pipeline.search.space import Space, all_depths, full
-from pipeline.search.survey import Design, Limit, Range, share, shares, survey
+from pipeline.search.survey import Design, Limit, Range, share, shares, survey, without_collector
 
 BOARD = boards.load("nucleo_f746zg")
 SMALL = Space(
@@ -66,3 +70,20 @@ def test_shares_count_what_fits_and_name_the_limit_that_binds() -> None:
 
 def test_the_space_has_as_many_designs_as_the_paper_says() -> None:
     assert len(full()) == sum(1 for _ in full()) == 37_520
+
+
+def test_estimates_leave_no_cycles_of_garbage() -> None:
+    designs = Space(data=(DataConfig(128, Colour.MONO),), depths=all_depths()[:30], alphas=(0.1, 0.2))
+    _trunk.cache_clear()
+    _stem.cache_clear()
+    with without_collector():
+        assert not gc.isenabled()
+        for genotype in designs:
+            estimate(from_genotype(genotype, 2), BOARD)
+        graph = _trunk(genotype)
+        remembered = [weakref.ref(one) for one in (graph, _found(graph), _found(graph).layouts)]
+        del graph
+        _trunk.cache_clear()
+        _stem.cache_clear()
+        assert not any(one() for one in remembered)
+    assert gc.isenabled()
