@@ -13,13 +13,14 @@ import numpy as np
 from pipeline.datasets import DatasetSource, Split
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import Genotype
-from pipeline.search import sampler, space, subnet, training
+from pipeline.search import sampler, spaces, subnet, training
 from pipeline.search.batches import Batches
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Budget, Listener, Phase, Progress
+from pipeline.search.space import Space
 from pipeline.search.study import Study
 from pipeline.search.supernets import Supernet, Supernets
 from pipeline.search.training import TrainingSettings
@@ -64,7 +65,7 @@ class SearchConfig:
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
     """
 
-    space: space.Space
+    space: Space
     limits: Limits
     training: TrainingSettings
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
@@ -273,11 +274,18 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
     )
 
 
-def quick(limits: Limits, *, evaluations: int | None = 24, seconds: float | None = None, seed: int = 0) -> SearchConfig:
+def quick(
+    limits: Limits,
+    *,
+    space: str = "paper",
+    evaluations: int | None = 24,
+    seconds: float | None = None,
+    seed: int = 0,
+) -> SearchConfig:
     """The demo's preset: minutes on two cores. At most 6 M MAC, unless the limits say less."""
     macs = QUICK_MACS if limits.macs is None else min(limits.macs, QUICK_MACS)
     return SearchConfig(
-        space=space.quick(),
+        space=spaces.made(space, "quick"),
         limits=limits.model_copy(update={"macs": macs}),
         training=TrainingSettings(steps=100, batch=32),
         scoring=ScoringSettings(calibration_images=512, validation_images=1000, fine_tuning_steps=40, rate=3e-3),
@@ -291,10 +299,17 @@ def quick(limits: Limits, *, evaluations: int | None = 24, seconds: float | None
 QUICK_MACS = 6_000_000
 
 
-def full(limits: Limits, *, evaluations: int | None = 200, seconds: float | None = None, seed: int = 0) -> SearchConfig:
+def full(
+    limits: Limits,
+    *,
+    space: str = "paper",
+    evaluations: int | None = 200,
+    seconds: float | None = None,
+    seed: int = 0,
+) -> SearchConfig:
     """The whole space, with supernets trained for hours; a candidate gets 100 steps on its private copy."""
     return SearchConfig(
-        space=space.full(),
+        space=spaces.made(space, "full"),
         limits=limits,
         training=TrainingSettings(steps=30_000, batch=128, rate=2e-3, checkpoint_every=200),
         scoring=ScoringSettings(calibration_images=2048, validation_images=4000, fine_tuning_steps=100),
