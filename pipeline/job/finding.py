@@ -75,6 +75,7 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
                 "evaluations": result.evaluations,
                 "stopped": result.stopped,
                 "supernets": list(result.supernets),
+                "waiting": {data: round(share, 4) for data, share in result.waiting.items()},
                 "data": context.source.describe(),
                 "objectives": list(context.settings.objective),
                 "front": [candidate.genotype.id for candidate in result.front],
@@ -125,6 +126,8 @@ def _show(step: Step, progress: Progress) -> None:
         doing = f"supernet {progress.subject} step {progress.step}/{progress.steps}"
         if progress.loss is not None and progress.accuracy is not None:
             doing += f" loss {progress.loss:.3f} accuracy {progress.accuracy:.3f}"
+        if progress.waiting is not None and progress.waiting >= 0.005:
+            doing += f" waiting {progress.waiting:.0%}"
     left = f", {progress.left / 60:.1f} min left" if progress.left is not None else ""
     step.update(f"{best}{doing}{left}", done=progress.evaluations, total=progress.evaluations_of)
 

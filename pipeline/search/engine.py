@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,8 @@ class SearchResult:
         front: Those that no other beats in every objective, the best compromise first; with one objective, the best.
         evaluations: Candidates evaluated, by all processes that worked on the search.
         supernets: Data configurations that candidates were drawn from.
+        waiting: Share of its training time that each supernet trained in this process stood still for want of images,
+            by data configuration.
         stopped: ``evaluations``, ``time`` or ``exhausted`` (no genotype left).
         seconds: Time of this process.
     """
@@ -118,6 +120,7 @@ class SearchResult:
     front: tuple[Candidate, ...]
     evaluations: int
     supernets: tuple[str, ...]
+    waiting: Mapping[str, float]
     stopped: str
     seconds: float
 
@@ -148,12 +151,12 @@ class _Search:
             weights = training.fine_tune(
                 supernet.workspace,
                 Batches(
-                    train.images,
+                    {data: train.images},
                     train.labels,
                     self.classes,
                     self.config.training.batch,
                     subnet.fine_tuning_seed(seed, genotype),
-                ),
+                ).of(data),
                 genotype,
                 steps=settings.fine_tuning_steps,
                 peak=settings.rate,
@@ -213,7 +216,11 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
     proposer = sampler.make(config.sampler, feasibility, seed=config.seed, objectives=config.objectives)
 
+    waiting: dict[str, float] = {}
+
     def tell(phase: Phase, subject: str, step: training.Step | None = None) -> None:
+        if step is not None:
+            waiting[subject] = step.waiting
         listener(
             Progress(
                 phase=phase,
@@ -222,6 +229,7 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
                 steps=config.training.steps if step else 0,
                 loss=step.loss if step else None,
                 accuracy=step.accuracy if step else None,
+                waiting=step.waiting if step else None,
                 evaluations=len(history),
                 evaluations_of=config.evaluations,
                 best=min((c for c in history if c.feasible), key=lambda c: c.rank, default=None),
@@ -269,6 +277,7 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
         front=config.objectives.front(history),
         evaluations=len(history),
         supernets=tuple(sorted({c.genotype.data.id for c in history})),
+        waiting=waiting,
         stopped=stopped,
         seconds=budget.elapsed,
     )
