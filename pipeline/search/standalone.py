@@ -135,7 +135,9 @@ def train(
     stored = None if file is None else checkpoint.load(file, identity)
     if stored is not None:
         trained.restore(stored)
-    batches = Batches(view.images, view.labels, classes, chosen.batch, (*words, _BATCHES))
+    batches = Batches({genotype.data: view.images}, view.labels, classes, chosen.batch, (*words, _BATCHES)).of(
+        genotype.data
+    )
     saved = trained.step
     while trained.step < steps and (keep_going is None or keep_going()):
         images, hard = batches(trained.step)
