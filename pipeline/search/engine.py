@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.datasets import DatasetSource
+from pipeline.datasets import DatasetSource, quality
 from pipeline.estimate.model import Estimate
 from pipeline.genotype import Genotype
 from pipeline.search import sampler, scorers, training
@@ -83,7 +83,7 @@ def run(
     identity = config.identity(source) | scorer.identity()
     study = Study(folder / "study.db", identity, config.objectives.directions)
     try:
-        return _loop(config, feasibility, scorer, study, listener)
+        return _loop(config, feasibility, scorer, study, listener, balanced=quality.of(source).balanced)
     finally:
         study.close()
 
@@ -93,7 +93,13 @@ def _ignore(_: Progress) -> None:
 
 
 def _loop(
-    config: SearchConfig, feasibility: Feasibility, scorer: Scorer, study: Study, listener: Listener
+    config: SearchConfig,
+    feasibility: Feasibility,
+    scorer: Scorer,
+    study: Study,
+    listener: Listener,
+    *,
+    balanced: bool,
 ) -> SearchResult:
     history = study.history()
     before = len(history)
@@ -145,6 +151,8 @@ def _loop(
         )
         if scored is None:
             break
+        if balanced:
+            scored = scored.by_class
         figures = feasibility.estimate(genotype)
         fitness = config.fitness(scored, figures, config.limits)
         if not math.isfinite(fitness):
