@@ -62,6 +62,7 @@ class SearchConfig:
         soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
         fitness: The weights of the fitness.
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
+        evolution: The parameters of the sampler ``evolution``.
     """
 
     space: space.Space
@@ -75,6 +76,7 @@ class SearchConfig:
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
     objectives: Objectives = field(default_factory=Objectives)
+    evolution: sampler.Evolution = field(default_factory=sampler.Evolution)
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.seconds is None:
@@ -96,6 +98,7 @@ class SearchConfig:
             "soft": self.soft,
             "fitness": asdict(self.fitness),
             "objectives": list(self.objectives.names),
+            "evolution": asdict(self.evolution),
             "images": source.fingerprint,
         }
 
@@ -210,7 +213,9 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
     history = study.history()
     before = len(history)
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
-    proposer = sampler.make(config.sampler, feasibility, seed=config.seed, objectives=config.objectives)
+    proposer = sampler.make(
+        config.sampler, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
+    )
 
     def tell(phase: Phase, subject: str, step: training.Step | None = None) -> None:
         listener(
