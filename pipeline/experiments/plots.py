@@ -26,12 +26,12 @@ def lines(title: str, series: Mapping[str, Points], *, across: str, up: str) -> 
         across: What x is.
         up: What y is.
     """
-    return _document(title, _curves(series), series, across, up, 60 + 18 * len(series))
+    return _document(title, _curves(series), series, across=across, up=up)
 
 
 def scatter(title: str, series: Mapping[str, Points], *, across: str, up: str) -> str:
     """Points by series; see :func:`lines`."""
-    return _document(title, _dots(series), series, across, up, 60 + 18 * len(series))
+    return _document(title, _dots(series), series, across=across, up=up)
 
 
 def intervals(title: str, rows: Mapping[str, Interval], *, across: str) -> str:
@@ -82,8 +82,9 @@ class _Frame:
         return _TOP + _HEIGHT - (value - self.bottom) / (self.top - self.bottom) * _HEIGHT
 
 
-def _document(title: str, drawn: Iterator[str], series: Mapping[str, Points], across: str, up: str, below: int) -> str:
+def _document(title: str, drawn: Iterator[str], series: Mapping[str, Points], *, across: str, up: str) -> str:
     frame = _Frame(series)
+    below = 60 + 18 * len(series)
     parts = [*_head(title, _LEFT + _WIDTH + 30, _TOP + _HEIGHT + below)]
     parts.append(f'<rect x="{_LEFT}" y="{_TOP}" width="{_WIDTH}" height="{_HEIGHT}" fill="none" stroke="#888"/>')
     for tick in frame.across:

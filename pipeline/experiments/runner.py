@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import __version__
 from pipeline.errors import UsageError, printable, shell_word
-from pipeline.experiments.protocol import Experiment, Findings, Place, Result, Scale, Task
+from pipeline.experiments.protocol import Experiment, Findings, Place, Scale, Task
 from pipeline.experiments.tables import Table
 from pipeline.files import write_atomic
 
@@ -51,7 +51,7 @@ def run(
     source: DatasetSource,
     board: Board,
     *,
-    into: Path,
+    folder: Path,
     results: Path,
     display: Display,
 ) -> Written:
@@ -62,7 +62,7 @@ def run(
         scale: Named in the journal.
         source: The images.
         board: Whose plans and times are reckoned with.
-        into: Working folder, shared by experiments: supernets, searches and results of tasks.
+        folder: Working folder, shared by experiments: supernets, searches and results of tasks.
         results: Where ``NAME-SCALE/`` with the journal goes.
         display: Shows a step a task.
 
@@ -71,51 +71,113 @@ def run(
         EnvironmentProblem: ``disk-full``, ``not-writable``, ``study-file``.
         KeyboardInterrupt: The user's; what is done is kept.
     """
+    desk = Desk(source, board, folder, display)
     tasks = experiment.tasks()
-    found: dict[str, Result] = {}
-    records: list[dict[str, Any]] = []
-    for number, task in enumerate(tasks, start=1):
-        record = _done(task, number, len(tasks), experiment, source, board, into, display)
-        found[task.name] = record["result"]
-        records.append({"task": task.name, **{key: record[key] for key in ("began", "ended", "seconds", "versions")}})
+    records = [
+        desk.record(experiment, task, shown=f"{experiment.name}: {task.name} ({number} of {len(tasks)})")
+        for number, task in enumerate(tasks, start=1)
+    ]
+    found = {task.name: record["result"] for task, record in zip(tasks, records, strict=True)}
     findings = experiment.conclude(found, source)
-    journal = _journal(experiment, scale, source, board, records, found, findings)
-    return _write(experiment.name, scale, journal, findings, results)
-
-
-def _done(
-    task: Task,
-    number: int,
-    count: int,
-    experiment: Experiment,
-    source: DatasetSource,
-    board: Board,
-    into: Path,
-    display: Display,
-) -> dict[str, Any]:
-    """A task's record, as it is kept, or made now."""
-    identity = {"task": task.identity, "seed": task.seed, "images": source.fingerprint, "board": board.name}
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
-    file = into / "tasks" / f"{key}.json"
-    kept = _kept(file, identity)
-    if kept is not None:
-        return kept
-    began = datetime.now(UTC)
-    started = time.monotonic()
-    with display.step(f"{experiment.name}: {task.name} ({number} of {count})") as step:
-        place = Place(source, board, into / "work" / key, into / "supernets" / f"seed-{task.seed}", step.update)
-        result = experiment.perform(task, place)
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "identity": identity,
-        "began": began.isoformat(timespec="seconds"),
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - started, 1),
-        "versions": versions(),
-        "result": result,
+    kept = ("began", "ended", "seconds", "versions")
+    journal = {
+        **_head(experiment, scale, source, board),
+        "conclusion": list(findings.conclusion),
+        "tables": [table.as_dict() for table in findings.tables],
+        "plots": sorted(findings.plots),
+        "values": dict(findings.values),
+        "tasks": [
+            {"task": task.name, **{key: record[key] for key in kept}}
+            for task, record in zip(tasks, records, strict=True)
+        ],
+        "results": found,
     }
-    write_atomic(file, json.dumps(record, ensure_ascii=False) + "\n")
-    return json.loads(json.dumps(record))  # type: ignore[no-any-return] # as it will be read again
+    return _write(results / f"{experiment.name}-{scale}", journal, findings)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where tasks are done, and where their records are kept."""
+
+    source: DatasetSource
+    board: Board
+    folder: Path
+    display: Display
+
+    def identity(self, task: Task) -> dict[str, Any]:
+        """All that a task's result depends on."""
+        found = {
+            "task": task.identity,
+            "seed": task.seed,
+            "images": self.source.fingerprint,
+            "board": self.board.name,
+        }
+        return json.loads(json.dumps(found))  # type: ignore[no-any-return]  # as it will be read again
+
+    def record(self, experiment: Experiment, task: Task, *, shown: str) -> dict[str, Any]:
+        """A task's record, as it is kept, or made now."""
+        identity = self.identity(task)
+        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+        file = self.folder / "tasks" / f"{key}.json"
+        kept = _kept(file, identity)
+        if kept is not None:
+            return kept
+        work = self.folder / "work" / key
+        clock = Stopwatch(work / "seconds.json")
+        with self.display.step(shown) as step:
+
+            def say(text: str) -> None:
+                clock.tick()
+                step.update(text)
+
+            place = Place(self.source, self.board, work, self.folder / "supernets" / f"seed-{task.seed}", say)
+            result = experiment.perform(task, place)
+        now = datetime.now(UTC)
+        record = {
+            "schema_version": SCHEMA_VERSION,
+            "identity": identity,
+            "began": clock.began,
+            "ended": now.isoformat(timespec="seconds"),
+            "seconds": round(clock.stop(), 1),
+            "versions": versions(),
+            "result": result,
+        }
+        text = json.dumps(record, ensure_ascii=False)
+        write_atomic(file, text + "\n")
+        return json.loads(text)  # type: ignore[no-any-return]
+
+
+class Stopwatch:
+    """The working time of a task, over all the processes that worked on it; a kill loses the seconds since a tick.
+
+    Args:
+        file: Kept there.
+    """
+
+    _EVERY_S = 5.0
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._last = self._kept = time.monotonic()
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            self._seconds, self.began = float(stored["seconds"]), str(stored["began"])
+        except (OSError, ValueError, KeyError, TypeError):
+            self._seconds, self.began = 0.0, datetime.now(UTC).isoformat(timespec="seconds")
+
+    def tick(self) -> None:
+        """Count the time since the last tick; written down every few seconds."""
+        now = time.monotonic()
+        self._seconds += now - self._last
+        self._last = now
+        if now - self._kept >= self._EVERY_S:
+            self._kept = now
+            write_atomic(self._file, json.dumps({"seconds": round(self._seconds, 2), "began": self.began}) + "\n")
+
+    def stop(self) -> float:
+        """Seconds in all."""
+        self.tick()
+        return self._seconds
 
 
 def _kept(file: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -125,7 +187,7 @@ def _kept(file: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     if not isinstance(record, dict) or record.get("schema_version") != SCHEMA_VERSION:
         return None
-    return record if record.get("identity") == json.loads(json.dumps(identity)) else None
+    return record if record.get("identity") == identity else None
 
 
 def versions() -> dict[str, str]:
@@ -165,16 +227,8 @@ def _memory_gib() -> float | None:
         return None
 
 
-def _journal(
-    experiment: Experiment,
-    scale: Scale,
-    source: DatasetSource,
-    board: Board,
-    records: Sequence[Mapping[str, Any]],
-    results: Mapping[str, Result],
-    findings: Findings,
-) -> dict[str, Any]:
-    data = {key: value for key, value in source.describe().items() if key != "path"}
+def _head(experiment: Experiment, scale: Scale, source: DatasetSource, board: Board) -> dict[str, Any]:
+    """What is known before a run."""
     return {
         "schema_version": SCHEMA_VERSION,
         "experiment": experiment.name,
@@ -183,16 +237,10 @@ def _journal(
         "command": command(experiment.name, scale, source, board),
         "question": experiment.question,
         "rule": experiment.rule,
-        "conclusion": list(findings.conclusion),
-        "tables": [table.as_dict() for table in findings.tables],
-        "plots": sorted(findings.plots),
-        "values": dict(findings.values),
         "settings": dict(experiment.settings()),
-        "data": data,
+        "data": {key: value for key, value in source.describe().items() if key != "path"},
         "board": board.name,
         "machine": machine(),
-        "tasks": list(records),
-        "results": dict(results),
     }
 
 
@@ -203,13 +251,15 @@ def command(name: str, scale: Scale, source: DatasetSource, board: Board) -> str
     return f"danas-deploy experiment {name} --scale {scale} --data {shell_word(data)} --board {board.name}"
 
 
-def _write(name: str, scale: Scale, journal: dict[str, Any], findings: Findings, results: Path) -> Written:
+def _write(folder: Path, journal: dict[str, Any], findings: Findings) -> Written:
     text = json.dumps(journal, ensure_ascii=False, separators=(",", ":")) + "\n"
     if len(text.encode()) > LARGEST_JOURNAL:
         # The tables and values stay; who wants the searches runs them again.
         journal = journal | {"results": {}, "note": "the tasks' results were left out: they take more than 1 MB"}
         text = json.dumps(journal, ensure_ascii=False, separators=(",", ":")) + "\n"
-    folder = results / f"{name}-{scale}"
+    for old in folder.glob("*.svg"):
+        if old.name not in findings.plots:
+            old.unlink()
     plots = tuple(write_atomic(folder / plot, svg) for plot, svg in sorted(findings.plots.items()))
     table = write_atomic(folder / "table.md", section(journal))
     return Written(write_atomic(folder / "journal.json", text), table, plots, journal)

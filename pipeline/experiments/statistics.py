@@ -1,8 +1,7 @@
-"""What experiments conclude from: intervals by bootstrap, paired differences, hypervolume, and rank correlation.
+"""What experiments conclude from: intervals by bootstrap, paired differences, and hypervolume.
 
 Sources: the percentile bootstrap and resampling of whole clusters (Davison and Hinkley, 1997, "Bootstrap Methods and
-their Application", sections 5.3 and 3.8); hypervolume (Zitzler and Thiele, 1999); Spearman's rho as the correlation of
-mid-ranks, Kendall's tau-b (Kendall, 1945) for ties.
+their Application", sections 5.3 and 3.8); hypervolume (Zitzler and Thiele, 1999).
 
 Images of one group (a frame, a drive) are not independent, so that groups are drawn, never single images; where several
 seeds were run, seeds are drawn as well.
@@ -10,7 +9,6 @@ seeds were run, seeds are drawn as well.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,39 +121,3 @@ def _volume(points: Sequence[tuple[float, ...]], reference: tuple[float, ...]) -
             below = sorted({other[1:] for other in points[: number + 1]})
             total += (end - point[0]) * _volume(below, reference[1:])
     return total
-
-
-def ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Ranks from 1; equal values share the mean of theirs.
-
-    >>> ranks([10.0, 20.0, 20.0, 30.0])
-    array([1. , 2.5, 2.5, 4. ])
-    """
-    _, member, counts = np.unique(np.asarray(values, np.float64), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    found: NDArray[np.float64] = (last - (counts - 1) / 2)[member]
-    return found
-
-
-def spearman(one: Sequence[float], other: Sequence[float]) -> float:
-    """Spearman's rho, with mid-ranks for ties; NaN where one side is constant.
-
-    >>> spearman([1.0, 2.0, 3.0], [10.0, 30.0, 20.0])
-    0.5
-    """
-    a, b = ranks(one), ranks(other)
-    a, b = a - a.mean(), b - b.mean()
-    scale = math.sqrt(float(a @ a) * float(b @ b))
-    return float(a @ b) / scale if scale else math.nan
-
-
-def kendall(one: Sequence[float], other: Sequence[float]) -> float:
-    """Kendall's tau-b; NaN where one side is constant.
-
-    >>> round(kendall([1.0, 2.0, 3.0], [10.0, 30.0, 20.0]), 4)
-    0.3333
-    """
-    upper = np.triu_indices(len(one), 1)
-    a, b = (np.sign(np.subtract.outer(side, side))[upper] for side in (np.asarray(one), np.asarray(other)))
-    scale = math.sqrt(float(np.sum(a != 0)) * float(np.sum(b != 0)))
-    return float(np.sum(a * b)) / scale if scale else math.nan

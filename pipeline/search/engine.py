@@ -20,6 +20,7 @@ from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Budget, Listener, Phase, Progress
+from pipeline.search.sampler import Evolution
 from pipeline.search.space import Space
 from pipeline.search.study import Study
 from pipeline.search.supernets import Supernet, Supernets
@@ -77,7 +78,7 @@ class SearchConfig:
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
     objectives: Objectives = field(default_factory=Objectives)
-    evolution: sampler.Evolution = field(default_factory=sampler.Evolution)
+    evolution: Evolution = field(default_factory=Evolution)
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.seconds is None:
