@@ -1,14 +1,17 @@
 """The network as functions of weights: one set of names for supernet, subnet, checkpoint and Keras model.
 
-A subnet's weights are prefixes of the supernet's: the first hidden channels of every block it keeps. Since nothing but
-hidden channels varies, slicing a weight to the subnet's own shape, prefix by prefix, is all there is to it. Three ways
-to compute a subnet share one block function and agree to float rounding:
+A subnet's weights are parts of the supernet's: the first channels of every block it keeps, and the centre of every
+kernel. Slicing a weight to the subnet's own shape is all there is to it. Three ways to compute a subnet share one block
+function and agree to float rounding:
 
 * :func:`forward`: weights of exactly the subnet's shapes; the network that ships.
-* :func:`forward_sliced`: the supernet's weights, cut inside the graph by width *tensors*; a traced graph of it serves
-  every subnet at the cost of that subnet, without tracing again. Training uses it.
-* :func:`forward_masked`: the whole supernet, hidden channels beyond the subnet's multiplied by zero *after* batch
+* :func:`forward_sliced`: the supernet's weights, cut inside the graph by *tensors*; a traced graph of it serves every
+  subnet at the cost of that subnet, without tracing again. Training and scoring use it.
+* :func:`forward_masked`: the whole supernet, channels beyond the subnet's multiplied by zero *after* batch
   normalisation and activation, so that they contribute exactly nothing. It is the definition the others are tested on.
+
+A monochrome subnet of a supernet for both colours has the stem's kernel summed over its three input channels: a grey
+image in three equal channels gives the same.
 """
 
 from __future__ import annotations
