@@ -79,7 +79,8 @@ class Block:
     """One inverted residual block.
 
     ``hidden`` is the width of the expanded tensor; ``expands`` is False for stage 1, which has no 1×1 expansion:
-    there the depthwise convolution works on the block's input and ``hidden`` equals ``inputs``.
+    there the depthwise convolution works on the block's input and ``hidden`` equals ``inputs``. ``kernel`` is the side
+    of the depthwise convolution's window.
     """
 
     stage: int  # 1-7
@@ -89,6 +90,7 @@ class Block:
     outputs: int
     stride: int
     expands: bool
+    kernel: int = 3
 
     @property
     def residual(self) -> bool:

@@ -97,7 +97,7 @@ def keras_model(network: subnet.Subnet) -> Any:
         if block.expands:
             y = relu6(f"{block.name}_expand", convolve(f"{block.name}_expand", y, block.hidden, 1, 1))
         y = keras.layers.DepthwiseConv2D(
-            3, block.stride, padding="same", use_bias=False, name=f"{block.name}_depthwise_conv"
+            block.kernel, block.stride, padding="same", use_bias=False, name=f"{block.name}_depthwise_conv"
         )(y)
         y = relu6(f"{block.name}_depthwise", normalise(f"{block.name}_depthwise", y))
         y = convolve(f"{block.name}_project", y, block.outputs, 1, 1)

@@ -88,9 +88,9 @@ class _Builder:
         options = WindowOptions((stride, stride), padding=Padding.SAME, activation=activation)
         return self.operator(OpCode.CONV_2D, (source, weights, bias), shape, options)
 
-    def depthwise(self, source: int, stride: int) -> int:
+    def depthwise(self, source: int, kernel: int, stride: int) -> int:
         _, height, width, channels = self.tensors[source].shape
-        weights = self.constant((1, 3, 3, channels))
+        weights = self.constant((1, kernel, kernel, channels))
         bias = self.constant((channels,), DType.INT32)
         shape = (1, -(-height // stride), -(-width // stride), channels)
         options = WindowOptions((stride, stride), padding=Padding.SAME, activation=Activation.RELU6)
@@ -112,7 +112,7 @@ class _Builder:
         inner = source
         if block.expands:
             inner = self.convolution(inner, block.hidden, 1, 1, Activation.RELU6)
-        inner = self.depthwise(inner, block.stride)
+        inner = self.depthwise(inner, block.kernel, block.stride)
         inner = self.convolution(inner, block.outputs, 1, 1, Activation.NONE)
         return self.add(source, inner) if block.residual else inner
 
