@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline.datasets import DatasetSource, Split, View
 from pipeline.errors import DanasError, UsageError, printable
 from pipeline.files import write_atomic
-from pipeline.genotype import STEM_CHANNELS, Genotype, architecture
+from pipeline.genotype import Genotype, architecture
 from pipeline.search import layers, subnet, supernets, training
 from pipeline.search.backend import captured, tensorflow
 from pipeline.search.batches import Batches
@@ -90,8 +90,8 @@ def keras_model(network: subnet.Subnet) -> Any:
         return normalise(name, layer(x))
 
     inputs = keras.Input(network.genotype.data.shape, batch_size=1, name="image")
-    x = relu6("stem", convolve("stem", inputs, STEM_CHANNELS, 3, 2))
     blocks = architecture(network.genotype)
+    x = relu6("stem", convolve("stem", inputs, blocks[0].inputs, 3, 2))
     for block in blocks:
         y = x
         if block.expands:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pipeline.genotype import MAX_DEPTHS, RESOLUTIONS, STEM_CHANNELS, Block, DataConfig, Genotype, architecture
+from pipeline.genotype import MAX_DEPTHS, QUARTERS, RESOLUTIONS, Block, DataConfig, Genotype, architecture
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
@@ -123,7 +123,7 @@ def from_genotype(genotype: Genotype, classes: int) -> Graph:
     Its trunk is all but the head; all but head and last block where no other network goes on behind that block.
 
     Args:
-        genotype: Data configuration, depths and width.
+        genotype: A design of either space.
         classes: Outputs of the dense head, at least 1.
     """
     shorter = genotype.shorter if genotype.depths[-1] == MAX_DEPTHS[-1] else None
@@ -148,17 +148,17 @@ def _trunk(genotype: Genotype) -> Graph:
     shorter = genotype.shorter
     if shorter is not None:
         return _grown(_trunk(shorter), blocks[-1])
-    trunk = _stem(genotype.data)
+    trunk = _stem(genotype.data, blocks[0].inputs)
     for block in blocks:
         trunk = _grown(trunk, block)
     return trunk
 
 
-@lru_cache(maxsize=2 * len(RESOLUTIONS))
-def _stem(data: DataConfig) -> Graph:
+@lru_cache(maxsize=2 * len(RESOLUTIONS) * len(QUARTERS))
+def _stem(data: DataConfig, channels: int) -> Graph:
     build = _Builder()
     given = build.activation((1, *data.shape))
-    return build.graph((given,), build.convolution(given, STEM_CHANNELS, 3, 2, Activation.RELU6))
+    return build.graph((given,), build.convolution(given, channels, 3, 2, Activation.RELU6))
 
 
 def _grown(trunk: Graph, block: Block) -> Graph:

@@ -11,13 +11,15 @@ from pipeline.search.feasibility import analytic
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Phase, Progress
-from pipeline.search.space import Space
+from pipeline.search.space import PaperSpace, Space
 from pipeline.search.training import TrainingSettings
+from pipeline.search.wide import WideSpace
 
 __all__ = [
     "Candidate",
     "Fitness",
     "Objectives",
+    "PaperSpace",
     "Phase",
     "Progress",
     "Scores",
@@ -26,6 +28,7 @@ __all__ = [
     "SearchResult",
     "Space",
     "TrainingSettings",
+    "WideSpace",
     "analytic",
     "full",
     "quick",

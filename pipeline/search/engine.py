@@ -87,11 +87,7 @@ class SearchConfig:
     def identity(self, source: DatasetSource) -> dict[str, Any]:
         """What has to be the same for a search to go on with a folder; the budgets may change."""
         return {
-            "space": {
-                "data": [data.id for data in self.space.data],
-                "depths": ["".join(map(str, depths)) for depths in self.space.depths],
-                "alphas": list(self.space.alphas),
-            },
+            "space": self.space.identity,
             "limits": self.limits.model_dump(exclude_none=True),
             "training": asdict(self.training),
             "scoring": asdict(self.scoring),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Container
 from functools import cached_property
+
+import numpy as np
 
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
@@ -13,9 +16,15 @@ from pipeline.estimate.model import Estimate, InputMode, Limits, Prefer
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.graph.model import Graph
 from pipeline.graph.skeleton import from_genotype
-from pipeline.search.space import Space
+from pipeline.search.space import Space, holds, largest, smallest
 
 Estimator = Callable[[Genotype], Estimate]
+
+#: Designs drawn of a data configuration of a space that is not listed; equal ones are one.
+SAMPLED = 256
+#: Draws that are rejected before one is made smaller.
+_REJECTED = 20
+_SAMPLE = 12
 
 
 def analytic(board: Board, classes: int, of: Callable[[Graph, Board], Estimate] = estimate) -> Estimator:
@@ -42,6 +51,9 @@ def planned(*, prefer: Prefer, ram_bytes: int, input_mode: InputMode) -> Callabl
 class Feasibility:
     """Estimates of a space's genotypes against limits, each computed once.
 
+    A space that is listed is gone through. Of another one samples are drawn, and what of its axes can be feasible at
+    all is known from its corners: the smallest designs that have each value of each gene.
+
     Args:
         space: Where the genotypes come from.
         estimate: Genotype -> Estimate; asked only when needed, since a whole space has 37,520.
@@ -56,6 +68,7 @@ class Feasibility:
         self._estimate = estimate
         self._known: dict[Genotype, Estimate] = {}
         self._of: dict[DataConfig, tuple[Genotype, ...]] = {}
+        self._envelopes: dict[DataConfig, tuple[Genotype, Genotype] | None] = {}
 
     def estimate(self, genotype: Genotype) -> Estimate:
         """The genotype's estimate."""
@@ -68,27 +81,94 @@ class Feasibility:
         return self.limits.admits(self.estimate(genotype))
 
     def admits(self, genotype: Genotype) -> bool:
-        """Whether the search may train the genotype."""
+        """Whether the search may train the genotype: a slice of its data configuration's envelope that fits."""
+        if not self.space.listed:
+            envelope = self._envelope(genotype.data)
+            if envelope is None or not holds(envelope[0], genotype):
+                return False
         return self.soft or self.fits(genotype)
 
     def of(self, data: DataConfig) -> tuple[Genotype, ...]:
-        """The admitted genotypes of a data configuration, in the space's order."""
+        """The admitted genotypes of a data configuration, in the space's order; of a space that is not listed a sample.
+
+        The sample is always the same: what supernets are trained for does not depend on a search's seed.
+        """
         if data not in self._of:
-            self._of[data] = tuple(genotype for genotype in self.space.of(data) if self.admits(genotype))
+            if self.space.listed:
+                self._of[data] = tuple(genotype for genotype in self.space.of(data) if self.admits(genotype))
+            else:
+                rng = np.random.default_rng([_SAMPLE, data.resolution, data.channels])
+                drawn = (self.draw(data, rng) for _ in range(SAMPLED))
+                self._of[data] = tuple(dict.fromkeys(genotype for genotype in drawn if genotype is not None))
         return self._of[data]
+
+    def envelope(self, data: DataConfig) -> tuple[Genotype, Genotype]:
+        """The largest network, which holds every admitted genotype of a data configuration as a slice; the smallest.
+
+        Both may be infeasible: each gene alone is such as some admitted genotype can have it.
+
+        Raises:
+            ValueError: Nothing of the data configuration is admitted.
+        """
+        found = self._envelope(data)
+        if found is None:
+            raise ValueError(f"nothing is feasible at {data.id}")
+        return found
+
+    def _envelope(self, data: DataConfig) -> tuple[Genotype, Genotype] | None:
+        if data not in self._envelopes:
+            if self.space.listed:
+                of = self.of(data)
+            else:
+                of = tuple(corner for corner in self.space.corners(data) if self.soft or self.fits(corner))
+            self._envelopes[data] = (largest(of), smallest(of)) if of else None
+        return self._envelopes[data]
+
+    def draw(self, data: DataConfig, rng: np.random.Generator) -> Genotype | None:
+        """An admitted genotype of a data configuration; None where there seems to be none.
+
+        By rejection first, so that none is favoured where many fit; where few do, a design that does not fit is made
+        smaller, step by step, until it does.
+        """
+        for _ in range(_REJECTED):
+            genotype = self.space.random(rng, data)
+            if self.admits(genotype):
+                return genotype
+        while not self.admits(genotype):
+            steps = self.space.smaller(genotype)
+            if not steps:
+                return None
+            genotype = steps[int(rng.integers(len(steps)))]
+        return genotype
+
+    def untried(self, data: DataConfig, tried: Container[Genotype], rng: np.random.Generator) -> Genotype | None:
+        """An admitted genotype of a data configuration that was not tried; None where there is none left.
+
+        Of a space that is not listed it is sought step by step from the cheapest designs and what was drawn, so that
+        the end is known only where all that is feasible hangs together.
+        """
+        if self.space.listed:
+            left = [genotype for genotype in self.of(data) if genotype not in tried]
+            return left[int(rng.integers(len(left)))] if left else None
+        waiting = deque(filter(self.admits, self.space.least(data)))
+        drawn = self.draw(data, rng)
+        if drawn is not None:
+            waiting.appendleft(drawn)
+        seen = set(waiting)
+        while waiting:
+            genotype = waiting.popleft()
+            if genotype not in tried:
+                return genotype
+            for other in self.space.neighbours(genotype):
+                if other not in seen and self.admits(other):
+                    seen.add(other)
+                    waiting.append(other)
+        return None
 
     @cached_property
     def data(self) -> tuple[DataConfig, ...]:
-        """The data configurations with an admitted genotype.
-
-        Only the narrowest genotype of every depth is looked at: a wider one never needs less.
-        """
-        alpha = min(self.space.alphas)
-        return tuple(
-            data
-            for data in self.space.data
-            if any(self.admits(Genotype(data, depths, alpha)) for depths in self.space.depths)
-        )
+        """The data configurations with an admitted genotype; only the cheapest designs are looked at."""
+        return tuple(data for data in self.space.data if any(map(self.admits, self.space.least(data))))
 
     def demand(self) -> None:
         """Make sure that something is feasible.

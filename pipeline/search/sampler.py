@@ -46,9 +46,9 @@ def _random_untried(feasibility: Feasibility, tried: set[Genotype], rng: np.rand
             genotype = feasibility.space.random(rng, config)
             if genotype not in tried and feasibility.admits(genotype):
                 return genotype
-        left = [genotype for genotype in feasibility.of(config) if genotype not in tried]
-        if left:
-            return left[int(rng.integers(len(left)))]
+        left = feasibility.untried(config, tried, rng)
+        if left is not None:
+            return left
     return None
 
 

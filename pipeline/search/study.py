@@ -14,20 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import EnvironmentProblem, UsageError, printable
-from pipeline.genotype import ALPHAS, MAX_DEPTHS, RESOLUTIONS, Colour, Genotype
+from pipeline.genotype import GENES, Genotype
 from pipeline.search.candidate import Candidate
 
 _NAME = "search"
 _CANDIDATE, _PROPOSAL, _SECONDS, _SETTINGS = "candidate", "proposal", "seconds", "settings"
-
-
-def _parameters(genotype: Genotype) -> dict[str, Any]:
-    return {
-        "resolution": genotype.data.resolution,
-        "colour": genotype.data.colour.value,
-        **{f"depth{stage}": depth for stage, depth in enumerate(genotype.depths, start=3)},
-        "alpha": genotype.alpha,
-    }
 
 
 class Study:
@@ -127,14 +118,10 @@ class Study:
     def begin(self, proposal: int, genotype: Genotype) -> None:
         """Open a trial."""
         distribution = self._optuna.distributions.CategoricalDistribution
-        distributions = {
-            "resolution": distribution(RESOLUTIONS),
-            "colour": distribution(tuple(colour.value for colour in Colour)),
-            **{f"depth{stage}": distribution(tuple(range(most + 1))) for stage, most in enumerate(MAX_DEPTHS, start=3)},
-            "alpha": distribution(ALPHAS),
-        }
+        genes = genotype.genes
+        distributions = {name: distribution(GENES[name]) for name in genes}
         with self._storing():
-            self._study.enqueue_trial(_parameters(genotype), user_attrs={_PROPOSAL: proposal})
+            self._study.enqueue_trial(genes, user_attrs={_PROPOSAL: proposal})
             self._open = self._study.ask(distributions)
 
     def finish(self, candidate: Candidate, *, seconds: float, values: Sequence[float] | None = None) -> None:

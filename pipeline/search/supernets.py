@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.datasets import DatasetSource, Split, View
 from pipeline.genotype import DataConfig, Genotype
-from pipeline.search import checkpoint, layers, space, training
+from pipeline.search import checkpoint, layers, training
 from pipeline.search.batches import Batches
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.network import Network
@@ -92,7 +92,7 @@ class Supernets:
         self, data: DataConfig, report: Callable[[training.Step], None], keep_going: Callable[[], bool]
     ) -> Supernet:
         feasible = self._feasibility.of(data)
-        envelope, least = space.largest(feasible), space.smallest(feasible)
+        envelope, least = self._feasibility.envelope(data)
         classes = len(self._source.class_names)
         exits = layers.exit_stages(envelope)
         words = (self._seed, data.resolution, data.channels)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.estimate.planner import plan
-from pipeline.genotype import STEM_CHANNELS, Genotype, architecture
+from pipeline.genotype import Genotype, architecture
 from pipeline.graph.filling import filled, filled_bytes
 from pipeline.graph.inputs import random_inputs
 from pipeline.graph.model import DType, Graph, OpCode
@@ -20,6 +20,7 @@ from pipeline.graph.reference import Reference
 from pipeline.graph.skeleton import from_genotype
 
 _SMALL = "32-mono-d00000-a01"
+_WITH_KERNELS = (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D)
 
 
 def _facts(graph: Graph) -> list[tuple[Any, ...]]:
@@ -60,7 +61,19 @@ def test_a_residual_on_a_1x1_map_is_squeezed_as_the_converter_does() -> None:
     assert OpCode.RESHAPE not in from_genotype(Genotype.parse("64-mono-d11120-a01"), 2).codes
 
 
-@pytest.mark.parametrize("name", [_SMALL, "96-rgb-d32100-a03", "32-mono-d11121-a01"])
+def test_a_wide_design_has_its_own_kernels_and_widths() -> None:
+    graph = from_genotype(Genotype.parse("96-rgb-w34-2352-1273"), 2)
+    kernels = [graph.tensors[op.inputs[1] or 0].shape for op in graph.operators if op.code in _WITH_KERNELS]
+    assert kernels == [
+        (24, 3, 3, 3),
+        *((1, 3, 3, 24), (16, 1, 1, 24)),
+        *((32, 1, 1, 16), (1, 5, 5, 32), (20, 1, 1, 32)),
+        *((40, 1, 1, 20), (1, 5, 5, 40), (20, 1, 1, 40)),
+        *((64, 1, 1, 20), (1, 7, 7, 64), (16, 1, 1, 64)),
+    ]
+
+
+@pytest.mark.parametrize("name", [_SMALL, "96-rgb-d32100-a03", "32-mono-d11121-a01", "96-rgb-w34-2352-2473-1336"])
 def test_a_filled_skeleton_is_read_back_as_it_was(name: str) -> None:
     skeleton = from_genotype(Genotype.parse(name), 5)
     graph = filled(skeleton, seed=3)
@@ -98,10 +111,11 @@ def _keras(genotype: Genotype, classes: int) -> bytes:
         return layers.Conv2D(channels, kernel, stride, "same", use_bias=False)
 
     x = given = layers.Input(genotype.data.shape, batch_size=1)
-    x = step(x, conv(STEM_CHANNELS, 3, 2), True)
-    for block in architecture(genotype):
+    blocks = architecture(genotype)
+    x = step(x, conv(blocks[0].inputs, 3, 2), True)
+    for block in blocks:
         y = step(x, conv(block.hidden, 1, 1), True) if block.expands else x
-        y = step(y, layers.DepthwiseConv2D(3, block.stride, "same", use_bias=False), True)
+        y = step(y, layers.DepthwiseConv2D(block.kernel, block.stride, "same", use_bias=False), True)
         y = step(y, conv(block.outputs, 1, 1), False)
         x = layers.Add()([x, y]) if block.residual else y
     x = layers.GlobalAveragePooling2D()(x)
@@ -120,7 +134,12 @@ def _keras(genotype: Genotype, classes: int) -> bytes:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("name", "classes"), [(_SMALL, 2), ("64-rgb-d21000-a03", 3), ("32-mono-d34331-a01", 2), ("96-mono-d12210-a05", 10)]
+    ("name", "classes"),
+    [
+        *((_SMALL, 2), ("64-rgb-d21000-a03", 3), ("32-mono-d34331-a01", 2), ("96-mono-d12210-a05", 10)),
+        *(("32-mono-w22-2231", 2), ("96-rgb-w34-2352-2473-1336", 3), ("64-mono-w43-2374-1256-1473-2351-2234-1432", 2)),
+        ("32-rgb-w24-2434-1471-1332-2433-3231", 4),  # its stage 6 is of one pixel
+    ],
 )
 def test_a_skeleton_is_what_tensorflow_converts_to(name: str, classes: int, tmp_path: Path) -> None:
     genotype = Genotype.parse(name)

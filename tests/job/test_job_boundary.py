@@ -27,7 +27,7 @@ from pipeline.job.context import Context
 from pipeline.job.finding import runtime_estimate
 from pipeline.progress import QuietDisplay
 from pipeline.runs import Run
-from pipeline.search import Space
+from pipeline.search import PaperSpace
 from pipeline.search.feasibility import Feasibility, analytic
 from pipeline.settings import Kind, Settings, Target
 
@@ -94,7 +94,7 @@ def test_what_the_linker_sets_aside_for_the_stack_counts_where_the_board_ends(bo
 def test_a_search_without_that_byte_ends_before_training(which: str, board: Board, tmp_path: Path) -> None:
     needed = _needs(GENOTYPE, board)
     flash = _demand(GENOTYPE, board, needed)[0].flash_bytes
-    space = Space(data=(GENOTYPE.data,), depths=(GENOTYPE.depths,), alphas=(GENOTYPE.alpha,))
+    space = PaperSpace(data=(GENOTYPE.data,), depths=(GENOTYPE.depths,), alphas=(GENOTYPE.alpha,))
     enough = {"ram": needed, "flash": flash}
     scarce = enough | {which: enough[which] - 1}
     figures, limits = _demand(GENOTYPE, board, **enough)

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from pipeline.datasets import Split, View
 from pipeline.estimate.model import Estimate, Item, Limits
 from pipeline.genotype import Colour, DataConfig, Genotype, architecture
-from pipeline.search import ScoringSettings, SearchConfig, Space, TrainingSettings
+from pipeline.search import PaperSpace, ScoringSettings, SearchConfig, TrainingSettings
 
 COUNTS = {Split.TRAIN: 96, Split.VALIDATION: 48}
 MONO, RGB = DataConfig(32, Colour.MONO), DataConfig(32, Colour.RGB)
-SPACE = Space(data=(MONO, RGB), depths=((0, 0, 0, 0, 0), (1, 0, 0, 0, 0), (2, 1, 0, 0, 0)), alphas=(0.1, 0.2))
+SPACE = PaperSpace(data=(MONO, RGB), depths=((0, 0, 0, 0, 0), (1, 0, 0, 0, 0), (2, 1, 0, 0, 0)), alphas=(0.1, 0.2))
 WIDE = Limits(ram_bytes=10**9, flash_bytes=10**9)
 
 
 def estimate(genotype: Genotype) -> Estimate:
     """Grows with every axis; the figures mean nothing."""
-    weights = sum(block.hidden * (block.inputs + block.outputs + 9) for block in architecture(genotype))
+    weights = sum(block.hidden * (block.inputs + block.outputs + block.kernel**2) for block in architecture(genotype))
     pixels = genotype.data.resolution**2
     return Estimate(
         ram=(Item(name="arena", bytes=pixels * (8 + genotype.data.channels)),),

@@ -81,7 +81,7 @@ def test_children_descend_from_the_survivors() -> None:
         steps = [
             neighbour
             for parent in parents
-            for kind in (feasibility.space.data_steps, feasibility.space.depth_steps, feasibility.space.alpha_steps)
+            for kind in (feasibility.space.data_steps, feasibility.space.depth_steps, feasibility.space.other_steps)
             for axis in kind(parent)
             for neighbour in axis
         ]

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.genotype import MAX_DEPTHS, RESOLUTIONS, Colour, DataConfig, Genotype
-from pipeline.search import Space, space
+from pipeline.search import PaperSpace, Space, space
 
 FULL = space.full()
-SPARSE = Space(
+SPARSE = PaperSpace(
     data=(DataConfig(32, Colour.MONO), DataConfig(64, Colour.RGB), DataConfig(96, Colour.RGB)),
     depths=((0, 0, 0, 0, 0), (1, 1, 0, 0, 0), (3, 4, 3, 3, 1)),
     alphas=(0.1, 0.5),
@@ -82,7 +82,7 @@ def test_mutations_take_the_axes_as_often_as_published() -> None:
 
 def test_a_space_of_one_mutates_to_itself() -> None:
     only = Genotype.parse("32-mono-d00000-a01")
-    alone = Space(data=(only.data,), depths=(only.depths,), alphas=(only.alpha,))
+    alone = PaperSpace(data=(only.data,), depths=(only.depths,), alphas=(only.alpha,))
     assert alone.mutate(only, np.random.default_rng(0)) == only
 
 
@@ -107,4 +107,4 @@ def test_envelope_and_smallest() -> None:
 
 def test_an_empty_space_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
-        Space(data=(), depths=((0, 0, 0, 0, 0),), alphas=(0.1,))
+        PaperSpace(data=(), depths=((0, 0, 0, 0, 0),), alphas=(0.1,))

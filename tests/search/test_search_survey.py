@@ -14,11 +14,11 @@ from pipeline.estimate.planner import _found
 from pipeline.genotype import Colour, DataConfig, Genotype
 from pipeline.graph.skeleton import _stem, _trunk, from_genotype
 from pipeline.search.feasibility import analytic, planned
-from pipeline.search.space import Space, all_depths, full
+from pipeline.search.space import PaperSpace, all_depths, full
 from pipeline.search.survey import Design, Limit, Range, share, shares, survey, without_collector
 
 BOARD = boards.load("nucleo_f746zg")
-SMALL = Space(
+SMALL = PaperSpace(
     data=(DataConfig(32, Colour.MONO), DataConfig(64, Colour.RGB)),
     depths=tuple(depths for depths in all_depths() if sum(depths) < 3),
     alphas=(0.1, 0.4),
@@ -73,7 +73,7 @@ def test_the_space_has_as_many_designs_as_the_paper_says() -> None:
 
 
 def test_estimates_leave_no_cycles_of_garbage() -> None:
-    designs = Space(data=(DataConfig(128, Colour.MONO),), depths=all_depths()[:30], alphas=(0.1, 0.2))
+    designs = PaperSpace(data=(DataConfig(128, Colour.MONO),), depths=all_depths()[:30], alphas=(0.1, 0.2))
     _trunk.cache_clear()
     _stem.cache_clear()
     with without_collector():
