@@ -81,13 +81,18 @@ def parameters(envelope: Genotype, classes: int, *, exits: Sequence[int] | None 
     return tuple(found)
 
 
-def normalised(network: Genotype) -> tuple[tuple[str, int], ...]:
-    """(layer, channels) of every layer with batch normalisation, in the order of the layers."""
-    return tuple(
-        (parameter.name.removesuffix("/gamma"), parameter.shape[0])
-        for parameter in parameters(network, 1)
-        if parameter.name.endswith("/gamma")
-    )
+def normalised(network: Genotype) -> tuple[tuple[str, int, int], ...]:
+    """(layer, channels, pixels of its map) of every layer with batch normalisation, in the order of the layers."""
+    blocks = architecture(network)
+    side = -(-network.data.resolution // 2)
+    found = [("stem", blocks[0].inputs, side * side)]
+    for block in blocks:
+        if block.expands:
+            found.append((f"{block.name}/expand", block.hidden, side * side))
+        side = -(-side // block.stride)
+        found.append((f"{block.name}/depthwise", block.hidden, side * side))
+        found.append((f"{block.name}/project", block.outputs, side * side))
+    return tuple(found)
 
 
 def exit_stages(envelope: Genotype) -> tuple[int, ...]:
@@ -209,7 +214,7 @@ def _stem(take: Callable[[str], Tensor], images: Tensor, normalise: Normalise) -
 
 @dataclass(frozen=True)
 class _Masks:
-    """What a block multiplies by to be narrower than its weights: hidden, outputs, and the depthwise kernel's window."""
+    """What a block multiplies by to be narrower than its weights; the window is the depthwise kernel's."""
 
     hidden: Array
     outputs: Array
@@ -320,7 +325,7 @@ def sizes(envelope: Genotype, genotype: Genotype) -> tuple[NDArray[np.int32], np
 
 @dataclass(frozen=True)
 class _Cutter:
-    """Cuts a block's weights by its row of sizes, within a graph; ``free``: all sizes vary, not the hidden one alone."""
+    """Cuts a block's weights by its row of sizes, within a graph; ``free``: not the hidden size alone varies."""
 
     weights: Mapping[str, Tensor]
     block: Block

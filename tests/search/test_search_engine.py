@@ -19,7 +19,7 @@ from pipeline.genotype import Genotype
 from pipeline.search.engine import _Search
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.study import Study
-from pipeline.search.supernets import stored_weights
+from pipeline.search.supernets import weights_of
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +69,8 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert resumed.candidates == expected.candidates
     assert resumed.evaluations == expected.evaluations == 4
     for data in SPACE.data:
-        ours, theirs = stored_weights(tmp_path, data), stored_weights(folder, data)
+        any_of = next(iter(SPACE.of(data)))
+        ours, theirs = weights_of(tmp_path, any_of), weights_of(folder, any_of)
         assert (ours is None) == (theirs is None)
         if ours is not None and theirs is not None:
             assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
@@ -95,7 +96,7 @@ def test_scores_do_not_depend_on_visiting_order(
     settings, source = config(), ToySource()
     study = Study(tmp_path / "study.db", {})
     feasibility = Feasibility(SPACE, estimate, settings.limits)
-    made = _Search(settings, source, feasibility, study, uninterrupted[0])
+    made = _Search(settings, source, feasibility, study, folder=uninterrupted[0])
     chosen = [
         Genotype.parse(f"{uninterrupted[1].candidates[0].genotype.data.id}-{text}")
         for text in ("d21000-a02", "d00000-a01", "d10000-a02")
