@@ -46,6 +46,7 @@ from pipeline.commands.options import (
     SeedOption,
     SerialOption,
     SourceArgument,
+    SpaceOption,
     TimeOption,
     TreeOption,
     checked,
@@ -54,7 +55,7 @@ from pipeline.commands.options import (
     tree_of,
 )
 from pipeline.commands.profile import profile
-from pipeline.commands.space import space
+from pipeline.commands.space import space_command
 
 app = typer.Typer(
     name="danas-deploy",
@@ -90,6 +91,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         board: BoardOption,
         data: DataOption = "sample",
         group_by: GroupOption = None,
+        space: SpaceOption = "paper",
         preset: PresetOption = "quick",
         evaluations: EvaluationsOption = None,
         time: TimeOption = None,
@@ -133,6 +135,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             input_mode=input_mode,
             data=_absolute(data),
             group_by=group_by,
+            space=space,
             preset=preset,
             evaluations=evaluations,
             time_s=parse_duration(time) if time else None,
@@ -292,7 +295,7 @@ app.command()(profile)
 app.command()(diff)
 app.command()(energy)
 app.command()(calibrate)
-app.command()(space)
+app.command("space")(space_command)
 app.add_typer(bench, name="bench")
 
 

@@ -243,7 +243,7 @@ def quantize(
     if settings.fine_tuning_steps:
         own = training.fine_tune(
             Network(genotype, classes, own),
-            Batches(train.images, train.labels, classes, settings.batch, words),
+            Batches({genotype.data: train.images}, train.labels, classes, settings.batch, words).of(genotype.data),
             genotype,
             steps=settings.fine_tuning_steps,
             peak=settings.rate,

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.datasets import DatasetSource, Split, View
 from pipeline.files import write_atomic
@@ -157,7 +156,7 @@ class Supernets:
         _note(self._search, datas, file)
         complete = training.train_supernet(
             network,
-            Together({one: self._batches(one, words) for one in datas}),
+            self._batches(datas, words),
             trained,
             settings=self._settings,
             seed=(*words, _SANDWICH),
@@ -168,24 +167,15 @@ class Supernets:
         )
         return Supernet(envelope, network.values(), complete, network)
 
-    def _batches(self, data: DataConfig, words: tuple[int, ...]) -> Batches:
-        view = self.view(Split.TRAIN, data)
-        classes = len(self._source.class_names)
-        return Batches(view.images, view.labels, classes, self._settings.batch, (*words, _BATCHES))
-
-
-@dataclass(frozen=True)
-class Together:
-    """The batches of several data configurations; drawn from one seed, they have the same images and changes."""
-
-    each: dict[DataConfig, Batches]
-
-    def __call__(
-        self, step: int, datas: Sequence[DataConfig]
-    ) -> tuple[dict[DataConfig, NDArray[np.uint8]], NDArray[np.float32]]:
-        """See :class:`training.FamilyBatches`."""
-        made = {data: self.each[data](step) for data in datas}
-        return {data: images for data, (images, _) in made.items()}, made[datas[0]][1]
+    def _batches(self, datas: tuple[DataConfig, ...], words: tuple[int, ...]) -> Batches:
+        views = {data: self.view(Split.TRAIN, data) for data in datas}
+        return Batches(
+            {data: view.images for data, view in views.items()},
+            views[datas[0]].labels,
+            len(self._source.class_names),
+            self._settings.batch,
+            (*words, _BATCHES),
+        )
 
 
 def _index(folder: Path) -> Path:

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.search import checkpoint, layers
-from pipeline.search.batches import Batches
+from pipeline.search.batches import Batches, SingleBatches
+from pipeline.search.feeding import Batch, Feeder
 from pipeline.search.network import Network
 from pipeline.search.population import Population
 
@@ -76,21 +76,15 @@ def rate(step: int, steps: int, peak: float) -> float:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step saw of the largest subnet: its loss and its accuracy on the augmented batch."""
+    """What one step saw of the largest subnet: its loss and its accuracy on the augmented batch.
+
+    ``waiting`` is the share of the time so far, 0..1, in which training stood still for want of images.
+    """
 
     number: int
     loss: float
     accuracy: float
-
-
-class FamilyBatches(Protocol):
-    """Training batches for several data configurations at once."""
-
-    def __call__(
-        self, step: int, datas: Sequence[DataConfig], /
-    ) -> tuple[dict[DataConfig, NDArray[np.uint8]], NDArray[np.float32]]:
-        """The same augmented images of a step, uint8 [N, H, W, C] for each asked for, and targets [N, classes]."""
-        ...
+    waiting: float = 0.0
 
 
 def subnets(population: Population, settings: TrainingSettings, seed: Sequence[int], step: int) -> tuple[Genotype, ...]:
@@ -100,30 +94,30 @@ def subnets(population: Population, settings: TrainingSettings, seed: Sequence[i
     return (population.tops[step % len(population.tops)], population.bottom, *others)
 
 
-def sandwich_step(
-    network: Network,
-    batches: FamilyBatches,
-    population: Population,
-    *,
-    settings: TrainingSettings,
-    seed: Sequence[int],
-) -> Step:
-    """One step of the sandwich rule."""
+def sandwich_step(network: Network, batch: Batch, chosen: Sequence[Genotype], *, settings: TrainingSettings) -> Step:
+    """One step of the sandwich rule.
+
+    Args:
+        network: The supernet.
+        batch: The step's images at the data configuration of each of ``chosen``, and its targets.
+        chosen: The subnets of the step, the largest one first; see :func:`subnets`.
+        settings: See there.
+    """
     number = network.step
-    largest, *others = subnets(population, settings, seed, number)
-    images, targets = batches(number, tuple(dict.fromkeys(genotype.data for genotype in (largest, *others))))
+    images, targets = batch
+    largest, *others = chosen
     loss, answer = network.accumulate(images[largest.data], targets, largest)
     soft = settings.distillation * answer + (1 - settings.distillation) * targets
     for genotype in others:
         network.accumulate(images[genotype.data], soft, genotype)
-    network.apply(rate(number, settings.steps, settings.rate), of=1 + len(others))
+    network.apply(rate(number, settings.steps, settings.rate), of=len(chosen))
     correct = float(np.mean(answer.numpy().argmax(axis=1) == targets.argmax(axis=1)))
     return Step(number + 1, float(loss), correct)
 
 
 def train_supernet(
     network: Network,
-    batches: FamilyBatches,
+    batches: Batches,
     population: Population,
     *,
     settings: TrainingSettings,
@@ -137,7 +131,7 @@ def train_supernet(
 
     Args:
         network: Freshly started weights.
-        batches: The training split.
+        batches: The training split at every data configuration of the population.
         population: What is trained.
         settings: See there.
         seed: Words of the random seed.
@@ -153,11 +147,18 @@ def train_supernet(
     if stored is not None:
         network.restore(stored)
     saved = network.step
-    while network.step < settings.steps and keep_going():
-        report(sandwich_step(network, batches, population, settings=settings, seed=seed))
-        if network.step % settings.checkpoint_every == 0 or network.step == settings.steps:
-            checkpoint.save(file, network.state(), meta)
-            saved = network.step
+
+    def plan(step: int) -> tuple[DataConfig, ...]:
+        return tuple(genotype.data for genotype in subnets(population, settings, seed, step))
+
+    with Feeder(batches, plan, first=network.step, steps=settings.steps) as feeder:
+        while network.step < settings.steps and keep_going():
+            chosen = subnets(population, settings, seed, network.step)
+            done = sandwich_step(network, feeder(network.step), chosen, settings=settings)
+            report(replace(done, waiting=feeder.waiting))
+            if network.step % settings.checkpoint_every == 0 or network.step == settings.steps:
+                checkpoint.save(file, network.state(), meta)
+                saved = network.step
     if network.step != saved:
         checkpoint.save(file, network.state(), meta)
     return network.step >= settings.steps
@@ -165,7 +166,7 @@ def train_supernet(
 
 def fine_tune(
     network: Network,
-    batches: Batches,
+    batches: SingleBatches,
     genotype: Genotype,
     *,
     steps: int,

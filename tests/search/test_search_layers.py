@@ -13,7 +13,6 @@ from pipeline.search.backend import tensorflow
 from pipeline.search.batches import Batches
 from pipeline.search.network import Network
 from pipeline.search.population import Population
-from pipeline.search.supernets import Together
 
 pytestmark = pytest.mark.slow
 
@@ -36,9 +35,10 @@ def trained() -> Network:
     view = ToySource().view(Split.TRAIN, MONO)
     exits = layers.exit_stages(ENVELOPE)
     network = Network(ENVELOPE, 2, layers.initial(layers.parameters(ENVELOPE, 2, exits=exits), (1, 2)), exits=exits)
-    batches = Together({MONO: Batches(view.images, view.labels, 2, 16, (1,))})
-    for _ in range(SETTINGS.steps):
-        training.sandwich_step(network, batches, POPULATION, settings=SETTINGS, seed=(5,))
+    batches = Batches({MONO: view.images}, view.labels, 2, 16, (1,))
+    for number in range(SETTINGS.steps):
+        chosen = training.subnets(POPULATION, SETTINGS, (5,), number)
+        training.sandwich_step(network, batches(number, (MONO,)), chosen, settings=SETTINGS)
     return network
 
 
@@ -101,7 +101,9 @@ def test_fine_tuning_moves_the_subnets_slice_alone(trained: Network) -> None:
     state, before = trained.state(), trained.values()
     genotype = Genotype.parse("32-mono-d11000-a02")
     trained.load(before)
-    after = training.fine_tune(trained, Batches(view.images, view.labels, 2, 16, (7,)), genotype, steps=3, peak=1e-3)
+    after = training.fine_tune(
+        trained, Batches({MONO: view.images}, view.labels, 2, 16, (7,)).of(MONO), genotype, steps=3, peak=1e-3
+    )
     for parameter in layers.parameters(genotype, 2):
         inside = tuple(slice(0, length) for length in parameter.shape)
         changed = after[parameter.name] != before[parameter.name]
