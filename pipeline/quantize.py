@@ -229,7 +229,7 @@ def quantize(
     """
     settings = settings if settings is not None else QuantizeSettings()
     classes = len(source.class_names)
-    weights = supernets.weights_of(search_folder, genotype)
+    weights = supernets.stored_weights(search_folder, genotype.data)
     if weights is None:
         raise UsageError(
             "no-supernet",

@@ -15,6 +15,7 @@ from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import Genotype
 from pipeline.search import sampler, spaces, subnet, training
 from pipeline.search.batches import Batches
+from pipeline.search.cache import ScoreCache
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
@@ -148,9 +149,25 @@ class _Search:
         self.supernets = Supernets(
             source, feasibility, config.training, seed=config.seed, folder=folder, shared=supernets
         )
+        self.cache = ScoreCache(self.supernets.folder / "scores.db")
 
     def score(self, supernet: Supernet, genotype: Genotype) -> Scores:
-        """Scores of a private copy; the same in whatever order candidates come."""
+        """Scores of a private copy; the same in whatever order candidates come, and worked out once."""
+        identity = {
+            "genotype": genotype.id,
+            "supernet": supernet.hash,
+            "images": self.source.fingerprint,
+            "scoring": asdict(self.config.scoring),
+            "batch": self.config.training.batch,
+            "seed": self.config.seed,
+        }
+        found = self.cache.get(identity)
+        if found is None:
+            found = self._score(supernet, genotype)
+            self.cache.put(identity, found)
+        return found
+
+    def _score(self, supernet: Supernet, genotype: Genotype) -> Scores:
         settings, data, seed = self.config.scoring, genotype.data, self.config.seed
         train = self.supernets.view(Split.TRAIN, data)
         supernet.workspace.hold(supernet.weights)

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from pipeline.genotype import DataConfig, Genotype
 from pipeline.search import checkpoint, layers, training
 from pipeline.search.batches import Batches
 from pipeline.search.feasibility import Feasibility
+from pipeline.search.locks import alone
 from pipeline.search.network import Network
 from pipeline.search.population import Population, family, population
 
@@ -153,18 +153,20 @@ class Supernets:
         }
         key = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:24]
         file = self.folder / f"{key}.npz"
-        _note(self._search, datas, file)
-        complete = training.train_supernet(
-            network,
-            self._batches(datas, words),
-            trained,
-            settings=self._settings,
-            seed=(*words, _SANDWICH),
-            file=file,
-            meta=meta,
-            report=report,
-            keep_going=keep_going,
-        )
+        _note(self._search, datas, file, envelope)
+        # Workers that come to the same supernet at once would all train it; the others find it trained.
+        with alone(file.with_suffix(".lock"), keep_going=keep_going):
+            complete = training.train_supernet(
+                network,
+                self._batches(datas, words),
+                trained,
+                settings=self._settings,
+                seed=(*words, _SANDWICH),
+                file=file,
+                meta=meta,
+                report=report,
+                keep_going=keep_going,
+            )
         return Supernet(envelope, network.values(), complete, network)
 
     def _batches(self, datas: tuple[DataConfig, ...], words: tuple[int, ...]) -> Batches:
@@ -182,27 +184,35 @@ def _index(folder: Path) -> Path:
     return folder / "supernets.json"
 
 
-def _note(folder: Path, datas: Sequence[DataConfig], file: Path) -> None:
-    """Write down where the supernet of these data configurations is."""
-    known = _noted(folder)
+def _note(folder: Path, datas: Sequence[DataConfig], file: Path, envelope: Genotype) -> None:
+    """Write down where the supernet of these data configurations is, and its largest network."""
     place = os.path.relpath(file, folder) if file.is_relative_to(folder) else str(file.absolute())
-    if any(known.get(data.id) != place for data in datas):
-        known |= {data.id: place for data in datas}
-        write_atomic(_index(folder), json.dumps({"schema_version": 1, "files": known}, indent=1) + "\n")
+    entry = {"file": place, "envelope": envelope.id}
+    with alone(_index(folder).with_suffix(".lock"), keep_going=lambda: True):
+        known = _noted(folder)
+        if any(known.get(data.id) != entry for data in datas):
+            known |= {data.id: entry for data in datas}
+            write_atomic(_index(folder), json.dumps({"schema_version": 1, "supernets": known}, indent=1) + "\n")
 
 
-def _noted(folder: Path) -> dict[str, Any]:
+def _noted(folder: Path) -> dict[str, dict[str, str]]:
     try:
-        files = json.loads(_index(folder).read_text(encoding="utf-8"))["files"]
+        found = json.loads(_index(folder).read_text(encoding="utf-8"))["supernets"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return dict(files) if isinstance(files, dict) else {}
+    return dict(found) if isinstance(found, dict) else {}
 
 
-def weights_of(search_folder: Path, genotype: Genotype) -> layers.Weights | None:
-    """The weights of the supernet that a search has scored a genotype with; None if none can be read."""
-    place = _noted(search_folder).get(genotype.data.id)
-    arrays = checkpoint.load(search_folder / place) if isinstance(place, str) else None
+def stored_weights(search_folder: Path, data: DataConfig) -> layers.Weights | None:
+    """The weights of the supernet that a search has scored a data configuration with; None if none can be read."""
+    entry = _noted(search_folder).get(data.id)
+    arrays = None if entry is None else checkpoint.load(search_folder / entry["file"])
     if arrays is None:
         return None
     return {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)}
+
+
+def stored_envelope(search_folder: Path, data: DataConfig) -> Genotype | None:
+    """The largest network of that supernet, at its own data configuration; None if the search has none."""
+    entry = _noted(search_folder).get(data.id)
+    return None if entry is None else Genotype.parse(entry["envelope"])
