@@ -214,7 +214,6 @@ def quantize_key(context: Context) -> str:
 def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     """The finalists become int8 models; the best of them on validation is the winner, and alone sees the test split."""
     from pipeline import quantize as engine
-    from pipeline.datasets import Split
 
     best, _ = candidates(context)
     if not best:
@@ -245,8 +244,11 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     chosen, winner = _winner(context, tuple(zip(finalists, made, strict=True)))
     genotype = chosen.genotype
     test = None
-    if Split.TEST in context.source.splits:
-        test = engine.device_accuracy(winner.path, context.source.view(Split.TEST, genotype.data))
+    if context.source.has_test:
+        seen = {genotype.id: file_sha256(winner.path)}
+        test = engine.device_accuracy(
+            winner.path, context.source.look(genotype.data, models=seen, purpose="accuracy of the int8 winner")
+        )
     write_atomic(context.model, winner.path.read_bytes())
     step.result(f"winner {genotype.id}, int8 validation {winner.int8_accuracy:.1%}")
     record = context.run.write_json(
