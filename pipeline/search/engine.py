@@ -15,11 +15,13 @@ from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import Genotype
 from pipeline.search import sampler, spaces, subnet, training
 from pipeline.search.batches import Batches
+from pipeline.search.cache import ScoreCache
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Budget, Listener, Phase, Progress
+from pipeline.search.sampler import Evolution
 from pipeline.search.space import Space
 from pipeline.search.study import Study
 from pipeline.search.supernets import Supernet, Supernets
@@ -63,6 +65,7 @@ class SearchConfig:
         soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
         fitness: The weights of the fitness.
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
+        evolution: The parameters of the sampler ``evolution``.
     """
 
     space: Space
@@ -76,6 +79,7 @@ class SearchConfig:
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
     objectives: Objectives = field(default_factory=Objectives)
+    evolution: Evolution = field(default_factory=Evolution)
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.seconds is None:
@@ -97,6 +101,7 @@ class SearchConfig:
             "soft": self.soft,
             "fitness": asdict(self.fitness),
             "objectives": list(self.objectives.names),
+            "evolution": asdict(self.evolution),
             "images": source.fingerprint,
         }
 
@@ -131,7 +136,14 @@ class SearchResult:
 
 class _Search:
     def __init__(
-        self, config: SearchConfig, source: DatasetSource, feasibility: Feasibility, study: Study, folder: Path
+        self,
+        config: SearchConfig,
+        source: DatasetSource,
+        feasibility: Feasibility,
+        study: Study,
+        *,
+        folder: Path,
+        supernets: Path | None = None,
     ) -> None:
         self.config = config
         self.source = source
@@ -139,17 +151,34 @@ class _Search:
         self.study = study
         self.classes = len(source.class_names)
         self.balanced = quality.of(source).balanced
-        self.supernets = Supernets(source, feasibility, config.training, seed=config.seed, folder=folder)
+        self.supernets = Supernets(
+            source, feasibility, config.training, seed=config.seed, folder=folder, shared=supernets
+        )
+        self.cache = ScoreCache(self.supernets.folder / "scores.db")
 
     def score(self, supernet: Supernet, genotype: Genotype) -> Scores:
-        """Scores of a private copy; the same in whatever order candidates come."""
+        """Scores of a private copy; the same in whatever order candidates come, and worked out once."""
+        identity = {
+            "genotype": genotype.id,
+            "supernet": supernet.hash,
+            "images": self.source.fingerprint,
+            "scoring": asdict(self.config.scoring),
+            "batch": self.config.training.batch,
+            "seed": self.config.seed,
+        }
+        found = self.cache.get(identity)
+        if found is None:
+            found = self._score(supernet, genotype)
+            self.cache.put(identity, found)
+        return found
+
+    def _score(self, supernet: Supernet, genotype: Genotype) -> Scores:
         settings, data, seed = self.config.scoring, genotype.data, self.config.seed
         train = self.supernets.view(Split.TRAIN, data)
-        weights = supernet.weights
+        supernet.workspace.hold(supernet.weights)
         if settings.fine_tuning_steps:
             # Outside the subnet's slices gradients are zero and nothing moves.
-            supernet.workspace.load(weights)
-            weights = training.fine_tune(
+            training.fine_tune(
                 supernet.workspace,
                 Batches(
                     {data: train.images},
@@ -162,11 +191,15 @@ class _Search:
                 steps=settings.fine_tuning_steps,
                 peak=settings.rate,
             )
-        calibration = subnet.calibration_images(train.images, settings.calibration_images, seed)
-        settled = subnet.settle(weights, genotype, self.classes, calibration)
         validation = self.supernets.view(Split.VALIDATION, data)
         count = settings.validation_images
-        return settled.scores(np.asarray(validation.images[:count]), validation.labels[:count])
+        return subnet.score(
+            supernet.workspace,
+            genotype,
+            calibration=subnet.calibration_images(train.images, settings.calibration_images, seed),
+            images=np.asarray(validation.images[:count]),
+            labels=validation.labels[:count],
+        )
 
 
 def run(
@@ -176,6 +209,7 @@ def run(
     folder: Path,
     estimate: Callable[[Genotype], Estimate],
     progress: Listener | None = None,
+    supernets: Path | None = None,
 ) -> SearchResult:
     """Search, or go on with a search that was stopped.
 
@@ -189,6 +223,7 @@ def run(
         folder: The search's own folder; ``study.db`` and ``supernets/`` are kept in it.
         estimate: Genotype -> Estimate, from shapes alone.
         progress: Called often; must return quickly.
+        supernets: A folder of supernets that several searches may share; None: ``supernets`` in the search's own.
 
     Raises:
         DoesNotFitError: ``nothing-feasible``, before any training.
@@ -201,7 +236,7 @@ def run(
     feasibility.demand()
     study = Study(folder / "study.db", config.identity(source), config.objectives.directions)
     try:
-        return _loop(_Search(config, source, feasibility, study, folder), listener)
+        return _loop(_Search(config, source, feasibility, study, folder=folder, supernets=supernets), listener)
     finally:
         study.close()
 
@@ -215,7 +250,9 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
     history = study.history()
     before = len(history)
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
-    proposer = sampler.make(config.sampler, feasibility, seed=config.seed, objectives=config.objectives)
+    proposer = sampler.make(
+        config.sampler, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
+    )
 
     waiting: dict[str, float] = {}
 
@@ -247,9 +284,10 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
             stopped = "exhausted"
             break
         study.begin(len(history), genotype)
+        name = search.supernets.name(genotype.data)
         supernet = search.supernets.get(
             genotype.data,
-            report=lambda step, subject=genotype.data.id: tell(Phase.SUPERNET, subject, step),  # type: ignore[misc]
+            report=lambda step, subject=name: tell(Phase.SUPERNET, subject, step),  # type: ignore[misc]
             keep_going=lambda: budget.time_is_left,
         )
         if not supernet.complete and history:
