@@ -22,6 +22,7 @@ from pipeline.commands.options import (
     EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
+    FixOption,
     FlashOption,
     GroupOption,
     ImagesOption,
@@ -34,6 +35,7 @@ from pipeline.commands.options import (
     MaybeBoardOption,
     ModelArgument,
     ObjectiveOption,
+    PenaltyOption,
     PortOption,
     PreferOption,
     PresetOption,
@@ -42,15 +44,16 @@ from pipeline.commands.options import (
     RunArgument,
     RunOption,
     RuntimeOption,
-    SamplerOption,
     SeedOption,
     SerialOption,
     SourceArgument,
     SpaceOption,
+    StrategyOption,
     SupernetOption,
     TimeOption,
     TreeOption,
     UpsamplingOption,
+    WeightsOption,
     checked,
     print_json,
     target_of,
@@ -99,14 +102,17 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         supernet: SupernetOption = "per-config",
         evaluations: EvaluationsOption = None,
         time: TimeOption = None,
-        sampler: SamplerOption = "evolution",
+        strategy: StrategyOption = "evolution",
+        fix: FixOption = None,
+        penalty: PenaltyOption = "reject",
+        weights: WeightsOption = None,
         ram: RamOption = None,
         flash: FlashOption = None,
         macs: MacsOption = None,
         instructions: InstructionsOption = None,
         latency: LatencyOption = None,
         energy: EnergyOption = None,
-        objective: ObjectiveOption = "accuracy",
+        objective: ObjectiveOption = None,
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
@@ -122,7 +128,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
+        from pipeline import boards
         from pipeline import settings as given
+        from pipeline.genotype import Fix
         from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size
 
         settings = checked(
@@ -145,14 +153,19 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             supernet=supernet,
             evaluations=evaluations,
             time_s=parse_duration(time) if time else None,
-            sampler=sampler,
+            strategy=strategy,
+            fix=given.parse_fix(fix) if fix else Fix(),
+            penalty=penalty,
+            weights=given.parse_weights(weights) if weights else given.EVEN,
             ram=parse_size(ram) if ram else None,
             flash=parse_size(flash) if flash else None,
             macs=parse_count(macs) if macs else None,
             instructions=parse_count(instructions) if instructions else None,
             latency_ms=given.parse_latency(latency) if latency else None,
             energy_mj=given.parse_energy(energy) if energy else None,
-            objective=given.parse_objective(objective),
+            objective=given.parse_objective(objective)
+            if objective
+            else given.default_objective(strategy, boards.load(board), runtime),
         )
         job = new_job(settings, run, quiet, needs_board=whole)
         if whole:
