@@ -21,12 +21,11 @@ if TYPE_CHECKING:
     from pipeline.boards import Board
     from pipeline.estimate.model import Estimate
     from pipeline.graph.model import Graph
-    from pipeline.quantize import Quantized
+    from pipeline.quantize import Doing, Quantized, QuantizeSettings
     from pipeline.search import Candidate, Progress, SearchConfig
-    from pipeline.search.training import Step as TrainingStep
 
-#: Best candidates that are quantized.
-FINALISTS = 3
+#: Settings that decide how finalists are finished, beside the search's own.
+_QUANTIZE_SETTINGS = ("finalists", "final_epochs", "preset", "seed")
 
 _SEARCH_SETTINGS = (
     "runtime",
@@ -184,7 +183,8 @@ def quantize_key(context: Context) -> str:
     path = context.run.path("search", "candidates.json")
     if not path.is_file():
         raise missing(context.run, "search/candidates.json")
-    return digest(file_sha256(path), context.settings.seed, context.run.manifest.versions)
+    wanted = context.settings.model_dump(include=set(_QUANTIZE_SETTINGS))
+    return digest(file_sha256(path), wanted, context.run.manifest.versions)
 
 
 def quantize(context: Context, step: Step) -> tuple[Path, ...]:
@@ -200,12 +200,13 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
             why="It was ended before the first one was scored.",
             next="Start a search with more --time or --evaluations.",
         )
-    finalists = best[:FINALISTS]
+    finalists = best[: context.settings.finalists]
     made = []
     for number, candidate in enumerate(finalists):
 
-        def show(at: TrainingStep, number: int = number, subject: str = candidate.genotype.id) -> None:
-            step.update(f"{subject} fine-tuning step {at.number}", done=number, total=len(finalists))
+        def show(at: Doing, number: int = number, subject: str = candidate.genotype.id) -> None:
+            of = f" step {at.step}/{at.steps}" if at.steps else ""
+            step.update(f"{subject} {at.phase}{of}", done=number, total=len(finalists))
 
         step.update(candidate.genotype.id, done=number, total=len(finalists))
         made.append(
@@ -215,6 +216,7 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                 search_folder=context.run.path("search"),
                 out=context.run.path("finalists"),
                 seed=context.settings.seed,
+                settings=quantize_settings(context),
                 report=show,
             )
         )
@@ -228,16 +230,15 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     record = context.run.write_json(
         "winner.json",
         {
-            "schema_version": 1,
+            "schema_version": 2,
             "genotype": genotype.id,
             "class_names": list(context.source.class_names),
             "finalists": [
                 {
                     "genotype": candidate.genotype.id,
                     "inherited_validation_accuracy": candidate.scores.accuracy,
-                    "float_validation_accuracy": one.float_accuracy,
-                    "int8_validation_accuracy": one.int8_accuracy,
-                    "tflite_bytes": one.tflite_bytes,
+                    **one.as_dict(),
+                    "seconds": dict(one.seconds),
                     "ram_bytes": candidate.estimate.ram_bytes,
                     "flash_bytes": candidate.estimate.flash_bytes,
                     "macs": candidate.estimate.macs,
@@ -250,6 +251,15 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
         },
     )
     return (context.model, record)
+
+
+def quantize_settings(context: Context) -> QuantizeSettings:
+    """The preset's, with the user's number of epochs."""
+    from pipeline.quantize import FULL, QUICK
+
+    settings = context.settings
+    preset = QUICK if settings.preset == "quick" else FULL
+    return preset if settings.final_epochs is None else dataclasses.replace(preset, final_epochs=settings.final_epochs)
 
 
 def _winner(context: Context, pairs: tuple[tuple[Candidate, Quantized], ...]) -> tuple[Candidate, Quantized]:
@@ -270,8 +280,9 @@ def quantize_result(context: Context) -> StageResult:
     """The finalists, for the `quantize` command."""
     winner = context.run.read_json("winner.json")
     lines = [
-        f"  {one['genotype']:<22} float {one['float_validation_accuracy']:6.1%}"
-        f"  int8 {one['int8_validation_accuracy']:6.1%}"
+        f"  {one['genotype']:<22} inherited {one['inherited_validation_accuracy']:6.1%}"
+        f"  trained {one['float_validation_accuracy']:6.1%}"
+        f"  int8 {one['ptq_validation_accuracy']:6.1%}{_trained_for_int8(one)}"
         for one in winner["finalists"]
     ]
     test = winner["int8_test_accuracy"]
@@ -279,3 +290,9 @@ def quantize_result(context: Context) -> StageResult:
     return StageResult(
         winner, "\n".join(["Finalists on validation:", *lines, f"Winner {winner['genotype']}, int8 test {shown}"])
     )
+
+
+def _trained_for_int8(finalist: dict[str, Any]) -> str:
+    """What quantization-aware training made of a finalist, where it was needed."""
+    accuracy = finalist["qat_validation_accuracy"]
+    return "" if accuracy is None else f"  trained for int8 {accuracy:6.1%} ({finalist['qat_reason']})"

@@ -113,6 +113,7 @@ def _search(search: SearchArtifacts) -> SearchSummary:
                 ram=_bytes(one["ram_bytes"], Source.ANALYTIC),
                 flash=_bytes(one["flash_bytes"], Source.ANALYTIC),
                 macs=_macs(one["macs"]),
+                **_finalists_training(one),
                 **_finalists_work(one),
             )
             for one in search.winner["finalists"]
@@ -121,6 +122,20 @@ def _search(search: SearchArtifacts) -> SearchSummary:
         objectives=tuple(search.candidates.get("objectives", ("accuracy",))),
         front=tuple(search.candidates.get("front", ())),
     )
+
+
+def _finalists_training(finalist: dict[str, Any]) -> dict[str, Any]:
+    """How a finalist came to its accuracy; runs of earlier versions do not know."""
+    if "ptq_validation_accuracy" not in finalist:
+        return {}
+    reason = finalist["qat_reason"]
+    return {
+        "ptq_accuracy": _percent(finalist["ptq_validation_accuracy"], Source.HOST),
+        "qat_accuracy": _percent(finalist["qat_validation_accuracy"], Source.HOST, reason),
+        "qat_reason": reason,
+        "final_training": finalist["final_training"],
+        "seconds": finalist["seconds"],
+    }
 
 
 def _finalists_work(finalist: dict[str, Any]) -> dict[str, Any]:

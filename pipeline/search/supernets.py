@@ -129,3 +129,9 @@ def stored_weights(folder: Path, data: DataConfig) -> layers.Weights | None:
         return None
     prefix = "weights:"
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def stored_envelope(folder: Path, data: DataConfig) -> Genotype | None:
+    """The largest network of a search's checkpoint; None if there is none that can be read."""
+    meta = checkpoint.load_meta(file_of(folder, data))
+    return None if meta is None or "envelope" not in meta else Genotype.parse(meta["envelope"])

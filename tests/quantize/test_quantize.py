@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -17,11 +18,21 @@ from pipeline.genotype import Genotype
 from pipeline.graph.reader import read
 from pipeline.graph.reference import Reference
 from pipeline.graph.skeleton import from_genotype
-from pipeline.quantize import QuantizeSettings, convert, device_accuracy, evaluate, keras_model, quantize
-from pipeline.search import layers, subnet
+from pipeline.quantize import (
+    Doing,
+    QuantizeSettings,
+    convert,
+    device_accuracy,
+    evaluate,
+    finalist,
+    keras_model,
+    quantize,
+)
+from pipeline.search import layers, subnet, supernets
 
 pytestmark = pytest.mark.slow
 
+SETTINGS = QuantizeSettings(final_epochs=7, batch=16, watched=2, calibration_images=64)
 GENOTYPE = Genotype.parse("32-mono-d22100-a02")
 
 
@@ -61,30 +72,30 @@ def test_the_flatbuffer_repeats_and_is_what_the_skeleton_says(network: subnet.Su
     assert source.quantization.zero_point == -128
 
 
-def test_a_finalist_is_finished_from_its_supernet(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Genotype]:
+    folder = tmp_path_factory.mktemp("search")
+    found = search.run(config(evaluations=1), ToySource(), folder=folder, estimate=estimate)
+    return folder, found.candidates[0].genotype
+
+
+def test_a_finalist_is_finished_from_its_supernet(searched: tuple[Path, Genotype], tmp_path: Path) -> None:
     source = ToySource()
-    run = tmp_path / "search"
-    found = search.run(config(evaluations=1), source, folder=run, estimate=estimate)
-    genotype = found.candidates[0].genotype
-    settings = QuantizeSettings(fine_tuning_steps=40, batch=16, calibration_images=64)
-    steps: list[int] = []
+    folder, genotype = searched
+    doing: list[Doing] = []
     results = [
-        quantize(
-            genotype,
-            source,
-            search_folder=run,
-            out=tmp_path / name,
-            seed=3,
-            settings=settings,
-            report=lambda step: steps.append(step.number),
-        )
-        for name in ("one", "two")
+        quantize(genotype, source, search_folder=folder, out=tmp_path / name, seed=3, settings=SETTINGS, report=report)
+        for name, report in (("one", doing.append), ("two", None))
     ]
-    assert steps == [*range(1, 41)] * 2
+    steps = [at.step for at in doing if at.phase == "final training" and at.steps]
+    assert steps == list(range(1, 43))  # seven epochs of 96 images, 16 a step
     assert results[0].path.read_bytes() == results[1].path.read_bytes()
     assert results[0].record.read_text() == results[1].record.read_text()
     record = json.loads(results[0].record.read_text())
-    assert record["validation"]["int8_accuracy"] == results[0].int8_accuracy
+    assert record["int8_validation_accuracy"] == results[0].int8_accuracy
+    assert record["final_training"]["teacher"] == supernet_of(folder, genotype)
+    assert [point["step"] for point in record["final_training"]["curve"]] == [0, 21, 42]
+    assert set(results[0].seconds) >= {"final_training", "conversion"}
     view = source.view(Split.VALIDATION, genotype.data)
     assert results[0].float_accuracy > 0.7
     assert abs(results[0].int8_accuracy - results[0].float_accuracy) < 0.1
@@ -92,6 +103,41 @@ def test_a_finalist_is_finished_from_its_supernet(tmp_path: Path) -> None:
     by_reference = float(np.mean(reference.argmax(axis=1) == view.labels))
     assert abs(evaluate(results[0].path, view) - by_reference) < 0.05
     assert device_accuracy(results[0].path, view) == by_reference
+
+
+def supernet_of(folder: Path, genotype: Genotype) -> str:
+    largest = supernets.stored_envelope(folder, genotype.data)
+    assert largest is not None
+    return largest.id
+
+
+def test_without_epochs_the_inherited_weights_are_shipped(searched: tuple[Path, Genotype], tmp_path: Path) -> None:
+    folder, genotype = searched
+    settings = dataclasses.replace(SETTINGS, final_epochs=0, tolerance=1.0)
+    one = quantize(genotype, ToySource(), search_folder=folder, out=tmp_path, seed=3, settings=settings)
+    assert (one.final_steps, one.kept_step, one.teacher) == (0, 0, "")
+    assert [point.step for point in one.curve] == [0]
+    assert one.curve[0].accuracy == one.float_accuracy
+    assert one.qat_accuracy is None
+    assert one.qat_reason.startswith("not needed: int8 loses ")
+    weights = supernets.stored_weights(folder, genotype.data)
+    assert weights is not None
+    calibration = subnet.calibration_images(ToySource().view(Split.TRAIN, genotype.data).images, 64, 3)
+    inherited = subnet.settle(layers.cut(weights, genotype, 2), genotype, 2, calibration)
+    assert convert(inherited, calibration) == one.path.read_bytes()
+
+
+def test_a_loss_beyond_the_tolerance_starts_training_for_int8(
+    searched: tuple[Path, Genotype], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, genotype = searched
+    figures = iter([0.25, 0.75])
+    monkeypatch.setattr(finalist, "quick_accuracy", lambda *_: next(figures))
+    settings = dataclasses.replace(SETTINGS, final_epochs=1, qat_epochs=1)
+    one = quantize(genotype, ToySource(), search_folder=folder, out=tmp_path, seed=3, settings=settings)
+    assert (one.ptq_accuracy, one.qat_accuracy, one.int8_accuracy) == (0.25, 0.75, 0.75)
+    assert one.qat_reason.endswith("points; kept")
+    assert "training_for_int8" in one.seconds
 
 
 def test_without_a_supernet_there_is_nothing_to_quantize(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""How finalists are finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: How much int8 may lose against float on validation, 0..1, before the network is trained for its quantization.
+TOLERANCE = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeSettings:
+    """How a finalist is finished.
+
+    Args:
+        final_epochs: How often its final training sees the training split; 0 ships the weights as inherited.
+        batch: Images a step.
+        rate: Peak learning rate of the final training; linear warm-up, then cosine to zero.
+        smoothing: Share of the labels that is spread evenly over all classes.
+        distillation: Share of the teacher's answer in the targets of the final training.
+        watched: How often validation is looked at on the way; the best of these states is kept.
+        calibration_images: Training images that batch-norm statistics and activation ranges are taken on.
+        tolerance: Loss of int8 against float, 0..1, from which quantization-aware training is made.
+        qat_epochs: Epochs of that.
+        qat_rate: Its peak learning rate.
+    """
+
+    final_epochs: int = 6
+    batch: int = 64
+    rate: float = 2e-3
+    smoothing: float = 0.05
+    distillation: float = 0.5
+    watched: int = 4
+    calibration_images: int = 512
+    tolerance: float = TOLERANCE
+    qat_epochs: int = 4
+    qat_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.final_epochs < 0 or self.qat_epochs < 1 or self.batch < 2 or self.watched < 1:
+            raise ValueError("final_epochs is not negative, qat_epochs and watched are at least 1, batch at least 2")
+        if min(self.rate, self.qat_rate) <= 0 or self.calibration_images < 1 or self.tolerance < 0:
+            raise ValueError("rates and calibration_images are positive, tolerance is not negative")
+        if not (0 <= self.smoothing < 1 and 0 <= self.distillation <= 1):
+            raise ValueError("smoothing is within 0..1, distillation too")
+
+
+#: The preset of the demo: about a minute for three finalists on two cores.
+QUICK = QuantizeSettings()
+FULL = QuantizeSettings(final_epochs=30, watched=10, qat_epochs=8)
+
+
+def steps(epochs: int, images: int, batch: int) -> int:
+    """Optimizer steps of so many epochs.
+
+    >>> steps(2, 100, 64), steps(0, 100, 64)
+    (4, 0)
+    """
+    return -(-epochs * images // batch)
