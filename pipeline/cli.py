@@ -48,6 +48,7 @@ from pipeline.commands.options import (
     SeedOption,
     SerialOption,
     SourceArgument,
+    SpaceOption,
     TimeOption,
     TreeOption,
     checked,
@@ -56,7 +57,7 @@ from pipeline.commands.options import (
     tree_of,
 )
 from pipeline.commands.profile import profile
-from pipeline.commands.space import space
+from pipeline.commands.space import space_command
 
 app = typer.Typer(
     name="danas-deploy",
@@ -92,6 +93,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         board: BoardOption,
         data: DataOption = "sample",
         group_by: GroupOption = None,
+        space: SpaceOption = "paper",
         preset: PresetOption = "quick",
         evaluations: EvaluationsOption = None,
         time: TimeOption = None,
@@ -137,6 +139,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             input_mode=input_mode,
             data=_absolute(data),
             group_by=group_by,
+            space=space,
             preset=preset,
             evaluations=evaluations,
             time_s=parse_duration(time) if time else None,
@@ -298,7 +301,7 @@ app.command()(profile)
 app.command()(diff)
 app.command()(energy)
 app.command()(calibrate)
-app.command()(space)
+app.command("space")(space_command)
 app.add_typer(bench, name="bench")
 
 

@@ -36,6 +36,10 @@ GroupOption = Annotated[
     typer.Option("--group-by", help="Regular expression: images with the same match are never torn apart."),
 ]
 PresetOption = Annotated[str, typer.Option("--preset", help="Search space and effort: `quick` or `full`.")]
+SpaceOption = Annotated[
+    str,
+    typer.Option("--space", help="`paper`: the published space; `wide`: width, kernel and expansion a stage as well."),
+]
 EvaluationsOption = Annotated[
     int | None, typer.Option("--evaluations", min=1, help="Stop after N candidates.", show_default="from the preset")
 ]

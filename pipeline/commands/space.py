@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,13 +17,32 @@ from pipeline.commands.options import (
     PreferOption,
     QuietOption,
     RamOption,
+    SeedOption,
+    SpaceOption,
     checked,
     print_json,
 )
 
+if TYPE_CHECKING:
+    from pipeline.genotype import Genotype
+    from pipeline.search.space import Space
+
+#: Designs of a space that cannot be listed: 200 of each data configuration.
+DRAWN = 2800
+
 ClassesOption = Annotated[int, typer.Option("--classes", min=1, max=1000, help="Classes that a design tells apart.")]
 MacsOption = Annotated[str | None, typer.Option("--macs", help="Most MACs an inference: 6M.", show_default="no limit")]
-PresetOption = Annotated[str, typer.Option("--preset", help="The space: `full`, or the one of `quick` searches.")]
+PresetOption = Annotated[str, typer.Option("--preset", help="All of the space, `full`, or what `quick` searches see.")]
+DesignsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--designs",
+        min=1,
+        max=100_000,
+        help="Look at so many designs at random.",
+        show_default=f"all of paper, {DRAWN} of wide",
+    ),
+]
 SvgOption = Annotated[
     Path | None, typer.Option("--svg", metavar="FILE", help="Write the heat maps as a drawing.", show_default=False)
 ]
@@ -31,13 +51,16 @@ SvgOption = Annotated[
 _SHOWN = 100
 
 
-def space(
+def space_command(
     board: BoardOption,
     ram: RamOption = None,
     flash: FlashOption = None,
     macs: MacsOption = None,
     classes: ClassesOption = 2,
+    space: SpaceOption = "paper",
     preset: PresetOption = "full",
+    designs: DesignsOption = None,
+    seed: SeedOption = 0,
     prefer: PreferOption = "balanced",
     input_mode: InputModeOption = "resident",
     svg: SvgOption = None,
@@ -53,15 +76,17 @@ def space(
     from pipeline.report.space import SpaceReport, space_json, space_svg, space_text
     from pipeline.report.terminal import coloured, columns
     from pipeline.search.feasibility import analytic, planned
-    from pipeline.search.space import full, quick
-    from pipeline.search.survey import survey, without_collector
+    from pipeline.search.spaces import made
+    from pipeline.search.survey import drawn, survey, without_collector
     from pipeline.settings import Kind, Settings, parse_count, parse_size
 
     settings = checked(
         Settings,
         kind=Kind.SEARCH,
         board=board,
+        space=space,
         preset=preset,
+        seed=seed,
         prefer=prefer,
         input_mode=input_mode,
         ram=parse_size(ram) if ram else None,
@@ -70,23 +95,28 @@ def space(
     )
     kind = boards.load(board)
     limits = settings.limits(kind)
-    whole = full() if settings.preset == "full" else quick()
+    whole = made(settings.space, settings.preset)
+    if designs is None and not whole.listed:
+        designs = DRAWN
+    chosen: Sequence[Genotype] | Space = whole if designs is None else drawn(whole, designs, settings.seed)
     of = planned(prefer=settings.prefer, ram_bytes=limits.ram_bytes, input_mode=settings.input_mode)
-    designs = []
+    found = []
     try:
         with without_collector(), display(quiet=quiet).step("Estimate the designs of the space") as step:
-            for design in survey(whole, analytic(kind, classes, of=of), limits):
-                designs.append(design)
-                if len(designs) % _SHOWN == 0:
-                    step.update(design.genotype.data.id, done=len(designs), total=len(whole))
-            step.result(f"{len(designs):,} designs")
+            for design in survey(chosen, analytic(kind, classes, of=of), limits):
+                found.append(design)
+                if len(found) % _SHOWN == 0:
+                    step.update(design.genotype.data.id, done=len(found), total=len(chosen))
+            step.result(f"{len(found):,} designs")
     except KeyboardInterrupt:
         raise InterruptedRun(
             "interrupted",
-            f"interrupted after {len(designs):,} of {len(whole):,} designs",
+            f"interrupted after {len(found):,} of {len(chosen):,} designs",
             next="Give the command again.",
         ) from None
-    report = SpaceReport(kind, limits, classes, designs)
+    report = SpaceReport(
+        kind, limits, classes, found, whole.name, len(whole), None if designs is None else settings.seed
+    )
     if svg is not None:
         write_atomic(svg, space_svg(report))
     if as_json:

@@ -6,14 +6,14 @@ it can; what only the segment itself needs fills what is left. How the inputs li
 room, so several ways are carried on; where several cuts of the stages are given, those whose buffers fit are found on
 the way.
 
-Networks that begin with the same steps begin with the same layouts: :class:`Layouts` remembers them.
+layouts.py goes from step to step, and remembers the way.
 """
 # The innermost loops of every estimate: a call of max() would take longer than the rest of a line.
 # ruff: noqa: PLR1730
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -21,9 +21,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.estimate.model import Segment
-
-#: Layouts that are remembered.
-_MOST = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +59,13 @@ _Live = tuple[_Place, ...]
 
 
 @dataclass(slots=True)
-class _State:
+class State:
     """What is alive between two segments, and how it came about."""
 
     live: _Live
     cost: int
     top: int
-    before: _State | None
+    before: State | None
     step: Step | None
     places: list[_Place]
     laid: Laid | None = None
@@ -101,99 +98,21 @@ class Layout:
     given: dict[int, int]
 
 
-#: The steps that may end with a stage, and with each the most bytes that any step makes which begins where it does.
-_Ending = tuple[tuple[Step, int], ...]
-
-
-@dataclass(slots=True)
-class _Behind:
-    """The ways to lay out what is alive behind the first ``count`` stages, the best first; where they come from."""
-
-    count: int
-    states: list[_State]
-    before: _Behind | None
-
-    def at(self, count: int) -> list[_State]:
-        """The ways behind so many stages; none where no step ends there."""
-        reached: _Behind | None = self
-        while reached is not None and reached.count > count:
-            reached = reached.before
-        return reached.states if reached is not None and reached.count == count else []
-
-
-@dataclass(slots=True)
-class _Reached:
-    """What was reached, and what from there; nothing refers back, so that it is freed when it is dropped."""
-
-    behind: _Behind
-    then: dict[tuple[_Ending, bool], _Reached] = field(default_factory=dict)
-
-
-#: (buffers that are there at the beginning, limit, width)
-_Start = tuple[tuple[tuple[int, int], ...], int, int]
-
-
-class Layouts:
-    """Lays out steps, and remembers the layouts of what they begin with."""
-
-    def __init__(self) -> None:
-        self._starts: dict[_Start, _Reached] = {}
-        self._count = 0
-
-    def lay_out(
-        self, ends: Sequence[tuple[Step, ...]], given: Sequence[tuple[int, int]], limit: int, *, width: int
-    ) -> Layout | None:
-        """The cheapest layout that was found within a limit; None where none was.
-
-        Args:
-            ends: For each stage the segments that may end with it, those that begin first before others.
-            given: (key, bytes) of the buffers that are there at the beginning.
-            limit: Bytes of the arena.
-            width: Ways to lay out what is alive that are carried from stage to stage.
-        """
-        if self._count > _MOST:
-            self._starts.clear()
-            self._count = 0
-        start = (tuple(given), limit, width)
-        reached = self._starts.get(start)
-        if reached is None:
-            reached = self._starts[start] = _Reached(_Behind(0, list(_beginnings(given, limit)), None))
-        most = [0] * len(ends)
-        for steps in ends:
-            for step in steps:
-                if step.size > most[step.first]:
-                    most[step.first] = step.size
-        for count, steps in enumerate(ends, 1):
-            if not steps:
-                continue
-            ending = tuple([(step, most[step.first]) for step in steps])
-            last = count == len(ends)
-            known = reached.then.get((ending, last))
-            if known is None:
-                states = _behind(ending, reached.behind, limit, width, last=last)
-                known = reached.then[ending, last] = _Reached(_Behind(count, states, reached.behind))
-                self._count += 1
-            reached = known
-        final = min(reached.behind.at(len(ends)), key=lambda state: (state.cost, state.top, state.live), default=None)
-        return None if final is None else _traced(final)
-
-
-def _behind(ending: _Ending, before: _Behind, limit: int, width: int, *, last: bool) -> list[_State]:
-    """The best ways to lay out what is alive behind steps that end with one stage, of those behind each stage before.
+def behind(tries: Iterable[tuple[Step, Sequence[State]]], limit: int, width: int, *, last: bool) -> list[State]:
+    """The best ways to lay out what is alive behind steps that end with one stage.
 
     Behind the ``last`` stage those are all that cost least, and some more; else as many as are carried on.
+
+    Args:
+        tries: The steps, each with the ways before it that are carried on: see :func:`looked_at`.
+        limit: Bytes of the arena.
+        width: Ways that are carried on.
+        last: Whether that is the last stage.
     """
-    tried: list[tuple[int, Step, _State]] = []
-    for step, need in ending:
-        states = before.at(step.first)
-        if not states:
-            continue
-        # Where there is plenty of room, few layouts do.
-        tight = need + states[0].alive > limit // 2
-        for state in states[: width if tight else min(2, -(-width // 3))]:
-            tried.append((state.cost + step.cost, step, state))
-    tried.sort(key=itemgetter(0))
-    found: dict[_Live, _State] = {}
+    tried = [(state.cost + step.cost, step, state) for step, states in tries for state in states]
+    if len(tried) > 1:
+        tried.sort(key=itemgetter(0))
+    found: dict[_Live, State] = {}
     enough, most = 1 if last else width, -1
     for cost, step, state in tried:
         if len(found) >= enough and cost > most:
@@ -210,7 +129,22 @@ def _behind(ending: _Ending, before: _Behind, limit: int, width: int, *, last: b
     return ranked if last else ranked[:width]
 
 
-def _traced(final: _State) -> Layout:
+def looked_at(states: list[State], width: int, *, tight: bool) -> list[State]:
+    """Of the ways to lay out what is alive those that are looked at: few where there is plenty of room."""
+    return states if tight else states[: min(2, -(-width // 3))]
+
+
+def is_tight(states: Sequence[State], need: int, limit: int) -> bool:
+    """Whether ``need`` bytes more take more than half of the room; of at least one state."""
+    return need + states[0].alive > limit // 2
+
+
+def best(states: Iterable[State]) -> State | None:
+    """The cheapest of the ways to lay out a whole model, None where there is none."""
+    return min(states, key=lambda state: (state.cost, state.top, state.live), default=None)
+
+
+def traced(final: State) -> Layout:
     laid = []
     state = final
     while state.step is not None and state.before is not None:
@@ -231,7 +165,7 @@ def _laid(step: Step, live: _Live, places: Sequence[_Place]) -> Laid:
     return Laid(step, {key: offset for offset, _, key in places}, alive)
 
 
-def _rank(state: _State, limit: int) -> tuple[int, int, _Live]:
+def _rank(state: State, limit: int) -> tuple[int, int, _Live]:
     """Cheap ones first, then those with one large gap."""
     widest = at = 0
     for offset, end, _ in state.live:
@@ -242,7 +176,7 @@ def _rank(state: _State, limit: int) -> tuple[int, int, _Live]:
     return state.cost, -max(widest, limit - at), state.live
 
 
-def _beginnings(given: Sequence[tuple[int, int]], limit: int) -> Iterator[_State]:
+def beginnings(given: Sequence[tuple[int, int]], limit: int) -> Iterator[State]:
     """What is there at first, from the top down and from the bottom up."""
     down, up = [], []
     top, at = limit, 0
@@ -253,13 +187,13 @@ def _beginnings(given: Sequence[tuple[int, int]], limit: int) -> Iterator[_State
         at += size
     if top >= 0:
         states = [
-            _State(live, 0, max((end for _, end, _ in live), default=0), None, None, list(live))
+            State(live, 0, max((end for _, end, _ in live), default=0), None, None, list(live))
             for live in dict.fromkeys((tuple(sorted(down)), tuple(up)))
         ]
         yield from sorted(states, key=lambda state: _rank(state, limit))
 
 
-def _ways(state: _State, step: Step, limit: int) -> Iterator[_State]:
+def _ways(state: State, step: Step, limit: int) -> Iterator[State]:
     """The ways to place what a segment makes: the first that is kept in several, the rest in what gaps are left."""
     live = state.live
     free = limit - state.alive
@@ -282,7 +216,7 @@ def _ways(state: _State, step: Step, limit: int) -> Iterator[_State]:
             if end > top:
                 top = end
         left = tuple([place for place in occupied if place[2] not in step.dying])
-        yield _State(left, state.cost + step.cost, top, state, step, places)
+        yield State(left, state.cost + step.cost, top, state, step, places)
 
 
 def _firsts(live: Sequence[_Place], step: Step, limit: int) -> Iterator[tuple[_Place, ...]]:

@@ -12,18 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 
 from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
+from pipeline.estimate.layouts import Chain, Given, Layouts
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
-from pipeline.estimate.placing import Laid, Layout, Layouts, Step
+from pipeline.estimate.placing import Laid, Layout, Step
 from pipeline.estimate.roots import roots
-from pipeline.estimate.runs import IMPOSSIBLE, Cut, Overlap, Runs, Way
+from pipeline.estimate.runs import IMPOSSIBLE, Cut, Runs, Way
 from pipeline.estimate.segments import Cutter
 from pipeline.estimate.shapes import of_graph, of_shapes
 from pipeline.estimate.stages import BLOCK, Stage, stages
+from pipeline.estimate.steps import SCRATCH, SUMS, Steps, Taken
 from pipeline.estimate.storage import stores
 from pipeline.estimate.streaming import demand_streamable, not_streamable
 from pipeline.graph.model import Graph
@@ -41,8 +44,6 @@ _COMPACT_BLOCKS = (BLOCK, 3)
 _CLOSE = 500
 #: ``speed`` may take this many times the fewest instructions, where that saves RAM.
 _NEARLY = 1.01
-#: Keys of scratch and sums beside the numbers of Stores.
-_SCRATCH, _SUMS = -1, -2
 #: Forms for which the cuts of a Graph are kept.
 _FORMS = 8
 #: How many layouts are carried on: at first, and where the first one does not fit.
@@ -122,10 +123,10 @@ class _Form:
 
 
 class _Found:
-    """What has been found out about a Graph's cuts, by form; and layouts of what Graphs with its trunk begin with."""
+    """What has been found out about a Graph's steps, by form; and layouts of what Graphs with its trunk begin with."""
 
     def __init__(self, layouts: Layouts) -> None:
-        self.cutters: dict[_Form, Cutter] = {}
+        self.steps: dict[_Form, Steps] = {}
         self.layouts = layouts
 
 
@@ -145,13 +146,13 @@ def _found(graph: Graph) -> _Found:
     return _Found(Layouts() if graph.trunk is None else _found(graph.trunk).layouts)
 
 
-def _cutter(graph: Graph, form: _Form) -> Cutter:
-    """The cuts of a Graph, behind those of its trunk."""
-    known = _found(graph).cutters
-    if form not in known:
-        if len(known) == _FORMS:
-            known.clear()
-        trunk = None if graph.trunk is None else _cutter(graph.trunk, form)
+def _steps(graph: Graph, form: _Form) -> Steps:
+    """The steps of a Graph, behind those of its trunk."""
+    found = _found(graph)
+    if form not in found.steps:
+        if len(found.steps) == _FORMS:
+            found.steps.clear()
+        trunk = None if graph.trunk is None else _steps(graph.trunk, form)
         begun = trunk.runs if trunk is not None else None
         made = stages(graph)
         new = [_sized(stage, form.block) for stage in made[len(begun.stages) if begun is not None else 0 :]]
@@ -168,8 +169,9 @@ def _cutter(graph: Graph, form: _Form) -> Cutter:
             streamed_input=form.streamed,
             trunk=begun,
         )
-        known[form] = Cutter(runs, align=align, trunk=trunk)
-    return known[form]
+        cutter = Cutter(runs, align=align, trunk=trunk.cutter if trunk is not None else None)
+        found.steps[form] = Steps(cutter, found.layouts, align=align, trunk=trunk)
+    return found.steps[form]
 
 
 def _sized(stage: Stage, block: int) -> Stage:
@@ -203,22 +205,24 @@ class Planner:
         """
         self.graph = graph
         form = _Form(streamed_input, block)
-        self.cutter = _cutter(graph, form)
+        self.steps = _steps(graph, form)
+        self.cutter = self.steps.cutter
         self.least, cuts = self.cutter.least_peak()
         self.shrink(form, cuts)
+        self.cutter = self.steps.cutter
         self.runs = self.cutter.runs
         self.stores = self.runs.stores
-        self.layouts = _found(graph).layouts
+        self.layouts = self.steps.layouts
 
     def shrink(self, form: _Form, cuts: Sequence[Cut]) -> None:
         """Allow smaller blocks, where that makes the least peak, which is that of ``cuts``, noticeably smaller."""
         most = int(self.least * _SCRATCH_SHARE)
         if max(cut.scratch for cut in cuts) <= most or max(cuts, key=self.cutter.lowest).scratch <= most:
             return
-        smaller = _cutter(self.graph, replace(form, most=most))
-        least, _ = smaller.least_peak()
+        smaller = _steps(self.graph, replace(form, most=most))
+        least, _ = smaller.cutter.least_peak()
         if least <= self.least * _WORTH:
-            self.least, self.cutter = least, smaller
+            self.least, self.steps = least, smaller
 
     def plan(self, prefer: Prefer, limit: int | None) -> MemoryPlan:
         if prefer is Prefer.RAM:
@@ -257,30 +261,22 @@ class Planner:
 
     def within(self, limit: int) -> Layout | None:
         """The layout with the fewest instructions that is found within a limit."""
-        chosen = self.cutter.fewest_instructions(limit)
-        peak = max([cut.peak if cut.peak <= limit else self.peak(cut, limit) for cut in chosen])
-        steps = self.by_end(
-            [
-                cut.usual if cut.usual is not None and cut.peak <= limit else self.step(cut, limit, sparing=True)
-                for cut in chosen
-            ]
-        )
-        layout = self.lay_out(steps, peak, _QUICK)
+        link, peak = self.steps.fewest_instructions(limit, sparing=True)
+        layout = self.along(link.chain, peak, _QUICK)
         if layout is not None:
             return layout
-        steps = self.by_end([self.step(cut, limit) for cut in chosen])
+        link, _ = self.steps.fewest_instructions(limit, sparing=False)
         for percents in ((100, 104, 108), (125, 150, 200, 400)):
             mosts = sorted({min(align(peak * percent // 100), limit) for percent in percents})
             for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
-                layout = self.lay_out(steps, most, width)
+                layout = self.along(link.chain, most, width)
                 if layout is not None:
                     return layout
         return self.together(limit, _CAREFUL)
 
     def together(self, limit: int, width: int) -> Layout | None:
         """Cuts and offsets searched together."""
-        steps = [tuple([self.step(cut, limit) for cut in cuts]) for cuts in self.cutter.cuts(limit)]
-        return self.lay_out(steps, limit, width)
+        return self.lay_out(self.steps.within(limit), limit, width)
 
     def smallest(self) -> Layout:
         """The smallest arena that is found."""
@@ -300,21 +296,25 @@ class Planner:
                 layout = found
         return layout
 
-    def by_end(self, steps: Sequence[Step]) -> list[tuple[Step, ...]]:
-        found: list[tuple[Step, ...]] = [()] * len(self.runs.stages)
-        for step in steps:
-            found[step.end - 1] = (step,)
-        return found
+    def along(self, chain: Chain, limit: int, width: int) -> Layout | None:
+        """The layout of a chain of steps."""
+        limit -= limit % ALIGNMENT
+        if limit > self.runs.everything:
+            limit = min(limit, self.runs.everything + max(step.size for step in chain.steps))
+        given = self.given
+        stream = self.runs.stream
+        if stream is not None and any(key == stream for key, _ in chain.steps[0].local):
+            given = tuple(item for item in given if item[0] != stream)
+        return self.layouts.along(chain, given, limit, width=width)
 
     def lay_out(self, ends: Sequence[tuple[Step, ...]], limit: int, width: int) -> Layout | None:
-        everything = sum(self.runs.full)
-        if limit > everything:
-            everything += max(step.size for steps in ends for step in steps)
-        limit = min(limit - limit % ALIGNMENT, everything)
-        given = [(number, self.runs.full[number]) for number, store in enumerate(self.stores) if store.first < 0]
+        """The best layout of steps that may be chosen."""
+        limit -= limit % ALIGNMENT
+        if limit > self.runs.everything:
+            limit = min(limit, self.runs.everything + max(step.size for steps in ends for step in steps))
         stream = self.runs.stream
         if stream is None:
-            return self.layouts.lay_out(ends, given, limit, width=width)
+            return self.layouts.lay_out(ends, self.given, limit, width=width)
         # The first segment has the input as a ring, or finds it in whole.
         found = []
         for rings in (True, False):
@@ -324,64 +324,15 @@ class Planner:
                 )
                 for steps in ends
             ]
-            there = [item for item in given if not (rings and item[0] == stream)]
+            there = tuple(item for item in self.given if not (rings and item[0] == stream))
             found.append(self.layouts.lay_out(some, there, limit, width=width))
         layouts = [layout for layout in found if layout is not None]
         return min(layouts, key=lambda layout: sum(laid.step.cost for laid in layout.laid), default=None)
 
-    def peak(self, cut: Cut, limit: int) -> int:
-        """The peak of a cut as it is cheapest within a limit that it can be within."""
-        found = self.cutter.within(cut, limit)
-        return cut.peak if found is None else found[1]
-
-    def step(self, cut: Cut, limit: int, *, sparing: bool = False) -> Step:
-        """A cut as a Step; ``sparing``: with an overlap only where it is needed."""
-        if cut.usual is not None and cut.peak <= limit and (sparing or cut.peak <= limit // 2):
-            return cut.usual
-        found = self.cutter.within(cut, limit)
-        if found is None:
-            raise ValueError(f"stages {cut.first} to {cut.end} need more than {limit} bytes")
-        cost, peak, needed = found
-        overlap = self.runs.overlap(cut) if needed or (not sparing and peak > limit // 2) else None
-        ways = self.cutter.blocks(cut, limit - (cut.base - (overlap.saved if needed and overlap else 0)))
-        if overlap is None and cut.peak <= limit:
-            if cut.usual is None:
-                cut.usual = self._step(cut, cost, overlap, ways)
-            return cut.usual
-        known = (overlap is not None, *(way.block for way in ways))
-        if cut.others is None:
-            cut.others = {}
-        if known not in cut.others:
-            cut.others[known] = self._step(cut, cost, overlap, ways)
-        return cut.others[known]
-
-    def _step(self, cut: Cut, cost: int, overlap: Overlap | None, ways: Sequence[Way]) -> Step:
-        runs, stores = self.runs, self.stores
-        taken = _Taken(cut.flat, tuple(runs.in_rings(cut)), tuple(ways), sum(runs.sums[cut.first : cut.end]))
-        dying = {number for number in runs.standing[cut.first] if stores[number].last < cut.end}
-        kept: list[int] = []
-        for made in runs.made[cut.first : cut.end]:
-            kept += [number for number in made if stores[number].last >= cut.end]
-        local = [(number, runs.rings[number]) for number in runs.in_rings(cut)]
-        for number in runs.made[cut.end - 1]:
-            if stores[number].last < cut.end:
-                local.append((number, runs.full[number]))
-        for key, size in ((_SCRATCH, taken.scratch), (_SUMS, taken.sums)):
-            if size:
-                local.append((key, align(size)))
-        first = overlap.output if overlap is not None else None
-        kept.sort(key=lambda number: (number != first, -stores[number].nbytes))
-        local.sort(key=lambda item: -item[1])
-        return Step(
-            cut.first,
-            cut.end,
-            cost,
-            tuple([(number, runs.full[number]) for number in kept]),
-            tuple(local),
-            frozenset(dying),
-            (overlap.input, overlap.distance) if overlap is not None else None,
-            taken,
-        )
+    @cached_property
+    def given(self) -> Given:
+        """The buffers that are there at the beginning."""
+        return tuple([(number, self.runs.full[number]) for number, store in enumerate(self.stores) if store.first < 0])
 
     def finished(self, layout: Layout) -> MemoryPlan:
         """The plan of a layout."""
@@ -392,7 +343,7 @@ class Planner:
         segments = []
         for number, laid in enumerate(layout.laid):
             taken = laid.step.of
-            if not isinstance(taken, _Taken):
+            if not isinstance(taken, Taken):
                 raise TypeError("a step that was made of something else")
             for position in range(laid.step.first, laid.step.end):
                 segment_of[position] = number
@@ -417,25 +368,8 @@ class Planner:
         operator = highest.stages[0].operators[0].index
         return MemoryPlan(layout.arena, tuple(placements), tuple(segments), operator, self.least)
 
-    def _segment(self, laid: Laid, taken: _Taken) -> Segment:
+    def _segment(self, laid: Laid, taken: Taken) -> Segment:
         stages = self.runs.stages[laid.step.first : laid.step.end]
         ran = tuple([_sized(stage, way.block) for stage, way in zip(stages, taken.ways, strict=True)])
-        scratch, sums = laid.offsets.get(_SCRATCH, 0), laid.offsets.get(_SUMS, 0)
+        scratch, sums = laid.offsets.get(SCRATCH, 0), laid.offsets.get(SUMS, 0)
         return Segment(ran, taken.flat, scratch, taken.scratch, sums, taken.sums, laid.alive)
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """A cut's Stores that are rings, how its stages run, and the bytes of their sums.
-
-    Not the cut itself, which has its steps: what is no longer needed shall be free without a search for cycles.
-    """
-
-    flat: bool
-    rings: tuple[int, ...]
-    ways: tuple[Way, ...]
-    sums: int
-
-    @property
-    def scratch(self) -> int:
-        return max(way.scratch for way in self.ways)

@@ -138,6 +138,8 @@ class Runs:
             for tensor in store.tensors:
                 self._number_of[tensor] = number
         number_of = self._number_of
+        #: Bytes of all Stores.
+        self.everything = sum(self.full)
         #: By activation the stage that writes it.
         self._writer: dict[int, int] = {} if trunk is None else dict(trunk._writer)
         self._writer.update((output, stage.index) for stage in new for output in stage.outputs)

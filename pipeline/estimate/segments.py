@@ -127,7 +127,7 @@ class Cutter:
         Raises:
             ValueError: No cuts have such a peak.
         """
-        _, chosen = self._fastest_within(limit)
+        chosen = self.chosen(limit)
         made: list[Cut] = []
         end = len(self.by_end)
         while end > 0:
@@ -137,6 +137,10 @@ class Cutter:
             made.append(way)
             end = way.first
         return made[::-1]
+
+    def chosen(self, limit: int) -> list[Cut | None]:
+        """For each number of first stages the last of the cuts with the fewest instructions within a limit."""
+        return self._fastest_within(limit)[1]
 
     def _fastest_within(self, limit: int) -> _Fastest:
         known = self._fastest.get(limit)

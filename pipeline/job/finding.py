@@ -16,7 +16,7 @@ from pipeline.runs import digest, missing
 from pipeline.settings import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pipeline.boards import Board
     from pipeline.estimate.model import Estimate
@@ -29,7 +29,7 @@ _QUANTIZE_SETTINGS = ("finalists", "final_epochs", "preset", "seed")
 
 _SEARCH_SETTINGS = (
     "runtime",
-    *("data", "group_by", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed"),
+    *("data", "group_by", "space", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed"),
     *("instructions", "latency_ms", "energy_mj", "objective"),
     *("prefer", "input_mode"),  # They decide the plan, and so what is feasible.
 )
@@ -74,6 +74,7 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
                 "evaluations": result.evaluations,
                 "stopped": result.stopped,
                 "supernets": list(result.supernets),
+                "waiting": {data: round(share, 4) for data, share in result.waiting.items()},
                 "data": context.source.describe(),
                 "objectives": list(context.settings.objective),
                 "front": [candidate.genotype.id for candidate in result.front],
@@ -105,7 +106,7 @@ def config(context: Context) -> SearchConfig:
 
     settings = context.settings
     preset = engine.quick if settings.preset == "quick" else engine.full
-    made = preset(context.limits, seed=settings.seed)
+    made = preset(context.limits, space=settings.space, seed=settings.seed)
     # A time budget alone means just that; without any the preset's number of evaluations holds.
     evaluations = settings.evaluations or (None if settings.time_s else made.evaluations)
     return dataclasses.replace(
@@ -124,6 +125,8 @@ def _show(step: Step, progress: Progress) -> None:
         doing = f"supernet {progress.subject} step {progress.step}/{progress.steps}"
         if progress.loss is not None and progress.accuracy is not None:
             doing += f" loss {progress.loss:.3f} accuracy {progress.accuracy:.3f}"
+        if progress.waiting is not None and progress.waiting >= 0.005:
+            doing += f" waiting {progress.waiting:.0%}"
     left = f", {progress.left / 60:.1f} min left" if progress.left is not None else ""
     step.update(f"{best}{doing}{left}", done=progress.evaluations, total=progress.evaluations_of)
 
@@ -155,14 +158,21 @@ def search_result(context: Context) -> StageResult:
             f"{found['evaluations']} evaluations, {len(best)} feasible candidates; {len(front)} of them (*) are beaten "
             f"by none in {', '.join(found['objectives'])}; the best compromise first:"
         ]
+    shown = best[: max(10, len(front) if several else 0)]
+    width = _id_width(candidate.genotype.id for candidate in shown)
     lines += [
-        f"{'*' if several and candidate.genotype.id in front else ' '} {candidate.genotype.id:<22} "
+        f"{'*' if several and candidate.genotype.id in front else ' '} {candidate.genotype.id:<{width}} "
         f"{candidate.scores.accuracy:6.1%}  "
         f"RAM {candidate.estimate.ram_bytes:>9,} B  flash {candidate.estimate.flash_bytes:>9,} B  "
         f"{candidate.estimate.macs:>11,} MAC{_work(candidate.estimate)}"
-        for candidate in best[: max(10, len(front) if several else 0)]
+        for candidate in shown
     ]
     return StageResult(found, "\n".join(lines))
+
+
+def _id_width(ids: Iterable[str]) -> int:
+    """Columns of a table's ids: those of the published space have 22, the wide space's are longer."""
+    return max([22, *map(len, ids)])
 
 
 def _work(estimate: Estimate) -> str:
@@ -279,8 +289,9 @@ def _winner(context: Context, pairs: tuple[tuple[Candidate, Quantized], ...]) ->
 def quantize_result(context: Context) -> StageResult:
     """The finalists, for the `quantize` command."""
     winner = context.run.read_json("winner.json")
+    width = _id_width(one["genotype"] for one in winner["finalists"])
     lines = [
-        f"  {one['genotype']:<22} inherited {one['inherited_validation_accuracy']:6.1%}"
+        f"  {one['genotype']:<{width}} inherited {one['inherited_validation_accuracy']:6.1%}"
         f"  trained {one['float_validation_accuracy']:6.1%}"
         f"  int8 {one['ptq_validation_accuracy']:6.1%}{_trained_for_int8(one)}"
         for one in winner["finalists"]

@@ -18,17 +18,16 @@ import numpy as np
 from pipeline.datasets import DatasetSource, Split
 from pipeline.errors import UsageError, printable
 from pipeline.files import write_atomic
-from pipeline.genotype import DataConfig, Genotype
+from pipeline.genotype import Genotype
 from pipeline.quantize import finishing, qat
 from pipeline.quantize.conversion import convert
 from pipeline.quantize.evaluation import quick_accuracy
 from pipeline.quantize.settings import QuantizeSettings, steps
 from pipeline.search import layers, subnet, supernets, training
 from pipeline.search.batches import Batches
-from pipeline.search.network import Network
 
 SCHEMA_VERSION = 2
-_FINAL, _AWARE = 11, 12
+_AWARE = 12
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,14 @@ class Quantized:
         path: The .tflite.
         record: The JSON beside it: these fields, and what they were made with.
         tflite_bytes: Size of the file.
-        float_accuracy: After final training, before conversion.
+        inherited_accuracy: With the supernet's weights, before final training.
+        trained_accuracy: After it.
+        float_accuracy: Of the better of both, which is converted.
         ptq_accuracy: As int8, ranges by calibration.
         qat_accuracy: As int8 after quantization-aware training; None where it was not made.
         qat_reason: Why it was made, or not, and whether its result was kept.
-        curve: Looks at validation during the final training.
-        kept_step: The step of it that the weights are of.
-        final_steps: Its steps.
+        final_steps: Steps of the final training.
+        final_of: Steps that its schedule had.
         teacher: Genotype that it learned from; empty without a teacher.
         seconds: Phase -> wall-clock seconds, of this process; not in the record.
     """
@@ -64,13 +64,14 @@ class Quantized:
     path: Path
     record: Path
     tflite_bytes: int
+    inherited_accuracy: float
+    trained_accuracy: float
     float_accuracy: float
     ptq_accuracy: float
     qat_accuracy: float | None
     qat_reason: str
-    curve: tuple[finishing.Point, ...]
-    kept_step: int
     final_steps: int
+    final_of: int
     teacher: str
     seconds: Mapping[str, float]
 
@@ -89,10 +90,11 @@ class Quantized:
             "int8_validation_accuracy": self.int8_accuracy,
             "tflite_bytes": self.tflite_bytes,
             "final_training": {
+                "before_validation_accuracy": self.inherited_accuracy,
+                "after_validation_accuracy": self.trained_accuracy,
                 "steps": self.final_steps,
-                "kept_step": self.kept_step,
+                "steps_of": self.final_of,
                 "teacher": self.teacher,
-                "curve": [asdict(point) for point in self.curve],
             },
         }
 
@@ -105,9 +107,12 @@ def quantize(
     out: Path,
     seed: int,
     settings: QuantizeSettings | None = None,
+    seconds: float | None = None,
     report: Callable[[Doing], None] | None = None,
 ) -> Quantized:
-    """Finish one finalist; the result depends on the arguments alone. A stopped one goes on from its checkpoints.
+    """Finish one finalist; a stopped one goes on from its checkpoints, with the same result.
+
+    The result depends on the arguments alone, and with ``seconds`` on the machine's speed.
 
     Args:
         genotype: A candidate of the search.
@@ -116,6 +121,8 @@ def quantize(
         out: Where to put ``GENOTYPE.tflite`` and ``GENOTYPE.json``.
         seed: The run's seed.
         settings: See there.
+        seconds: Time for the final training: as many steps as fit, on a schedule of this length; training for int8,
+            where it is needed, is shortened in proportion.
         report: Called after each step, and at the start of each phase.
 
     Raises:
@@ -125,46 +132,46 @@ def quantize(
     """
     settings = settings if settings is not None else QuantizeSettings()
     tell = report if report is not None else _silent
-    weights, largest = _supernet(search_folder, genotype.data)
+    weights, largest = _supernet(search_folder, genotype)
     train, validation = source.view(Split.TRAIN, genotype.data), source.view(Split.VALIDATION, genotype.data)
     classes = len(source.class_names)
     calibration = subnet.calibration_images(train.images, settings.calibration_images, seed)
-    own = layers.cut(weights, genotype, classes)
+    inherited = subnet.settle(weights, genotype, classes, calibration)
     clock = _Clock()
+
+    def steps_of(phase: str, of: int) -> Callable[[training.Step], None]:
+        return lambda step: tell(Doing(phase, step.number, of))
+
+    tell(Doing("final training"))
+    most = steps(settings.final_epochs, len(train), settings.batch)
+    teacher = None
+    if most and settings.distillation:
+        teacher = finishing.Teacher(subnet.settle(weights, largest, classes, calibration))
     meta: dict[str, Any] = {
         "genotype": genotype.id,
         "images": source.fingerprint,
         "seed": seed,
         "settings": asdict(settings),
         "weights": _hash(weights),
+        "teacher": largest.id if teacher is not None else "",
     }
 
-    def batches(purpose: int) -> Batches:
-        words = (*subnet.fine_tuning_seed(seed, genotype), purpose)
-        return Batches(train.images, train.labels, classes, settings.batch, words)
+    def fitted() -> int:
+        if seconds is None or not most:
+            return most
+        return finishing.steps_within(seconds, inherited, source, teacher, settings=settings, most=most)
 
-    def settle(values: layers.Weights) -> subnet.Subnet:
-        return subnet.settle(values, genotype, classes, calibration)
-
-    def steps_of(phase: str, of: int) -> Callable[[training.Step], None]:
-        return lambda step: tell(Doing(phase, step.number, of))
-
-    tell(Doing("final training"))
-    final = steps(settings.final_epochs, len(train), settings.batch)
-    teacher = None
-    if final and settings.distillation:
-        teacher = finishing.Teacher(subnet.settle(weights, largest, classes, calibration))
+    final = _planned(out / f"{genotype.id}.plan.json", {**meta, "seconds": seconds}, fitted)
     finished = finishing.finish(
-        own,
-        Network(genotype, classes, own),
-        batches(_FINAL),
+        inherited,
+        source,
         teacher,
         steps=final,
         settings=settings,
-        settle=settle,
+        seed=seed,
         validation=validation,
         file=out / f"{genotype.id}.final.npz",
-        meta={"kind": "final", **meta},
+        meta=meta,
         report=steps_of("final training", final),
     )
     clock.end("final_training")
@@ -176,15 +183,18 @@ def quantize(
     reason = f"not needed: int8 loses {_points(lost)}"
     if lost > settings.tolerance:
         aware_steps = steps(settings.qat_epochs, len(train), settings.batch)
+        aware_steps = max(1, aware_steps * final // most) if most else aware_steps
         tell(Doing("training for int8"))
+        words = (seed, genotype.seed, _AWARE)
+        batches = Batches({genotype.data: train.images}, train.labels, classes, settings.batch, words)
         aware = qat.train(
             finished.network,
-            batches(_AWARE),
+            batches.of(genotype.data),
             calibration,
             steps=aware_steps,
             peak=settings.qat_rate,
             file=out / f"{genotype.id}.qat.npz",
-            meta={"kind": "qat", **meta},
+            meta={"kind": "qat", "final_steps": final, "kept": finished.kept, "steps": aware_steps, **meta},
             report=steps_of("training for int8", aware_steps),
         )
         trained = convert(aware.network, calibration, ranges=aware.ranges)
@@ -200,14 +210,15 @@ def quantize(
         path=path,
         record=record,
         tflite_bytes=len(flatbuffer),
+        inherited_accuracy=finished.inherited,
+        trained_accuracy=finished.trained,
         float_accuracy=finished.accuracy,
         ptq_accuracy=by_calibration,
         qat_accuracy=aware_accuracy,
         qat_reason=reason,
-        curve=finished.curve,
-        kept_step=finished.kept,
-        final_steps=final,
-        teacher=largest.id if teacher is not None else "",
+        final_steps=finished.steps,
+        final_of=finished.of,
+        teacher=meta["teacher"],
         seconds=clock.seconds,
     )
     values = {"schema_version": SCHEMA_VERSION, "tflite": path.name, **quantized.as_dict(), **meta}
@@ -215,21 +226,35 @@ def quantize(
     return quantized
 
 
-def _supernet(folder: Path, data: DataConfig) -> tuple[layers.Weights, Genotype]:
-    """The shared weights and the largest network that they hold.
+def _planned(file: Path, meta: Mapping[str, Any], make: Callable[[], int]) -> int:
+    """The number of steps that was planned once for this; a resumed training must keep to it."""
+    wanted = json.loads(json.dumps(meta))
+    try:
+        found = json.loads(file.read_bytes())
+        if found["for"] == wanted:
+            return int(found["steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    steps = make()
+    write_atomic(file, (json.dumps({"steps": steps, "for": wanted}, indent=2) + "\n").encode())
+    return steps
+
+
+def _supernet(folder: Path, genotype: Genotype) -> tuple[layers.Weights, Genotype]:
+    """The shared weights, and the largest network that they hold, for the genotype's images.
 
     Raises:
         UsageError: ``no-supernet``.
     """
-    weights, largest = supernets.stored_weights(folder, data), supernets.stored_envelope(folder, data)
+    weights, largest = supernets.stored_weights(folder, genotype.data), supernets.stored_envelope(folder, genotype.data)
     if weights is None or largest is None:
         raise UsageError(
             "no-supernet",
-            f"there is no supernet of {data.id} in {printable(folder)}",
+            f"there is no supernet of {genotype.data.id} in {printable(folder)}",
             why="The search did not train one, or its checkpoint is damaged.",
             next="Run the search again; what it has is kept.",
         )
-    return weights, largest
+    return weights, largest.at(genotype.data)
 
 
 def _hash(weights: layers.Weights) -> str:

@@ -1,13 +1,13 @@
 """Final training: a finalist's own copy of the weights, trained alone on the training split.
 
-Targets are the labels, smoothed, mixed with the answer of a teacher, the supernet's largest subnet, to the same images.
-The learning rate follows a cosine. Validation is looked at a few times on the way, batch-norm statistics taken anew for
-each look, and the best of these states is kept, the inherited one among them: training never makes a finalist worse on
-validation. All randomness is a function of (seed, step), so that a checkpoint is enough to go on with the same bits.
+The training itself is :mod:`pipeline.search.standalone`: smoothed labels mixed with the answers of a teacher, the
+supernet's largest subnet, to the same images, and a learning rate that follows a cosine. Validation is looked at before
+and after it, and the better of both networks is kept, so that training never makes a finalist worse there.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,47 +16,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import View
+from pipeline.datasets import DatasetSource, View
 from pipeline.quantize.settings import QuantizeSettings
-from pipeline.search import checkpoint, layers, subnet, training
+from pipeline.search import checkpoint, layers, standalone, subnet, training
 from pipeline.search.backend import tensorflow
-from pipeline.search.batches import Batches
-from pipeline.search.network import Network
 
-_CHECKPOINT_EVERY = 50
-_BEST = "best:"
-
-
-@dataclass(frozen=True)
-class Point:
-    """A look at validation.
-
-    Attributes:
-        step: Steps done.
-        loss: Mean training loss since the look before; None for the first.
-        accuracy: On validation, 0..1.
-    """
-
-    step: int
-    loss: float | None
-    accuracy: float
+_TIMED = 3
+#: Share of the time left that a schedule is fitted to; a machine does not do every step as fast as the first ones.
+_PLANNED = 0.9
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A network after its final training.
+    """A network after its final training. Accuracies are on validation, 0..1.
 
     Attributes:
-        network: The best state, ready for inference.
-        accuracy: Its accuracy on validation, 0..1.
-        curve: All looks, the first before any step.
-        kept: The step that the network is of; 0: as inherited.
+        network: The better of both, ready for inference.
+        inherited: With the weights that training started from.
+        trained: After training; equal to ``inherited`` where there was none.
+        steps: Steps done.
+        of: Steps that the schedule had.
+        kept: Whether ``network`` is the trained one.
     """
 
     network: subnet.Subnet
-    accuracy: float
-    curve: tuple[Point, ...]
-    kept: int
+    inherited: float
+    trained: float
+    steps: int
+    of: int
+    kept: bool
+
+    @property
+    def accuracy(self) -> float:
+        """Of the network that is kept."""
+        return self.trained if self.kept else self.inherited
 
 
 class Teacher:
@@ -81,100 +74,103 @@ class Teacher:
         return answers
 
 
-def targets(
-    labels: NDArray[np.float32], answers: NDArray[np.float32] | None, *, smoothing: float, distillation: float
-) -> NDArray[np.float32]:
-    """What is learned: smoothed labels and, where there is a teacher, its answers.
-
-    Args:
-        labels: One-hot [N, classes].
-        answers: Probabilities [N, classes] or None.
-        smoothing: Share of the labels spread evenly over the classes.
-        distillation: Share of the answers.
-
-    >>> targets(np.eye(2, dtype=np.float32)[:1], None, smoothing=0.5, distillation=0.5).tolist()
-    [[0.75, 0.25]]
-    """
-    smooth = labels * np.float32(1 - smoothing) + np.float32(smoothing / labels.shape[1])
-    if answers is None:
-        return smooth
-    return np.float32(1 - distillation) * smooth + np.float32(distillation) * answers
-
-
-def looks(steps: int, watched: int) -> frozenset[int]:
-    """After which steps validation is looked at; the last is always among them."""
-    return frozenset(round(steps * number / watched) for number in range(1, watched + 1)) if steps else frozenset()
-
-
 def finish(
-    start: Mapping[str, layers.Array],
-    network: Network,
-    batches: Batches,
+    inherited: subnet.Subnet,
+    source: DatasetSource,
     teacher: Teacher | None,
     *,
     steps: int,
     settings: QuantizeSettings,
-    settle: Callable[[layers.Weights], subnet.Subnet],
+    seed: int,
     validation: View,
     file: Path,
     meta: Mapping[str, Any],
     report: Callable[[training.Step], None] | None = None,
+    keep_going: Callable[[], bool] | None = None,
 ) -> Finished:
     """Train to the end, from the checkpoint ``file`` if it is of the same ``meta``.
 
     Args:
-        start: The inherited weights, of the genotype's own shapes.
-        network: A network of these shapes; its weights are overwritten.
-        batches: The training split, augmented.
+        inherited: The finalist as the supernet has it.
+        source: Its images.
         teacher: None: labels alone.
         steps: 0 leaves the network as inherited.
-        settings: Rate, smoothing, distillation, and how often validation is looked at.
-        settle: Makes a network ready for inference of its weights.
-        validation: What is looked at.
+        settings: Rate, smoothing, distillation and so on.
+        seed: Of order and augmentation, together with the genotype.
+        validation: What both networks are looked at on.
         file: Where checkpoints go.
-        meta: All that the result depends on, as JSON.
+        meta: All that the result depends on besides these, as JSON.
         report: Called after each step.
+        keep_going: Asked before each step; False ends the training early.
 
     Raises:
         EnvironmentProblem: ``disk-full``, ``not-writable``.
     """
     images, labels = np.asarray(validation.images), validation.labels
-    stored = checkpoint.load(file, meta)
-    network.load(start)
-    if stored is None:
-        best: layers.Weights = dict(start)
-        curve = [Point(0, None, settle(best).scores(images, labels).accuracy)]
-        kept, losses = 0, [0.0, 0.0]
-    else:
-        network.restore(stored)
-        best = {name.removeprefix(_BEST): values for name, values in stored.items() if name.startswith(_BEST)}
-        curve = [Point(int(s), None if np.isnan(loss) else float(loss), float(a)) for s, loss, a in stored["curve"]]
-        kept, losses = int(stored["kept"]), [float(value) for value in stored["losses"]]
-    at = looks(steps, settings.watched)
-    while network.step < steps:
-        number = network.step
-        seen, hard = batches(number)
-        answers = teacher(seen) if teacher is not None else None
-        loss, answer = network.accumulate(
-            seen,
-            targets(hard, answers, smoothing=settings.smoothing, distillation=settings.distillation),
-            network.envelope,
-        )
-        network.apply(training.rate(number, steps, settings.rate), of=1)
-        losses = [losses[0] + loss, losses[1] + 1]
-        if network.step in at:
-            values = network.values()
-            accuracy = settle(values).scores(images, labels).accuracy
-            curve.append(Point(network.step, losses[0] / losses[1], accuracy))
-            losses = [0.0, 0.0]
-            if accuracy >= max(point.accuracy for point in curve):
-                best, kept = values, network.step
-        if network.step in at or network.step % _CHECKPOINT_EVERY == 0:
-            points = [[p.step, np.nan if p.loss is None else p.loss, p.accuracy] for p in curve]
-            state = {**network.state(), "curve": np.array(points), "kept": np.array(kept), "losses": np.array(losses)}
-            checkpoint.save(file, {**state, **{f"{_BEST}{name}": values for name, values in best.items()}}, meta)
+    before = inherited.scores(images, labels).accuracy
+    if not steps:
+        return Finished(inherited, before, before, 0, 0, kept=False)
+    done = 0
+
+    def count(step: training.Step) -> None:
+        nonlocal done
+        done = step.number
         if report is not None:
-            correct = float(np.mean(answer.argmax(axis=1) == hard.argmax(axis=1)))
-            report(training.Step(network.step, loss, correct))
-    accuracy = next(point.accuracy for point in curve if point.step == kept)
-    return Finished(settle(best), accuracy, tuple(curve), kept)
+            report(step)
+
+    network = standalone.train(
+        inherited.genotype,
+        source,
+        steps=steps,
+        seed=seed,
+        settings=settings.standalone,
+        report=count,
+        teacher=teacher,
+        start=inherited.weights,
+        file=file,
+        keep_going=keep_going,
+        meta=meta,
+    )
+    after = network.scores(images, labels).accuracy
+    kept = after >= before
+    done = done or _steps_of(file)  # a finished training that is taken up again reports no step
+    return Finished(network if kept else inherited, before, after, done, steps, kept)
+
+
+def _steps_of(file: Path) -> int:
+    stored = checkpoint.load(file)
+    return 0 if stored is None else int(stored["step"])
+
+
+def steps_within(
+    seconds: float,
+    inherited: subnet.Subnet,
+    source: DatasetSource,
+    teacher: Teacher | None,
+    *,
+    settings: QuantizeSettings,
+    most: int,
+) -> int:
+    """How many steps of final training a time is enough for, at least 1 and at most ``most``: some are made and timed.
+
+    A cosine that is cut off ends at a high learning rate, with weights that are worth little; one that is as long as
+    the time ends where it should.
+    """
+    moments = [time.monotonic()]
+    standalone.train(
+        inherited.genotype,
+        source,
+        steps=most,
+        seed=0,
+        settings=settings.standalone,
+        report=lambda _: moments.append(time.monotonic()),
+        teacher=teacher,
+        start=inherited.weights,
+        keep_going=lambda: len(moments) <= _TIMED + 1,
+    )
+    if len(moments) < _TIMED + 1:
+        return most
+    # The first step traces the graph.
+    each = (moments[-1] - moments[1]) / (len(moments) - 2)
+    left = seconds - (moments[-1] - moments[0])
+    return max(1, min(most, int(_PLANNED * left / each)))

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.quantize.fake_quant import FakeQuantKit
-from pipeline.quantize.finishing import Teacher, targets
+from pipeline.quantize.finishing import Teacher
 from pipeline.quantize.topology import assemble
 from pipeline.search import checkpoint, subnet, training
 from pipeline.search.backend import tensorflow
-from pipeline.search.batches import Batches
+from pipeline.search.batches import SingleBatches
+from pipeline.search.standalone import targets
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 _MOMENTUM = 0.95
@@ -41,7 +42,7 @@ class Aware:
 
 def train(
     network: subnet.Subnet,
-    batches: Batches,
+    batches: SingleBatches,
     calibration: NDArray[np.uint8],
     *,
     steps: int,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.search.standalone import StandaloneSettings
+
 #: How much int8 may lose against float on validation, 0..1, before the network is trained for its quantization.
 TOLERANCE = 0.005
 
@@ -16,11 +18,11 @@ class QuantizeSettings:
         final_epochs: How often its final training sees the training split; 0 ships the weights as inherited.
         batch: Images a step.
         rate: Peak learning rate of the final training; linear warm-up, then cosine to zero.
+        decay: Weight decay of it.
         smoothing: Share of the labels that is spread evenly over all classes.
         distillation: Share of the teacher's answer in the targets of the final training.
-        watched: How often validation is looked at on the way; the best of these states is kept.
         calibration_images: Training images that batch-norm statistics and activation ranges are taken on.
-        tolerance: Loss of int8 against float, 0..1, from which quantization-aware training is made.
+        tolerance: Loss of int8 against float, 0..1, beyond which quantization-aware training is made.
         qat_epochs: Epochs of that.
         qat_rate: Its peak learning rate.
     """
@@ -28,26 +30,39 @@ class QuantizeSettings:
     final_epochs: int = 6
     batch: int = 64
     rate: float = 2e-3
+    decay: float = 0.05
     smoothing: float = 0.05
     distillation: float = 0.5
-    watched: int = 4
     calibration_images: int = 512
     tolerance: float = TOLERANCE
     qat_epochs: int = 4
     qat_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        if self.final_epochs < 0 or self.qat_epochs < 1 or self.batch < 2 or self.watched < 1:
-            raise ValueError("final_epochs is not negative, qat_epochs and watched are at least 1, batch at least 2")
-        if min(self.rate, self.qat_rate) <= 0 or self.calibration_images < 1 or self.tolerance < 0:
-            raise ValueError("rates and calibration_images are positive, tolerance is not negative")
+        if self.final_epochs < 0 or self.qat_epochs < 1 or self.batch < 2 or self.calibration_images < 1:
+            raise ValueError("final_epochs is not negative, qat_epochs and calibration_images are at least 1, batch 2")
+        if min(self.rate, self.qat_rate) <= 0 or min(self.tolerance, self.decay) < 0:
+            raise ValueError("rates are positive, tolerance and decay are not negative")
         if not (0 <= self.smoothing < 1 and 0 <= self.distillation <= 1):
             raise ValueError("smoothing is within 0..1, distillation too")
+
+    @property
+    def standalone(self) -> StandaloneSettings:
+        """Of the final training."""
+        return StandaloneSettings(
+            rate=self.rate,
+            decay=self.decay,
+            batch=self.batch,
+            smoothing=self.smoothing,
+            distillation=self.distillation,
+            calibration_images=self.calibration_images,
+            checkpoint_every=50,
+        )
 
 
 #: The preset of the demo: about a minute for three finalists on two cores.
 QUICK = QuantizeSettings()
-FULL = QuantizeSettings(final_epochs=30, watched=10, qat_epochs=8)
+FULL = QuantizeSettings(final_epochs=30, qat_epochs=8)
 
 
 def steps(epochs: int, images: int, batch: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from rich.text import Text
 from pipeline.boards import Board
 from pipeline.errors import printable
 from pipeline.estimate.model import Limits
-from pipeline.genotype import Colour
+from pipeline.genotype import Colour, Genotype
 from pipeline.report.terminal import rendered
 from pipeline.search.survey import Design, Limit, Range, Share, share, shares
 
@@ -33,12 +33,18 @@ class SpaceReport:
         limits: What a design may need.
         classes: Outputs of each design.
         designs: All that were looked at, at least one.
+        space: Name of the space.
+        size: Designs that it has.
+        seed: With which those that were looked at were drawn; None where these are all.
     """
 
     board: Board
     limits: Limits
     classes: int
     designs: Sequence[Design]
+    space: str
+    size: int
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,21 +58,56 @@ class _Map:
 
 
 def space_json(report: SpaceReport) -> dict[str, Any]:
-    """The whole, each data configuration, and each resolution at each alpha."""
+    """The whole, each data configuration, and each resolution at each alpha (or depth, where there is no alpha)."""
     by_data = shares(report.designs, lambda genotype: genotype.data)
-    by_alpha = shares(report.designs, lambda genotype: (genotype.data.resolution, genotype.alpha))
+    other = _other(report)
+    by_other = shares(report.designs, lambda genotype: (genotype.data.resolution, other.of(genotype)))
     return {
         "board": report.board.name,
         "classes": report.classes,
         "limits": report.limits.model_dump(include={"ram_bytes", "flash_bytes", "macs"}),
         "source": "analytic",
+        "space": report.space,
+        "size": report.size,
+        "drawn": None if report.seed is None else {"count": len(report.designs), "seed": report.seed},
         "all": _document(share(report.designs)),
         "data": [{"data": data.id, **_document(found)} for data, found in by_data.items()],
-        "widths": [
-            {"resolution": resolution, "alpha": alpha, **_document(found)}
-            for (resolution, alpha), found in sorted(by_alpha.items())
+        other.rows: [
+            {"resolution": resolution, other.name: row, **_document(found)}
+            for (resolution, row), found in sorted(by_other.items())
         ],
     }
+
+
+@dataclass(frozen=True)
+class _Other:
+    """What a second map is by, besides the resolution; its rows are named by texts.
+
+    ``rows`` and ``name`` are its keys in a document.
+    """
+
+    title: str
+    rows: str
+    name: str
+    of: Callable[[Genotype], float]
+    text: Callable[[float], str]
+
+
+#: Blocks of stages 3-7 that are one row of a map.
+_BLOCKS = 3
+_PUBLISHED = _Other("width (alpha)", "widths", "alpha", lambda genotype: genotype.alpha, lambda row: f"{row:.1f}")
+_WIDE = _Other(
+    "blocks in stages 3-7",
+    "depths",
+    "blocks",
+    lambda genotype: sum(genotype.depths) // _BLOCKS * _BLOCKS,
+    lambda row: f"{row:.0f}-{row + _BLOCKS - 1:.0f}",
+)
+
+
+def _other(report: SpaceReport) -> _Other:
+    """By alpha, or of designs that have none by their depth."""
+    return _PUBLISHED if all(design.genotype.wide is None for design in report.designs) else _WIDE
 
 
 def _document(found: Share) -> dict[str, Any]:
@@ -101,7 +142,18 @@ def space_text(report: SpaceReport, *, colour: bool = False, width: int = 110) -
 def _limits(report: SpaceReport) -> str:
     limits = report.limits
     macs = "" if limits.macs is None else f", {limits.macs:,} MACs"
-    return f"Limits: {limits.ram_bytes:,} B of RAM, {limits.flash_bytes:,} B of flash{macs}; {report.classes} classes."
+    drawn = ""
+    if report.seed is not None:
+        drawn = f" {len(report.designs):,} of {_size(report.size)} designs, drawn at random (seed {report.seed})."
+    return (
+        f"Limits: {limits.ram_bytes:,} B of RAM, {limits.flash_bytes:,} B of flash{macs}; {report.classes} classes."
+        f"{drawn}"
+    )
+
+
+def _size(count: int) -> str:
+    """In figures as far as anyone reads them."""
+    return f"{count:,}" if count < 10**9 else f"{count:.1e}"
 
 
 def _row(found: Share) -> tuple[str, ...]:
@@ -134,9 +186,10 @@ def _percent(found: Share) -> str:
 def _maps(report: SpaceReport) -> tuple[_Map, _Map]:
     resolutions = sorted({design.genotype.data.resolution for design in report.designs})
     colours = [colour for colour in Colour if any(design.genotype.data.colour is colour for design in report.designs)]
-    alphas = sorted({design.genotype.alpha for design in report.designs}, reverse=True)
+    other = _other(report)
+    rows = sorted({other.of(design.genotype) for design in report.designs}, reverse=True)
     of_colour = shares(report.designs, lambda genotype: (genotype.data.colour, genotype.data.resolution))
-    of_alpha = shares(report.designs, lambda genotype: (genotype.alpha, genotype.data.resolution))
+    of_other = shares(report.designs, lambda genotype: (other.of(genotype), genotype.data.resolution))
     columns = tuple(map(str, resolutions))
     return (
         _Map(
@@ -146,10 +199,10 @@ def _maps(report: SpaceReport) -> tuple[_Map, _Map]:
             tuple(tuple(of_colour.get((colour, pixels)) for pixels in resolutions) for colour in colours),
         ),
         _Map(
-            "Share that fits, by width (alpha) and resolution",
-            tuple(f"{alpha:.1f}" for alpha in alphas),
+            f"Share that fits, by {other.title} and resolution",
+            tuple(map(other.text, rows)),
             columns,
-            tuple(tuple(of_alpha.get((alpha, pixels)) for pixels in resolutions) for alpha in alphas),
+            tuple(tuple(of_other.get((row, pixels)) for pixels in resolutions) for row in rows),
         ),
     )
 

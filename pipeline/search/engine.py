@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import numpy as np
 from pipeline.datasets import DatasetSource, Split
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import Genotype
-from pipeline.search import sampler, space, subnet, training
+from pipeline.search import sampler, spaces, subnet, training
 from pipeline.search.batches import Batches
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Budget, Listener, Phase, Progress
+from pipeline.search.space import Space
 from pipeline.search.study import Study
 from pipeline.search.supernets import Supernet, Supernets
 from pipeline.search.training import TrainingSettings
@@ -64,7 +65,7 @@ class SearchConfig:
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
     """
 
-    space: space.Space
+    space: Space
     limits: Limits
     training: TrainingSettings
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
@@ -109,6 +110,8 @@ class SearchResult:
         front: Those that no other beats in every objective, the best compromise first; with one objective, the best.
         evaluations: Candidates evaluated, by all processes that worked on the search.
         supernets: Data configurations that candidates were drawn from.
+        waiting: Share of its training time that each supernet trained in this process stood still for want of images,
+            by data configuration.
         stopped: ``evaluations``, ``time`` or ``exhausted`` (no genotype left).
         seconds: Time of this process.
     """
@@ -117,6 +120,7 @@ class SearchResult:
     front: tuple[Candidate, ...]
     evaluations: int
     supernets: tuple[str, ...]
+    waiting: Mapping[str, float]
     stopped: str
     seconds: float
 
@@ -147,12 +151,12 @@ class _Search:
             weights = training.fine_tune(
                 supernet.workspace,
                 Batches(
-                    train.images,
+                    {data: train.images},
                     train.labels,
                     self.classes,
                     self.config.training.batch,
                     subnet.fine_tuning_seed(seed, genotype),
-                ),
+                ).of(data),
                 genotype,
                 steps=settings.fine_tuning_steps,
                 peak=settings.rate,
@@ -212,7 +216,11 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
     proposer = sampler.make(config.sampler, feasibility, seed=config.seed, objectives=config.objectives)
 
+    waiting: dict[str, float] = {}
+
     def tell(phase: Phase, subject: str, step: training.Step | None = None) -> None:
+        if step is not None:
+            waiting[subject] = step.waiting
         listener(
             Progress(
                 phase=phase,
@@ -221,6 +229,7 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
                 steps=config.training.steps if step else 0,
                 loss=step.loss if step else None,
                 accuracy=step.accuracy if step else None,
+                waiting=step.waiting if step else None,
                 evaluations=len(history),
                 evaluations_of=config.evaluations,
                 best=min((c for c in history if c.feasible), key=lambda c: c.rank, default=None),
@@ -268,16 +277,24 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
         front=config.objectives.front(history),
         evaluations=len(history),
         supernets=tuple(sorted({c.genotype.data.id for c in history})),
+        waiting=waiting,
         stopped=stopped,
         seconds=budget.elapsed,
     )
 
 
-def quick(limits: Limits, *, evaluations: int | None = 24, seconds: float | None = None, seed: int = 0) -> SearchConfig:
+def quick(
+    limits: Limits,
+    *,
+    space: str = "paper",
+    evaluations: int | None = 24,
+    seconds: float | None = None,
+    seed: int = 0,
+) -> SearchConfig:
     """The demo's preset: minutes on two cores. At most 6 M MAC, unless the limits say less."""
     macs = QUICK_MACS if limits.macs is None else min(limits.macs, QUICK_MACS)
     return SearchConfig(
-        space=space.quick(),
+        space=spaces.made(space, "quick"),
         limits=limits.model_copy(update={"macs": macs}),
         training=TrainingSettings(steps=100, batch=32),
         scoring=ScoringSettings(calibration_images=512, validation_images=1000, fine_tuning_steps=40, rate=3e-3),
@@ -291,10 +308,17 @@ def quick(limits: Limits, *, evaluations: int | None = 24, seconds: float | None
 QUICK_MACS = 6_000_000
 
 
-def full(limits: Limits, *, evaluations: int | None = 200, seconds: float | None = None, seed: int = 0) -> SearchConfig:
+def full(
+    limits: Limits,
+    *,
+    space: str = "paper",
+    evaluations: int | None = 200,
+    seconds: float | None = None,
+    seed: int = 0,
+) -> SearchConfig:
     """The whole space, with supernets trained for hours; a candidate gets 100 steps on its private copy."""
     return SearchConfig(
-        space=space.full(),
+        space=spaces.made(space, "full"),
         limits=limits,
         training=TrainingSettings(steps=30_000, batch=128, rate=2e-3, checkpoint_every=200),
         scoring=ScoringSettings(calibration_images=2048, validation_images=4000, fine_tuning_steps=100),

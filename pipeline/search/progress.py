@@ -29,6 +29,7 @@ class Progress:
         steps: See ``step``.
         loss: The supernet's loss on its latest batch, None outside training.
         accuracy: Likewise its accuracy on the augmented batch; says little about any candidate.
+        waiting: Share of the supernet's training time that it stood still for want of images, None outside training.
         evaluations: Candidates evaluated, of ``evaluations_of`` (None without such a budget).
         evaluations_of: See ``evaluations``.
         best: The best feasible candidate so far.
@@ -42,6 +43,7 @@ class Progress:
     steps: int = 0
     loss: float | None = None
     accuracy: float | None = None
+    waiting: float | None = None
     evaluations: int
     evaluations_of: int | None
     best: Candidate | None

@@ -101,7 +101,7 @@ class Supernets:
         view = self.view(Split.TRAIN, data)
         complete = training.train_supernet(
             network,
-            Batches(view.images, view.labels, classes, self._settings.batch, (*words, _BATCHES)),
+            Batches({data: view.images}, view.labels, classes, self._settings.batch, (*words, _BATCHES)),
             largest=envelope,
             smallest=least,
             feasible=feasible,

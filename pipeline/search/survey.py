@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+import numpy as np
+
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import Genotype
 from pipeline.search.space import Space
 
 _Key = TypeVar("_Key", bound=Hashable)
+_DRAWN = 13
 
 
 class Limit(StrEnum):
@@ -100,15 +103,29 @@ def shares(designs: Iterable[Design], key: Callable[[Genotype], _Key]) -> dict[_
     return {of: share(group) for of, group in groups.items()}
 
 
-def survey(space: Space, estimate: Callable[[Genotype], Estimate], limits: Limits) -> Iterator[Design]:
-    """The designs of a space, in its order, each with what it needs.
+def drawn(space: Space, count: int, seed: int) -> tuple[Genotype, ...]:
+    """Designs of a space at random, about as many of each data configuration; equal ones are one.
 
     Args:
-        space: Whose designs.
+        space: Where they come from (:meth:`pipeline.search.space.Space.random` says how likely each is).
+        count: How many to draw, at least 1.
+        seed: The same seed, the same designs.
+    """
+    rng = np.random.default_rng([seed, _DRAWN])
+    configurations = [space.data[number % len(space.data)] for number in range(count)]
+    order = {data: place for place, data in enumerate(space.data)}
+    return tuple(dict.fromkeys(space.random(rng, data) for data in sorted(configurations, key=order.__getitem__)))
+
+
+def survey(designs: Iterable[Genotype], estimate: Callable[[Genotype], Estimate], limits: Limits) -> Iterator[Design]:
+    """Designs in their order, each with what it needs.
+
+    Args:
+        designs: A space, or some of its designs.
         estimate: As :func:`pipeline.search.feasibility.analytic` makes it.
         limits: What a design may need.
     """
-    for genotype in space:
+    for genotype in designs:
         found = estimate(genotype)
         ram, flash = found.ram_bytes, found.flash_bytes
         over = (

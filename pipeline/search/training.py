@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import numpy as np
 
 from pipeline.genotype import Genotype
 from pipeline.search import checkpoint, layers
-from pipeline.search.batches import Batches
+from pipeline.search.batches import Batches, SingleBatches
+from pipeline.search.feeding import Batch, Feeder
 from pipeline.search.network import Network
 
 _SUBNETS = 3
@@ -62,16 +63,20 @@ def rate(step: int, steps: int, peak: float) -> float:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step saw of the largest subnet: its loss and its accuracy on the augmented batch."""
+    """What one step saw of the largest subnet: its loss and its accuracy on the augmented batch.
+
+    ``waiting`` is the share of the time so far, 0..1, in which training stood still for want of images.
+    """
 
     number: int
     loss: float
     accuracy: float
+    waiting: float = 0.0
 
 
 def sandwich_step(
     network: Network,
-    batches: Batches,
+    batch: Batch,
     *,
     largest: Genotype,
     smallest: Genotype,
@@ -79,9 +84,10 @@ def sandwich_step(
     settings: TrainingSettings,
     seed: Sequence[int],
 ) -> Step:
-    """One step of the sandwich rule."""
+    """One step of the sandwich rule, on the batch of ``network.step`` at the largest subnet's data configuration."""
     number = network.step
-    images, targets = batches(number)
+    views, targets = batch
+    images = views[largest.data]
     loss, answer = network.accumulate(images, targets, largest)
     soft = settings.distillation * answer + (1 - settings.distillation) * targets
     rng = np.random.default_rng([*seed, _SUBNETS, number])
@@ -130,21 +136,21 @@ def train_supernet(
     if stored is not None:
         network.restore(stored)
     saved = network.step
-    while network.step < settings.steps and keep_going():
-        report(
-            sandwich_step(
+    with Feeder(batches, lambda _: (largest.data,), first=network.step, steps=settings.steps) as feeder:
+        while network.step < settings.steps and keep_going():
+            done = sandwich_step(
                 network,
-                batches,
+                feeder(network.step),
                 largest=largest,
                 smallest=smallest,
                 feasible=feasible,
                 settings=settings,
                 seed=seed,
             )
-        )
-        if network.step % settings.checkpoint_every == 0 or network.step == settings.steps:
-            checkpoint.save(file, network.state(), meta)
-            saved = network.step
+            report(replace(done, waiting=feeder.waiting))
+            if network.step % settings.checkpoint_every == 0 or network.step == settings.steps:
+                checkpoint.save(file, network.state(), meta)
+                saved = network.step
     if network.step != saved:
         checkpoint.save(file, network.state(), meta)
     return network.step >= settings.steps
@@ -152,7 +158,7 @@ def train_supernet(
 
 def fine_tune(
     network: Network,
-    batches: Batches,
+    batches: SingleBatches,
     genotype: Genotype,
     *,
     steps: int,

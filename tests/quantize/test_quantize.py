@@ -25,6 +25,7 @@ from pipeline.quantize import (
     device_accuracy,
     evaluate,
     finalist,
+    finishing,
     keras_model,
     quantize,
 )
@@ -32,7 +33,7 @@ from pipeline.search import layers, subnet, supernets
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = QuantizeSettings(final_epochs=7, batch=16, watched=2, calibration_images=64)
+SETTINGS = QuantizeSettings(final_epochs=7, batch=16, calibration_images=64)
 GENOTYPE = Genotype.parse("32-mono-d22100-a02")
 
 
@@ -94,7 +95,10 @@ def test_a_finalist_is_finished_from_its_supernet(searched: tuple[Path, Genotype
     record = json.loads(results[0].record.read_text())
     assert record["int8_validation_accuracy"] == results[0].int8_accuracy
     assert record["final_training"]["teacher"] == supernet_of(folder, genotype)
-    assert [point["step"] for point in record["final_training"]["curve"]] == [0, 21, 42]
+    assert (record["final_training"]["steps"], record["final_training"]["steps_of"]) == (42, 42)
+    trained, inherited = results[0].trained_accuracy, results[0].inherited_accuracy
+    assert results[0].float_accuracy == max(trained, inherited)
+    assert record["final_training"]["after_validation_accuracy"] == trained
     assert set(results[0].seconds) >= {"final_training", "conversion"}
     view = source.view(Split.VALIDATION, genotype.data)
     assert results[0].float_accuracy > 0.7
@@ -115,9 +119,8 @@ def test_without_epochs_the_inherited_weights_are_shipped(searched: tuple[Path, 
     folder, genotype = searched
     settings = dataclasses.replace(SETTINGS, final_epochs=0, tolerance=1.0)
     one = quantize(genotype, ToySource(), search_folder=folder, out=tmp_path, seed=3, settings=settings)
-    assert (one.final_steps, one.kept_step, one.teacher) == (0, 0, "")
-    assert [point.step for point in one.curve] == [0]
-    assert one.curve[0].accuracy == one.float_accuracy
+    assert (one.final_steps, one.final_of, one.teacher) == (0, 0, "")
+    assert one.inherited_accuracy == one.trained_accuracy == one.float_accuracy
     assert one.qat_accuracy is None
     assert one.qat_reason.startswith("not needed: int8 loses ")
     weights = supernets.stored_weights(folder, genotype.data)
@@ -138,6 +141,20 @@ def test_a_loss_beyond_the_tolerance_starts_training_for_int8(
     assert (one.ptq_accuracy, one.qat_accuracy, one.int8_accuracy) == (0.25, 0.75, 0.75)
     assert one.qat_reason.endswith("points; kept")
     assert "training_for_int8" in one.seconds
+
+
+def test_a_time_shortens_the_training_once(
+    searched: tuple[Path, Genotype], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, genotype = searched
+    plans = iter([5])
+    monkeypatch.setattr(finishing, "steps_within", lambda *_, **__: next(plans))
+    settings = dataclasses.replace(SETTINGS, tolerance=1.0)
+    for _ in range(2):  # Taken up again it keeps to its plan.
+        one = quantize(
+            genotype, ToySource(), search_folder=folder, out=tmp_path, seed=3, settings=settings, seconds=1.0
+        )
+        assert (one.final_steps, one.final_of) == (5, 5)
 
 
 def test_without_a_supernet_there_is_nothing_to_quantize(tmp_path: Path) -> None:

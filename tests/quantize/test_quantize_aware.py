@@ -20,7 +20,7 @@ from pipeline.quantize.fake_quant import FakeQuantKit, weights_as_int8
 from pipeline.quantize.topology import assemble
 from pipeline.search import layers, subnet, training
 from pipeline.search.backend import tensorflow
-from pipeline.search.batches import Batches
+from pipeline.search.batches import Batches, SingleBatches
 from pipeline.search.network import Network
 
 pytestmark = pytest.mark.slow
@@ -29,9 +29,9 @@ GENOTYPE = Genotype.parse("32-mono-d10000-a02")
 STEPS = 60
 
 
-def batches(seed: int) -> Batches:
+def batches(seed: int) -> SingleBatches:
     view = ToySource().view(Split.TRAIN, MONO)
-    return Batches(view.images, view.labels, 2, 16, (seed,))
+    return Batches({MONO: view.images}, view.labels, 2, 16, (seed,)).of(MONO)
 
 
 @pytest.fixture(scope="module")

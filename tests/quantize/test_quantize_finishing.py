@@ -1,8 +1,11 @@
-"""Final training: its targets, its looks at validation, and that a killed one goes on with the same bits."""
+"""Final training: what it keeps, how long it is planned, and that a killed one goes on with the same bits."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,43 +18,10 @@ from pipeline.genotype import Genotype
 from pipeline.quantize import QuantizeSettings, finishing
 from pipeline.quantize.settings import steps as steps_of
 from pipeline.search import layers, subnet, training
-from pipeline.search.batches import Batches
-from pipeline.search.network import Network
 
 GENOTYPE = Genotype.parse("32-mono-d00000-a02")
-SETTINGS = QuantizeSettings(batch=16, watched=3, calibration_images=32)
+SETTINGS = QuantizeSettings(batch=16, calibration_images=32)
 STEPS = 60
-
-
-@given(
-    labels=st.lists(st.integers(0, 2), min_size=1, max_size=8),
-    smoothing=st.floats(0, 0.9),
-    distillation=st.floats(0, 1),
-    taught=st.booleans(),
-)
-def test_targets_are_distributions_that_favour_the_label(
-    labels: list[int], smoothing: float, distillation: float, taught: bool
-) -> None:
-    hard = np.eye(3, dtype=np.float32)[labels]
-    answers = np.full_like(hard, 1 / 3) if taught else None
-    found = finishing.targets(hard, answers, smoothing=smoothing, distillation=distillation)
-    assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
-    assert (found >= -1e-6).all()
-    if not taught or distillation < 0.99:
-        assert (found.argmax(axis=1) == labels).all()
-
-
-def test_a_teachers_answer_is_a_share_of_the_targets() -> None:
-    hard, answers = np.array([[1, 0]], np.float32), np.array([[0.2, 0.8]], np.float32)
-    found = finishing.targets(hard, answers, smoothing=0.1, distillation=0.25)
-    assert found == pytest.approx(np.array([[0.75 * 0.95 + 0.05, 0.75 * 0.05 + 0.2]]))
-
-
-@given(steps=st.integers(0, 500), watched=st.integers(1, 20))
-def test_the_last_step_is_always_looked_at(steps: int, watched: int) -> None:
-    found = finishing.looks(steps, watched)
-    assert len(found) <= watched
-    assert (max(found) == steps) if steps else not found
 
 
 @given(epochs=st.integers(0, 50), images=st.integers(1, 5000), batch=st.integers(2, 128))
@@ -61,69 +31,104 @@ def test_so_many_epochs_are_seen_whole(epochs: int, images: int, batch: int) -> 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"final_epochs": -1}, {"watched": 0}, {"batch": 1}, {"rate": 0}, {"smoothing": 1}, {"distillation": 2}]
-    + [{"tolerance": -0.1}, {"qat_epochs": 0}, {"qat_rate": -1}, {"calibration_images": 0}],
+    [
+        {"final_epochs": -1},
+        {"batch": 1},
+        {"rate": 0},
+        {"decay": -0.1},
+        {"smoothing": 1},
+        {"distillation": 2},
+        {"tolerance": -0.1},
+        {"qat_epochs": 0},
+        {"qat_rate": -1},
+        {"calibration_images": 0},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="negative|at least|positive|within"):
+    with pytest.raises(ValueError, match=r"negative|at least|positive|within"):
         QuantizeSettings(**wrong)  # type: ignore[arg-type]
 
 
-class Killed(Exception):
+def test_the_final_training_takes_its_settings_over() -> None:
+    chosen = dataclasses.replace(SETTINGS, rate=1e-4, decay=0.25, smoothing=0.125, distillation=0.75).standalone
+    assert (chosen.rate, chosen.decay, chosen.smoothing, chosen.distillation) == (1e-4, 0.25, 0.125, 0.75)
+    assert (chosen.batch, chosen.calibration_images) == (16, 32)
+
+
+class KilledError(Exception):
     """Stands for SIGKILL: nothing is done after it."""
 
 
-def train(file: Path, *, kill_at: int | None = None, steps: int = STEPS, seed: int = 1) -> finishing.Finished:
-    view = ToySource().view(Split.TRAIN, MONO)
-    start = layers.initial(layers.parameters(GENOTYPE, 2), (3,))
+@pytest.fixture(scope="module")
+def inherited() -> subnet.Subnet:
+    return settled(3)
 
-    def settle(weights: layers.Weights) -> subnet.Subnet:
-        return subnet.settle(weights, GENOTYPE, 2, view.images[:32])
 
+def settled(seed: int) -> subnet.Subnet:
+    images = ToySource().view(Split.TRAIN, MONO).images[:32]
+    return subnet.settle(layers.initial(layers.parameters(GENOTYPE, 2), (seed,)), GENOTYPE, 2, images)
+
+
+def train(network: subnet.Subnet, file: Path, *, kill_at: int | None = None, **changes: Any) -> finishing.Finished:
     def report(step: training.Step) -> None:
         if step.number == kill_at:
-            raise Killed
+            raise KilledError
 
-    return finishing.finish(
-        start,
-        Network(GENOTYPE, 2, start),
-        Batches(view.images, view.labels, 2, SETTINGS.batch, (seed,)),
-        finishing.Teacher(settle(layers.initial(layers.parameters(GENOTYPE, 2), (4,)))),
-        steps=steps,
-        settings=SETTINGS,
-        settle=settle,
-        validation=ToySource().view(Split.VALIDATION, MONO),
-        file=file,
-        meta={"seed": seed},
-        report=report,
-    )
+    given = {"steps": STEPS, "settings": SETTINGS, "seed": 1, "meta": {}, "report": report, **changes}
+    teacher = finishing.Teacher(settled(4))
+    validation = ToySource().view(Split.VALIDATION, MONO)
+    return finishing.finish(network, ToySource(), teacher, validation=validation, file=file, **given)
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_with_the_same_bits(tmp_path: Path) -> None:
-    whole = train(tmp_path / "whole.npz")
-    for kill_at in (27, 53):  # Behind the looks at 20 and 40, behind the checkpoint at 50.
-        with pytest.raises(Killed):
-            train(tmp_path / "killed.npz", kill_at=kill_at)
-    resumed = train(tmp_path / "killed.npz")
-    assert resumed.curve == whole.curve
-    assert (resumed.kept, resumed.accuracy) == (whole.kept, whole.accuracy)
-    assert all(np.array_equal(resumed.network.weights[name], values) for name, values in whole.network.weights.items())
-    assert [point.step for point in whole.curve] == [0, 20, 40, 60]
-    assert whole.curve[0].loss is None
-    other = train(tmp_path / "killed.npz", seed=2)  # A checkpoint of another training is not taken.
-    assert other.curve[1:] != whole.curve[1:]
+def test_a_killed_training_goes_on_with_the_same_bits(inherited: subnet.Subnet, tmp_path: Path) -> None:
+    whole = train(inherited, tmp_path / "whole.npz")
+    with pytest.raises(KilledError):
+        train(inherited, tmp_path / "killed.npz", kill_at=53)  # behind the checkpoint at 50
+    resumed = train(inherited, tmp_path / "killed.npz")
+    assert (whole.steps, whole.of, resumed.steps) == (STEPS, STEPS, STEPS)
+    assert (resumed.inherited, resumed.trained, resumed.kept) == (whole.inherited, whole.trained, whole.kept)
+    assert same(resumed.network, whole.network)
+    again = train(inherited, tmp_path / "killed.npz", kill_at=1)  # done already: no step is made
+    assert again.steps == STEPS
+    assert same(again.network, whole.network)
+
+
+def same(one: subnet.Subnet, other: subnet.Subnet) -> bool:
+    return all(np.array_equal(one.weights[name], values) for name, values in other.weights.items())
 
 
 @pytest.mark.slow
-def test_the_best_look_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    accuracies = iter([0.5, 0.9, 0.9, 0.8])
+def test_training_that_makes_it_worse_is_not_kept(
+    inherited: subnet.Subnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for accuracies, kept in (([0.9, 0.8], False), ([0.9, 0.9], True)):
+        with monkeypatch.context() as patch:
+            patch.setattr(subnet.Subnet, "scores", scoring(iter(accuracies)))
+            found = train(inherited, tmp_path / f"{kept}.npz", steps=2)
+        assert (found.kept, found.accuracy, found.inherited, found.trained) == (kept, 0.9, *accuracies)
+        assert same(found.network, inherited) is not kept
+
+
+def scoring(accuracies: Iterator[float]) -> Callable[..., Any]:
     scores = subnet.Subnet.scores
 
-    def scored(self: subnet.Subnet, images: np.ndarray, labels: np.ndarray) -> object:  # type: ignore[type-arg]
-        found = scores(self, images, labels)
-        return type(found)(next(accuracies), found.precision, found.recall)
+    def scored(self: subnet.Subnet, images: Any, labels: Any) -> Any:
+        return dataclasses.replace(scores(self, images, labels), accuracy=next(accuracies))
 
-    monkeypatch.setattr(subnet.Subnet, "scores", scored)
-    found = train(tmp_path / "f.npz", steps=6)
-    assert (found.kept, found.accuracy) == (4, 0.9)  # Of equals the later.
+    return scored
+
+
+@pytest.mark.slow
+def test_a_training_that_is_stopped_says_so(inherited: subnet.Subnet, tmp_path: Path) -> None:
+    asked = iter(range(100))
+    found = train(inherited, tmp_path / "f.npz", keep_going=lambda: next(asked) < 7)
+    assert (found.steps, found.of) == (7, STEPS)
+
+
+@pytest.mark.slow
+def test_a_schedule_is_as_long_as_its_time(inherited: subnet.Subnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([0.0, 20.0, 22.0, 24.0, 26.0])  # The first step traces; then two seconds a step.
+    monkeypatch.setattr("pipeline.quantize.finishing.time.monotonic", lambda: next(moments))
+    within = finishing.steps_within(126.0, inherited, ToySource(), None, settings=SETTINGS, most=1000)
+    assert within == 45  # 90 % of the hundred seconds that are left

@@ -27,7 +27,7 @@ _FIGURES = {
 def report() -> SpaceReport:
     designs = [Design(Genotype.parse(name), ram, flash, 1, over) for name, (ram, flash, over) in _FIGURES.items()]
     board = boards.load("nucleo_f746zg").model_copy(update={"title": "<Board> [bold]"})
-    return SpaceReport(board, Limits(ram_bytes=50, flash_bytes=100), 2, designs)
+    return SpaceReport(board, Limits(ram_bytes=50, flash_bytes=100), 2, designs, "paper", 6)
 
 
 def test_a_table_and_two_heat_maps(report: SpaceReport) -> None:
@@ -75,3 +75,22 @@ def test_a_drawing_is_whole_and_escaped(report: SpaceReport) -> None:
     assert titles[3] == "64 pixels, rgb: 0 of 2 fit; 2 exceed the RAM; 1 exceed the flash"
     assert len(titles) == 1 + 3 + 4
     assert not any("script" in element.tag or "href" in " ".join(element.attrib) for element in drawing.iter())
+
+
+def test_designs_without_alpha_are_shown_by_depth() -> None:
+    figures = {"32-mono-w44-2431": (), "32-mono-w44-2431-2431-1431": (Limit.RAM,), "64-rgb-w44-2431-2471": ()}
+    designs = [Design(Genotype.parse(name), 10, 20, 1, over) for name, over in figures.items()]
+    limits = Limits(ram_bytes=50, flash_bytes=100)
+    report = SpaceReport(boards.load("nucleo_f746zg"), limits, 2, designs, "wide", 10**14, seed=7)
+    text = space_text(report)
+    assert "3 of 1.0e+14 designs, drawn at random (seed 7)" in " ".join(text.split())
+    maps = text.partition("by blocks in stages 3-7 and resolution")[2]
+    assert [line.split() for line in maps.splitlines() if line.strip()] == [
+        ["32", "64"], ["3-5", "0", "%"], ["0-2", "█", "100", "%", "█", "100", "%"],
+    ]  # fmt: skip
+    found = json.loads(json.dumps(space_json(report)))
+    assert (found["space"], found["size"], found["drawn"]) == ("wide", 10**14, {"count": 3, "seed": 7})
+    assert [(row["resolution"], row["blocks"], row["fits"]) for row in found["depths"]] == [
+        (32, 0, 1), (32, 3, 0), (64, 0, 1),
+    ]  # fmt: skip
+    ElementTree.fromstring(space_svg(report))  # noqa: S314 - our own document

@@ -43,6 +43,12 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, searc
     return folder, search.run(config(), ToySource(), folder=folder, estimate=estimate)
 
 
+def test_the_share_of_waiting_is_told_for_each_supernet(uninterrupted: tuple[Path, search.SearchResult]) -> None:
+    _, result = uninterrupted
+    assert set(result.waiting) == set(result.supernets)
+    assert all(0 <= share < 1 for share in result.waiting.values())
+
+
 def _killed_at(folder: Path, moments: tuple[str, ...]) -> None:
     """Start the search in a process of its own, once for each moment, and kill it when it reports that one."""
     for moment in moments:

@@ -27,10 +27,16 @@ def trained() -> Network:
     view = ToySource().view(Split.TRAIN, MONO)
     exits = layers.exit_stages(ENVELOPE)
     network = Network(ENVELOPE, 2, layers.initial(layers.parameters(ENVELOPE, 2, exits=exits), (1, 2)), exits=exits)
-    batches = Batches(view.images, view.labels, 2, 16, (1,))
+    batches = Batches({MONO: view.images}, view.labels, 2, 16, (1,))
     for _ in range(SETTINGS.steps):
         training.sandwich_step(
-            network, batches, largest=ENVELOPE, smallest=SMALLEST, feasible=CHOICES, settings=SETTINGS, seed=(5,)
+            network,
+            batches(network.step, (MONO,)),
+            largest=ENVELOPE,
+            smallest=SMALLEST,
+            feasible=CHOICES,
+            settings=SETTINGS,
+            seed=(5,),
         )
     return network
 
@@ -94,7 +100,9 @@ def test_fine_tuning_moves_the_subnets_slice_alone(trained: Network) -> None:
     state, before = trained.state(), trained.values()
     genotype = Genotype.parse("32-mono-d11000-a02")
     trained.load(before)
-    after = training.fine_tune(trained, Batches(view.images, view.labels, 2, 16, (7,)), genotype, steps=3, peak=1e-3)
+    after = training.fine_tune(
+        trained, Batches({MONO: view.images}, view.labels, 2, 16, (7,)).of(MONO), genotype, steps=3, peak=1e-3
+    )
     for parameter in layers.parameters(genotype, 2):
         inside = tuple(slice(0, length) for length in parameter.shape)
         changed = after[parameter.name] != before[parameter.name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections import Counter
 
 import pytest
 
@@ -13,9 +14,11 @@ from pipeline.estimate.model import InputMode, Limits, Prefer
 from pipeline.estimate.planner import _found
 from pipeline.genotype import Colour, DataConfig, Genotype
 from pipeline.graph.skeleton import _stem, _trunk, from_genotype
+from pipeline.search import wide
 from pipeline.search.feasibility import analytic, planned
-from pipeline.search.space import PaperSpace, all_depths, full
-from pipeline.search.survey import Design, Limit, Range, share, shares, survey, without_collector
+from pipeline.search.space import PaperSpace, Space, all_depths, full
+from pipeline.search.spaces import made
+from pipeline.search.survey import Design, Limit, Range, drawn, share, shares, survey, without_collector
 
 BOARD = boards.load("nucleo_f746zg")
 SMALL = PaperSpace(
@@ -70,6 +73,24 @@ def test_shares_count_what_fits_and_name_the_limit_that_binds() -> None:
 
 def test_the_space_has_as_many_designs_as_the_paper_says() -> None:
     assert len(full()) == sum(1 for _ in full()) == 37_520
+
+
+@pytest.mark.parametrize("of", [wide.quick(), SMALL])
+def test_designs_are_drawn_alike_of_each_data_configuration(of: Space) -> None:
+    chosen = drawn(of, 20, seed=4)
+    assert chosen == drawn(of, 20, seed=4) != drawn(of, 20, seed=5)
+    assert len(set(chosen)) == len(chosen) and all(genotype in of for genotype in chosen)
+    order = [of.data.index(genotype.data) for genotype in chosen]
+    assert order == sorted(order)
+    counts = Counter(order)
+    assert len(counts) == len(of.data) and max(counts.values()) <= -(-20 // len(of.data))
+
+
+def test_spaces_by_their_names() -> None:
+    assert (made("paper"), made("wide", "quick")) == (full(), wide.quick())
+    assert made("paper", "quick").name == "paper"
+    with pytest.raises(ValueError, match="none of"):
+        made("narrow")
 
 
 def test_estimates_leave_no_cycles_of_garbage() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.estimate.placing import Layout, Layouts, Step
+from pipeline.estimate.layouts import Layouts
+from pipeline.estimate.placing import Layout, Step
 
 _UNIT = 16
 
@@ -58,21 +59,25 @@ def test_a_chain_shares_only_what_it_may(data: st.DataObject, length: int, width
     chain = _chain(sizes, distances, locals_)
     layouts = Layouts()
     if length > 1:
-        layouts.lay_out(chain[:-1], [(0, sizes[0] * _UNIT)], limit, width=width)
-    found = layouts.lay_out(chain, [(0, sizes[0] * _UNIT)], limit, width=width)
-    assert found == Layouts().lay_out(chain, [(0, sizes[0] * _UNIT)], limit, width=width)
+        layouts.lay_out(chain[:-1], ((0, sizes[0] * _UNIT),), limit, width=width)
+    found = layouts.lay_out(chain, ((0, sizes[0] * _UNIT),), limit, width=width)
+    assert found == Layouts().lay_out(chain, ((0, sizes[0] * _UNIT),), limit, width=width)
+    # Given as a chain, whose beginning has been laid out before, they lie in the same places.
+    steps = [step for (step,) in chain]
+    layouts.along(layouts.chain(steps[: length // 2]), ((0, sizes[0] * _UNIT),), limit, width=width)
+    assert found == layouts.along(layouts.chain(steps), ((0, sizes[0] * _UNIT),), limit, width=width)
     if found is not None:
         assert found.arena <= limit
         _check(found, sizes, distances)
     # With room for everything that is alive twice there is a layout.
-    roomy = layouts.lay_out(chain, [(0, sizes[0] * _UNIT)], 200 * _UNIT, width=width)
+    roomy = layouts.lay_out(chain, ((0, sizes[0] * _UNIT),), 200 * _UNIT, width=width)
     assert roomy is not None
     _check(roomy, sizes, distances)
 
 
 def test_the_input_is_put_where_two_outputs_in_turn_can_begin_before_it() -> None:
     """Each output begins one unit before its input: the first input must begin at two."""
-    found = Layouts().lay_out(_chain([10, 10, 10], [1, 1], [0, 0]), [(0, 10 * _UNIT)], 12 * _UNIT, width=3)
+    found = Layouts().lay_out(_chain([10, 10, 10], [1, 1], [0, 0]), ((0, 10 * _UNIT),), 12 * _UNIT, width=3)
     assert found is not None and found.arena == 12 * _UNIT and found.given[0] == 2 * _UNIT
 
 
@@ -81,11 +86,11 @@ def test_of_several_cuts_the_cheapest_that_fits_is_taken() -> None:
         return Step(first, end, cost, ((end, size),), (), frozenset({dying}))
 
     steps = [(step(0, 1, 1, 64, 0),), (step(0, 2, 5, 32, 0), step(1, 2, 1, 32, 1))]
-    cheap, tight = (Layouts().lay_out(steps, [(0, 32)], limit, width=4) for limit in (96, 64))
+    cheap, tight = (Layouts().lay_out(steps, ((0, 32),), limit, width=4) for limit in (96, 64))
     assert cheap is not None and [laid.step.end for laid in cheap.laid] == [1, 2]
     assert tight is not None and [laid.step.end for laid in tight.laid] == [2]
-    assert Layouts().lay_out(steps, [(0, 32)], 48, width=4) is None
+    assert Layouts().lay_out(steps, ((0, 32),), 48, width=4) is None
 
 
 def test_what_is_given_must_fit() -> None:
-    assert Layouts().lay_out([(Step(0, 1, 1, (), (), frozenset({0})),)], [(0, 64)], 48, width=4) is None
+    assert Layouts().lay_out([(Step(0, 1, 1, (), (), frozenset({0})),)], ((0, 64),), 48, width=4) is None
