@@ -14,8 +14,10 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline import boards, search
-from pipeline.datasets import Split, open_source
+from pipeline.datasets import open_source
+from pipeline.datasets.guard import Guarded, MemoryJournal
 from pipeline.estimate.model import Limits
+from pipeline.files import file_sha256
 from pipeline.quantize import evaluate, quantize
 from pipeline.search.backend import tensorflow
 
@@ -49,7 +51,7 @@ def main() -> None:
     clock = Clock()
     tensorflow()
     clock.enter("images")
-    source = open_source(options.data, seed=options.seed)
+    source = Guarded(open_source(options.data, seed=options.seed), MemoryJournal())
     board = boards.load("nucleo_f746zg")
     limits = Limits(ram_bytes=board.ram_bytes, flash_bytes=board.flash_bytes)
     config = search.quick(limits, evaluations=options.evaluations, seed=options.seed)
@@ -88,8 +90,10 @@ def main() -> None:
         )
     winner = min(finished, key=lambda entry: entry[:2])[2]
     clock.enter("test")
-    if Split.TEST in source.splits:
-        accuracy = evaluate(winner.path, source.view(Split.TEST, winner.genotype.data))
+    if source.has_test:
+        seen = {winner.genotype.id: file_sha256(winner.path)}
+        view = source.look(winner.genotype.data, models=seen, purpose="accuracy of the winner")
+        accuracy = evaluate(winner.path, view)
         print(f"winner {winner.genotype.id}: int8 test accuracy {accuracy:.4f}")
     clock.enter("end")
     for phase, seconds in clock.wall.items():

@@ -24,6 +24,7 @@ from pipeline.commands.options import (
     EvaluationsOption,
     FinalEpochsOption,
     FinalistsOption,
+    FinalTimeOption,
     FlashOption,
     GroupOption,
     ImagesOption,
@@ -107,6 +108,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         objective: ObjectiveOption = "accuracy",
         finalists: FinalistsOption = 3,
         final_epochs: FinalEpochsOption = None,
+        final_time: FinalTimeOption = None,
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
@@ -153,6 +155,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             objective=given.parse_objective(objective),
             finalists=finalists,
             final_epochs=final_epochs,
+            final_time_s=parse_duration(final_time) if final_time else None,
         )
         job = new_job(settings, run, quiet, needs_board=whole)
         if whole:

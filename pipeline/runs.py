@@ -4,7 +4,7 @@
 
     RUN/
       manifest.json      settings, seed, versions of everything that computes
-      journal.jsonl      one line a finished stage: its key, its outputs with SHA-256, seconds
+      journal.jsonl      one line a finished stage: its key, its outputs with SHA-256, seconds; and one line an event
       search/            study.db, supernets/, candidates.json
       finalists/         the three best, each with model.tflite and its record
       model.tflite       the winner, or the model given to `deploy`
@@ -66,6 +66,15 @@ class Record(BaseModel):
     outputs: dict[str, str]
     seconds: float
     at: str
+
+
+class Event(BaseModel):
+    """A journal line that is about no stage: something that must be known later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event: str
+    values: dict[str, Any]
 
 
 def versions() -> dict[str, str]:
@@ -178,12 +187,35 @@ class Run:
     def records(self) -> dict[str, Record]:
         """The last journal line of each stage. A line that a crash cut short is no line."""
         found: dict[str, Record] = {}
-        with contextlib.suppress(FileNotFoundError):
-            for line in self.path("journal.jsonl").read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValidationError):
-                    record = Record.model_validate_json(line)
-                    found[record.stage] = record
+        for line in self._journal():
+            with contextlib.suppress(ValidationError):
+                record = Record.model_validate_json(line)
+                found[record.stage] = record
         return found
+
+    def noted(self, kind: str) -> tuple[dict[str, Any], ...]:
+        """The values of all events of a kind, oldest first. A line that a crash cut short is no line."""
+        found = []
+        for line in self._journal():
+            with contextlib.suppress(ValidationError):
+                event = Event.model_validate_json(line)
+                if event.event == kind:
+                    found.append(event.values)
+        return tuple(found)
+
+    def note(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Write an event into the journal; ``values`` are plain.
+
+        Raises:
+            EnvironmentProblem: ``disk-full`` or ``not-writable``.
+        """
+        self._append(Event(event=kind, values=dict(values)))
+
+    def _journal(self) -> list[str]:
+        try:
+            return self.path("journal.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
 
     def finished(self, stage: str, key: str) -> bool:
         """True when the stage was finished with this key and its outputs are as it left them."""
@@ -197,13 +229,16 @@ class Run:
 
     def record(self, stage: str, key: str, outputs: tuple[Path, ...], started: float) -> None:
         """Write a journal line for a stage that has just been finished; ``started`` is of ``time.monotonic()``."""
-        line = Record(
+        record = Record(
             stage=stage,
             key=key,
             outputs={path.relative_to(self.folder).as_posix(): file_sha256(path) for path in outputs},
             seconds=round(time.monotonic() - started, 3),
             at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        self._append(record)
+
+    def _append(self, line: BaseModel) -> None:
         journal = self.path("journal.jsonl")
         try:
             with journal.open("a+b") as file:

@@ -83,6 +83,18 @@ def test_heavy_and_foreign_packages_stay_where_they_belong(package: str) -> None
     assert {module for module in users if not f"{module}.".startswith(CONFINED[package])} == set()
 
 
+def test_only_data_sets_name_the_test_split() -> None:
+    """Whoever else wants it asks the guard, which writes it down."""
+    users = {
+        module
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "TEST" and ast.unparse(node.value).endswith("Split")
+    }
+    assert users
+    assert {module for module in users if not module.startswith("pipeline.datasets.")} == set()
+
+
 KINDS = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and hasattr(kind, "exit_code")}
 
 

@@ -88,6 +88,14 @@ FinalEpochsOption = Annotated[
         show_default="from the preset",
     ),
 ]
+FinalTimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--final-time",
+        metavar="TIME",
+        help="Final training of all finalists in this time, e.g. `10m`: their epochs are cut to fit.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
 ImagesOption = Annotated[
     int | None, typer.Option("--images", min=1, help="Inputs that go through the device.", show_default="100")

@@ -16,7 +16,10 @@ LEAST_TRAINING_IMAGES = 32
 
 
 class Split(StrEnum):
-    """What an image is for: fitting weights, choosing among candidates, or the one final score."""
+    """What an image is for: fitting weights, choosing among candidates, or the one final score.
+
+    In a run the last is reached through :class:`pipeline.datasets.guard.Guarded` alone.
+    """
 
     TRAIN = "train"
     VALIDATION = "validation"

@@ -17,6 +17,7 @@ from pipeline.settings import Settings, Target
 
 if TYPE_CHECKING:
     from pipeline.datasets import DatasetSource
+    from pipeline.datasets.guard import Guarded
     from pipeline.estimate.compilers import Toolchain
     from pipeline.estimate.model import Estimate, Item, Limits, MemoryPlan
     from pipeline.firmware.runtimes.protocol import Runtime
@@ -57,11 +58,17 @@ class Context:
         return self.settings.limits(self.board)
 
     @cached_property
-    def source(self) -> DatasetSource:
-        """The images."""
+    def source(self) -> Guarded:
+        """The images, whose test split the run's journal guards."""
         from pipeline.datasets import open_source
 
-        return open_source(self.settings.data, seed=self.settings.seed, group_by=self.settings.group_by)
+        return self.guarded(open_source(self.settings.data, seed=self.settings.seed, group_by=self.settings.group_by))
+
+    def guarded(self, source: DatasetSource) -> Guarded:
+        """A source whose test split is seen through the run's journal alone."""
+        from pipeline.datasets.guard import Guarded
+
+        return Guarded(source, self.run, notice=lambda text: self.display.note(f"Note: {text}"))
 
     @property
     def model(self) -> Path:

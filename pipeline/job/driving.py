@@ -51,11 +51,15 @@ def inputs(context: Context, count: int) -> Inputs:
         from pipeline.datasets import Split
         from pipeline.genotype import Genotype
 
-        split = Split.TEST if Split.TEST in context.source.splits else Split.VALIDATION
         genotype = Genotype.parse(context.run.read_json("winner.json")["genotype"])
-        view = context.source.view(split, genotype.data)
+        if context.source.has_test:
+            seen = {genotype.id: context.graph.sha256}
+            view = context.source.look(genotype.data, models=seen, purpose="inputs of the device")
+        else:
+            view = context.source.view(Split.VALIDATION, genotype.data)
         images = np.asarray(view.images[:count])
-        return Inputs(quantize_images(images, tensor), f"{split.value} split", np.asarray(view.labels[:count]))
+        origin = "test split" if context.source.has_test else "validation split"
+        return Inputs(quantize_images(images, tensor), origin, np.asarray(view.labels[:count]))
     given = context.settings.inputs
     values = inputs_of(context.graph, Path(given) if given is not None else None, count, context.settings.seed)
     return Inputs(values, "random" if given is None else "given file")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipeline.search import Candidate, Progress, SearchConfig
 
 #: Settings that decide how finalists are finished, beside the search's own.
-_QUANTIZE_SETTINGS = ("finalists", "final_epochs", "preset", "seed")
+_QUANTIZE_SETTINGS = ("finalists", "final_epochs", "final_time_s", "preset", "seed")
 
 _SEARCH_SETTINGS = (
     "runtime",
@@ -200,7 +200,6 @@ def quantize_key(context: Context) -> str:
 def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     """The finalists become int8 models; the best of them on validation is the winner, and alone sees the test split."""
     from pipeline import quantize as engine
-    from pipeline.datasets import Split
 
     best, _ = candidates(context)
     if not best:
@@ -210,7 +209,7 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
             why="It was ended before the first one was scored.",
             next="Start a search with more --time or --evaluations.",
         )
-    finalists = best[: context.settings.finalists]
+    finalists, time_s = best[: context.settings.finalists], context.settings.final_time_s
     made = []
     for number, candidate in enumerate(finalists):
 
@@ -227,20 +226,24 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                 out=context.run.path("finalists"),
                 seed=context.settings.seed,
                 settings=quantize_settings(context),
+                seconds=None if time_s is None else time_s / len(finalists),
                 report=show,
             )
         )
     chosen, winner = _winner(context, tuple(zip(finalists, made, strict=True)))
     genotype = chosen.genotype
     test = None
-    if Split.TEST in context.source.splits:
-        test = engine.device_accuracy(winner.path, context.source.view(Split.TEST, genotype.data))
+    if context.source.has_test:
+        seen = {genotype.id: file_sha256(winner.path)}
+        test = engine.device_accuracy(
+            winner.path, context.source.look(genotype.data, models=seen, purpose="accuracy of the int8 winner")
+        )
     write_atomic(context.model, winner.path.read_bytes())
     step.result(f"winner {genotype.id}, int8 validation {winner.int8_accuracy:.1%}")
     record = context.run.write_json(
         "winner.json",
         {
-            "schema_version": 2,
+            "schema_version": 1,
             "genotype": genotype.id,
             "class_names": list(context.source.class_names),
             "finalists": [

@@ -95,7 +95,7 @@ class Job:
         source = _opened(settings, display) if settings.kind is Kind.SEARCH else None
         job = cls(Run.create(settings, folder), display)
         if source is not None:
-            job.context.source = source
+            job.context.source = job.context.guarded(source)
         if content:
             write_atomic(job.context.model, content)
         display.note(f"Run {job.run.folder}")

@@ -118,11 +118,14 @@ def collected(context: Context) -> Report:
 
     found = None
     if context.settings.kind is Kind.SEARCH:
+        from pipeline.datasets import guard
+
         found = SearchArtifacts(
             winner=context.run.read_json("winner.json"),
             candidates=context.run.read_json("search/candidates.json"),
             preset=context.settings.preset,
             limits=finding.config(context).limits,
+            looks=guard.looks(context.run),
         )
     return collect(
         manifest=context.run.manifest,

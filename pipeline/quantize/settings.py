@@ -22,7 +22,8 @@ class QuantizeSettings:
         smoothing: Share of the labels that is spread evenly over all classes.
         distillation: Share of the teacher's answer in the targets of the final training.
         calibration_images: Training images that batch-norm statistics and activation ranges are taken on.
-        tolerance: Loss of int8 against float, 0..1, beyond which quantization-aware training is made.
+        tolerance: Loss of int8 against float, as a share, beyond which quantization-aware training is made; with -1
+            it always is.
         qat_epochs: Epochs of that.
         qat_rate: Its peak learning rate.
     """
@@ -41,10 +42,10 @@ class QuantizeSettings:
     def __post_init__(self) -> None:
         if self.final_epochs < 0 or self.qat_epochs < 1 or self.batch < 2 or self.calibration_images < 1:
             raise ValueError("final_epochs is not negative, qat_epochs and calibration_images are at least 1, batch 2")
-        if min(self.rate, self.qat_rate) <= 0 or min(self.tolerance, self.decay) < 0:
-            raise ValueError("rates are positive, tolerance and decay are not negative")
-        if not (0 <= self.smoothing < 1 and 0 <= self.distillation <= 1):
-            raise ValueError("smoothing is within 0..1, distillation too")
+        if min(self.rate, self.qat_rate) <= 0 or self.decay < 0:
+            raise ValueError("rates are positive, decay is not negative")
+        if not (0 <= self.smoothing < 1 and 0 <= self.distillation <= 1 and -1 <= self.tolerance <= 1):
+            raise ValueError("smoothing is within 0..1, distillation too, tolerance within -1..1")
 
     @property
     def standalone(self) -> StandaloneSettings:

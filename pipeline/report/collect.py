@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.boards import Board
+from pipeline.datasets.guard import Look
 from pipeline.device.measure import Measurement
 from pipeline.device.power import EnergyMeasurement
 from pipeline.estimate.model import Estimate, Item, Limits, Predicted
 from pipeline.figures import Figure, Source
 from pipeline.graph.model import Graph
-from pipeline.report.model import Finalist, Line, ModelSummary, Report, SearchSummary, Work
+from pipeline.report.model import Finalist, Line, LookAtTest, ModelSummary, Report, SearchSummary, Work
 from pipeline.report.work import reasons
 from pipeline.runs import Manifest
 from pipeline.validate import Verdict
@@ -20,12 +21,16 @@ from pipeline.validate import Verdict
 
 @dataclass(frozen=True, kw_only=True)
 class SearchArtifacts:
-    """What search and quantize left: winner.json, search/candidates.json, and what was asked for."""
+    """What search and quantize left: winner.json, search/candidates.json, and what was asked for.
+
+    ``looks`` are those at the test split, in the run's journal.
+    """
 
     winner: dict[str, Any]
     candidates: dict[str, Any]
     preset: str
     limits: Limits
+    looks: tuple[Look, ...] = ()
 
 
 def collect(
@@ -63,6 +68,7 @@ def collect(
         ),
         search=None if search is None else _search(search),
         accuracy=_accuracy(measurement, host, search),
+        test_looks=() if search is None else tuple(map(_look, search.looks)),
         ram=_ram(estimate, measurement),
         flash=_flash(estimate, linked, elf["flash_bytes"]),
         timing=_timing(measurement),
@@ -136,6 +142,10 @@ def _finalists_training(finalist: dict[str, Any]) -> dict[str, Any]:
         "final_training": finalist["final_training"],
         "seconds": finalist["seconds"],
     }
+
+
+def _look(look: Look) -> LookAtTest:
+    return LookAtTest(at=look.at, purpose=look.purpose, models=dict(look.models), number=look.number)
 
 
 def _finalists_work(finalist: dict[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,18 @@ class SearchSummary(_Frozen):
     front: tuple[str, ...] = ()
 
 
+class LookAtTest(_Frozen):
+    """A look at the test split: when, what for, and which models saw it (name -> SHA-256).
+
+    ``number`` grows whenever a model takes part that had not seen the split before: from 2 on accuracies flatter.
+    """
+
+    at: str
+    purpose: str
+    models: dict[str, str]
+    number: int
+
+
 class Line(_Frozen):
     """One quantity as it was estimated and as it was found."""
 
@@ -110,6 +122,7 @@ class Report(_Frozen):
     model: ModelSummary
     search: SearchSummary | None
     accuracy: dict[str, Figure]
+    test_looks: tuple[LookAtTest, ...] = ()
     ram: tuple[Line, ...]
     flash: tuple[Line, ...]
     timing: dict[str, Figure]

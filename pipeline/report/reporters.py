@@ -59,6 +59,7 @@ class JunitReporter:
             ("target", report.target),
             ("build_id", report.build_id),
             ("model", report.model.sha256),
+            *((("test_looks", str(_looks(report))),) if report.test_looks else ()),
             *((f"note.{number}", note) for number, note in enumerate(verdict.notes)),
         ):
             ET.SubElement(properties, "property", name=name, value=printable(value, 1000))
@@ -143,10 +144,20 @@ class TerminalReporter:
     def _accuracy(console: Console, report: Report) -> None:
         if not report.accuracy:
             return
+        count = _looks(report)
         table = Table("Accuracy", "", "source", title_justify="left")
         for name, figure in report.accuracy.items():
             table.add_row(Text(printable(name)), _value(figure), str(figure.source))
         console.print(table)
+        if count > 1:
+            last = next(look for look in report.test_looks if look.number == count)
+            console.print(
+                Text(
+                    f"The test split was looked at {count} times, with another model each time, last on "
+                    f"{printable(last.at)} with {printable(', '.join(last.models), 200)}: its accuracies flatter.",
+                    style="yellow",
+                )
+            )
 
     @staticmethod
     def _memory(console: Console, title: str, lines: tuple[Line, ...]) -> None:
@@ -188,6 +199,11 @@ class TerminalReporter:
                 Text("pass", style="green") if check.passed else Text("FAIL", style="bold red"),
             )
         console.print(table)
+
+
+def _looks(report: Report) -> int:
+    """Looks at the test split, those of models that had seen it already not counted."""
+    return max((look.number for look in report.test_looks), default=0)
 
 
 def _value(figure: Figure) -> str:

@@ -110,8 +110,8 @@ def test_the_tflite_has_the_ranges_that_were_trained(aware: qat.Aware, shipped: 
         assert found.scale == pytest.approx(scale, rel=1e-5)
         assert found.zero_points == (zero_point,)
     source, target = quantization(graph, graph.inputs[0]), quantization(graph, graph.outputs[0])
-    assert (source.scale, source.zero_points) == (pytest.approx(1 / 255, rel=1e-6), (-128,))
-    assert (target.scale, target.zero_points) == (1 / 256, (-128,))
+    assert source.scale == pytest.approx(1 / 255, rel=1e-6)
+    assert (target.scale, source.zero_points, target.zero_points) == (1 / 256, (-128,), (-128,))
 
 
 def test_the_tflite_has_the_weights_that_were_trained(aware: qat.Aware, shipped: Path) -> None:
@@ -130,7 +130,9 @@ def test_the_tflite_has_the_weights_that_were_trained(aware: qat.Aware, shipped:
             kernel *= factor[:, None] if operator.code is OpCode.DEPTHWISE_CONV_2D else factor
         channel = 2 if operator.code is OpCode.DEPTHWISE_CONV_2D else kernel.ndim - 1
         scales = np.abs(np.moveaxis(kernel, channel, 0).reshape(kernel.shape[channel], -1)).max(axis=1) / 127
-        found = quantization(graph, operator.inputs[1])
+        kernel_tensor = operator.inputs[1]
+        assert kernel_tensor is not None
+        found = quantization(graph, kernel_tensor)
         assert found.scales == pytest.approx(tuple(scales), rel=1e-5)
         assert not any(found.zero_points)
 

@@ -38,7 +38,7 @@ def test_so_many_epochs_are_seen_whole(epochs: int, images: int, batch: int) -> 
         {"decay": -0.1},
         {"smoothing": 1},
         {"distillation": 2},
-        {"tolerance": -0.1},
+        {"tolerance": -1.1},
         {"qat_epochs": 0},
         {"qat_rate": -1},
         {"calibration_images": 0},

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.device.power import EnergyMeasurement, Spread
 from pipeline.figures import Figure, Modelled, Source
-from pipeline.report.model import Line, ModelSummary, Report, SearchSummary, Work
+from pipeline.report.model import Line, LookAtTest, ModelSummary, Report, SearchSummary, Work
 from pipeline.report.reporters import JsonReporter, JunitReporter, Reporter, TerminalReporter
 from pipeline.validate import Verdict, covers, equal
 
@@ -98,6 +98,22 @@ def test_junit_counts_failures_and_carries_the_figures() -> None:
     assert failure is not None
     assert "90000" in (failure.text or "")
     assert "100000" in (failure.text or "")
+
+
+def test_a_second_look_at_the_test_split_is_told() -> None:
+    first = LookAtTest(at="2026-01-01T00:00:00+00:00", purpose="accuracy", models={"32-rgb-d1": "aa" * 32}, number=1)
+    again = first.model_copy(update={"purpose": "inputs of the device"})
+    other = first.model_copy(update={"models": {HOSTILE: "bb" * 32}, "number": 2})
+    once = _report().model_copy(update={"test_looks": (first, again)})
+    twice = _report().model_copy(update={"test_looks": (first, again, other)})
+    assert "flatter" not in TerminalReporter().render(once)
+    told = " ".join(TerminalReporter().render(twice).split())
+    assert "looked at 2 times" in told
+    assert "\x1b[2J" not in told
+    for report, count in ((once, "1"), (twice, "2")):
+        suite = ET.fromstring(JunitReporter().render(report))  # noqa: S314 - our own text
+        assert [found.get("value") for found in suite.iter("property") if found.get("name") == "test_looks"] == [count]
+        assert Report.model_validate_json(JsonReporter().render(report)).test_looks == report.test_looks
 
 
 def test_the_terminal_says_that_an_emulator_is_no_clock() -> None:
