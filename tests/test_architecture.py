@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("runs", "progress", "preflight"),
     ("report",),
     ("job",),
+    ("experiments",),
     ("commands", "cli", "__main__"),
 )
 #: Packages that only these parts may import, with all that is below them.

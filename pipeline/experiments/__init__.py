@@ -1,0 +1,1 @@
+"""Experiments that anyone can repeat: searches that differ in one thing, and what is concluded from them."""
