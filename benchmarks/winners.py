@@ -1,6 +1,6 @@
 """What becomes of a supernet's subnets: as scored, after final training, as int8, and as int8 after training for it.
 
-    python benchmarks/winners.py [--data sample] [--evaluations 12] [--count 6] [--folder FOLDER] [--markdown]
+    python benchmarks/winners.py [--data sample] [--evaluations 12] [--count 6] [--only 32-mono] [--markdown]
 
 A search of the quick preset finds candidates (``--genotypes A,B,C`` takes these instead, from the supernets of the same
 preset); ``--count`` of them, evenly from the best to the last, are finished. Training for int8 is made for every one of
@@ -24,7 +24,7 @@ from sheets import Sheet, Verdict, markdown, terminal
 from pipeline import boards, search
 from pipeline.datasets import open_source
 from pipeline.estimate.model import Limits
-from pipeline.genotype import Genotype
+from pipeline.genotype import DataConfig, Genotype
 from pipeline.quantize import QUICK, TOLERANCE, Doing, Quantized, quantize
 
 #: Every network loses less than this, and is trained for int8 all the same.
@@ -40,6 +40,8 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=12)
     parser.add_argument("--count", type=int, default=6)
     parser.add_argument("--genotypes", help="separated by commas; from the search's supernets")
+    parser.add_argument("--only", help="data configurations that are searched, separated by commas: 32-mono,64-rgb")
+    parser.add_argument("--supernet-steps", type=int, help="in place of the preset's")
     parser.add_argument("--epochs", type=int, default=QUICK.final_epochs)
     parser.add_argument("--qat-epochs", type=int, default=QUICK.qat_epochs)
     parser.add_argument("--rate", type=float, default=QUICK.rate)
@@ -55,8 +57,15 @@ def main() -> None:
     source = open_source(options.data, seed=options.seed)
     board = boards.load(options.board)
     limits = Limits(ram_bytes=board.ram_bytes, flash_bytes=board.flash_bytes)
+    config = search.quick(limits, evaluations=options.evaluations, seed=options.seed)
+    if options.only:
+        datas = tuple(DataConfig.parse(text) for text in options.only.split(","))
+        config = dataclasses.replace(config, space=dataclasses.replace(config.space, data=datas))
+    if options.supernet_steps:
+        training = dataclasses.replace(config.training, steps=options.supernet_steps)
+        config = dataclasses.replace(config, training=training)
     found = search.run(
-        search.quick(limits, evaluations=options.evaluations, seed=options.seed),
+        config,
         source,
         folder=folder,
         estimate=search.analytic(board, len(source.class_names)),
