@@ -37,7 +37,6 @@ class Finalist(_Frozen):
         qat_reason: Why it was made, or not.
         int8_accuracy: Of the better of both, which is what counts.
         final_training: Steps, the one kept, teacher, and the learning curve.
-        seconds: Wall clock by phase.
     """
 
     genotype: str
@@ -51,14 +50,17 @@ class Finalist(_Frozen):
     qat_accuracy: Figure | None = None
     qat_reason: str = ""
     final_training: dict[str, Any] = {}
-    seconds: dict[str, float] = {}
     instructions: Figure | None = None
     latency: Modelled | None = None
     energy: Modelled | None = None
 
 
 class SearchSummary(_Frozen):
-    """What the search did, and its finalists, best first; ``front``: genotypes that none beats in every objective."""
+    """What the search did, and its finalists, best first; ``front``: genotypes that none beats in every objective.
+
+    ``metric`` is what accuracies are: ``accuracy``, or ``balanced accuracy`` where one class is rare; ``warnings`` are
+    about the images.
+    """
 
     data: dict[str, Any]
     preset: str
@@ -68,6 +70,8 @@ class SearchSummary(_Frozen):
     genotype: str
     objectives: tuple[str, ...] = ("accuracy",)
     front: tuple[str, ...] = ()
+    metric: str = "accuracy"
+    warnings: tuple[str, ...] = ()
 
 
 class LookAtTest(_Frozen):

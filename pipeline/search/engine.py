@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets import DatasetSource, Split
+from pipeline.datasets import DatasetSource, Split, quality
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import Genotype
 from pipeline.search import sampler, spaces, subnet, training
@@ -138,6 +138,7 @@ class _Search:
         self.feasibility = feasibility
         self.study = study
         self.classes = len(source.class_names)
+        self.balanced = quality.of(source).balanced
         self.supernets = Supernets(source, feasibility, config.training, seed=config.seed, folder=folder)
 
     def score(self, supernet: Supernet, genotype: Genotype) -> Scores:
@@ -255,6 +256,8 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
             break
         tell(Phase.CANDIDATE, genotype.id)
         scored = search.score(supernet, genotype)
+        if search.balanced:
+            scored = scored.by_class
         figures = feasibility.estimate(genotype)
         fitness = config.fitness(scored, figures, config.limits)
         if not math.isfinite(fitness):
