@@ -20,6 +20,7 @@ from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Budget, Listener, Phase, Progress
+from pipeline.search.sampler import Evolution
 from pipeline.search.space import Space
 from pipeline.search.study import Study
 from pipeline.search.supernets import Supernet, Supernets
@@ -63,6 +64,7 @@ class SearchConfig:
         soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
         fitness: The weights of the fitness.
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
+        evolution: The parameters of the sampler ``evolution``.
     """
 
     space: Space
@@ -76,6 +78,7 @@ class SearchConfig:
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
     objectives: Objectives = field(default_factory=Objectives)
+    evolution: Evolution = field(default_factory=Evolution)
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.seconds is None:
@@ -97,6 +100,7 @@ class SearchConfig:
             "soft": self.soft,
             "fitness": asdict(self.fitness),
             "objectives": list(self.objectives.names),
+            "evolution": asdict(self.evolution),
             "images": source.fingerprint,
         }
 
@@ -215,7 +219,9 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
     history = study.history()
     before = len(history)
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
-    proposer = sampler.make(config.sampler, feasibility, seed=config.seed, objectives=config.objectives)
+    proposer = sampler.make(
+        config.sampler, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
+    )
 
     waiting: dict[str, float] = {}
 
