@@ -36,7 +36,7 @@ class Finalist(_Frozen):
         qat_accuracy: As int8 after training for it; None where that was not needed, or not made.
         qat_reason: Why it was made, or not.
         int8_accuracy: Of the better of both, which is what counts.
-        final_training: Steps, the one kept, teacher, and the learning curve.
+        final_training: Accuracy before and after it, its steps and its teacher.
     """
 
     genotype: str
