@@ -41,13 +41,3 @@ def load(path: Path, meta: Mapping[str, Any] | None = None) -> dict[str, NDArray
             return {name: stored[name] for name in stored.files if name != _META}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-
-
-def load_meta(path: Path) -> dict[str, Any] | None:
-    """The settings that a file was written with; None if there is no such file, or if it is damaged."""
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            meta = json.loads(stored[_META].tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
-    return meta if isinstance(meta, dict) else None
