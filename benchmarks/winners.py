@@ -2,10 +2,10 @@
 
     python benchmarks/winners.py [--data sample] [--evaluations 12] [--count 6] [--only 32-mono] [--markdown]
 
-A search of the quick preset finds candidates (``--genotypes A,B,C`` takes these instead, from the supernets of the same
-preset); ``--count`` of them, evenly from the best to the last, are finished. Training for int8 is made for every one of
-them, also where the conversion alone loses nothing. Accuracies are on the validation split, on which the search has
-chosen. A folder that is named keeps what is done, and the next call goes on from there.
+A search of the quick preset finds candidates; ``--count`` of them, evenly from the best to the last, are finished, or
+those that ``--genotypes A,B,C`` names, from the same supernets. Training for int8 is made for every one of them, also
+where the conversion alone loses nothing. Accuracies are on the validation split, on which the search has chosen. A
+folder that is named keeps what is done, and the next call goes on from there.
 """
 
 from __future__ import annotations

@@ -263,6 +263,7 @@ def quantize_key(context: Context) -> str:
 def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     """The finalists become int8 models; the best of them on validation is the winner, and alone sees the test split."""
     from pipeline import quantize as engine
+    from pipeline.datasets import quality
 
     best, _ = candidates(context)
     if not best:
@@ -298,9 +299,8 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     test = None
     if context.source.has_test:
         seen = {genotype.id: file_sha256(winner.path)}
-        test = engine.device_accuracy(
-            winner.path, context.source.look(genotype.data, models=seen, purpose="accuracy of the int8 winner")
-        )
+        view = context.source.look(genotype.data, models=seen, purpose="accuracy of the int8 winner")
+        test = engine.device_accuracy(winner.path, view, balanced=quality.of(context.source).balanced)
     write_atomic(context.model, winner.path.read_bytes())
     step.result(f"winner {genotype.id}, int8 validation {winner.int8_accuracy:.1%}")
     record = context.run.write_json(

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets import DatasetSource, Split
+from pipeline.datasets import DatasetSource, Split, quality
 from pipeline.errors import UsageError, printable
 from pipeline.files import write_atomic
 from pipeline.genotype import Genotype
@@ -41,7 +41,7 @@ class Doing:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantized:
-    """A finished finalist. Accuracies are 0..1, on validation.
+    """A finished finalist. Accuracies are 0..1, on validation; balanced, where one class is rare.
 
     Attributes:
         genotype: The network.
@@ -134,7 +134,7 @@ def quantize(
     tell = report if report is not None else _silent
     weights, largest = _supernet(search_folder, genotype)
     train, validation = source.view(Split.TRAIN, genotype.data), source.view(Split.VALIDATION, genotype.data)
-    classes = len(source.class_names)
+    classes, balanced = len(source.class_names), quality.of(source).balanced
     calibration = subnet.calibration_images(train.images, settings.calibration_images, seed)
     inherited = subnet.settle(weights, genotype, classes, calibration)
     clock = _Clock()
@@ -170,6 +170,7 @@ def quantize(
         settings=settings,
         seed=seed,
         validation=validation,
+        balanced=balanced,
         file=out / f"{genotype.id}.final.npz",
         meta=meta,
         report=steps_of("final training", final),
@@ -177,7 +178,7 @@ def quantize(
     clock.end("final_training")
     tell(Doing("conversion"))
     flatbuffer = convert(finished.network, calibration)
-    by_calibration = quick_accuracy(flatbuffer, validation)
+    by_calibration = quick_accuracy(flatbuffer, validation, balanced=balanced)
     clock.end("conversion")
     aware_accuracy, lost = None, finished.accuracy - by_calibration
     reason = f"not needed: int8 loses {_points(lost)}"
@@ -198,7 +199,7 @@ def quantize(
             report=steps_of("training for int8", aware_steps),
         )
         trained = convert(aware.network, calibration, ranges=aware.ranges)
-        aware_accuracy = quick_accuracy(trained, validation)
+        aware_accuracy = quick_accuracy(trained, validation, balanced=balanced)
         better = aware_accuracy > by_calibration
         flatbuffer = trained if better else flatbuffer
         reason = f"int8 lost {_points(lost)}; {'kept' if better else 'not kept, it is no better'}"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.datasets import DatasetSource, View
+from pipeline.quantize.evaluation import counted
 from pipeline.quantize.settings import QuantizeSettings
 from pipeline.search import checkpoint, layers, standalone, subnet, training
 from pipeline.search.backend import tensorflow
@@ -83,6 +84,7 @@ def finish(
     settings: QuantizeSettings,
     seed: int,
     validation: View,
+    balanced: bool,
     file: Path,
     meta: Mapping[str, Any],
     report: Callable[[training.Step], None] | None = None,
@@ -98,6 +100,7 @@ def finish(
         settings: Rate, smoothing, distillation and so on.
         seed: Of order and augmentation, together with the genotype.
         validation: What both networks are looked at on.
+        balanced: Whether classes count alike there, or images.
         file: Where checkpoints go.
         meta: All that the result depends on besides these, as JSON.
         report: Called after each step.
@@ -107,7 +110,7 @@ def finish(
         EnvironmentProblem: ``disk-full``, ``not-writable``.
     """
     images, labels = np.asarray(validation.images), validation.labels
-    before = inherited.scores(images, labels).accuracy
+    before = counted(inherited.scores(images, labels), balanced)
     if not steps:
         return Finished(inherited, before, before, 0, 0, kept=False)
     done = 0
@@ -131,7 +134,7 @@ def finish(
         keep_going=keep_going,
         meta=meta,
     )
-    after = network.scores(images, labels).accuracy
+    after = counted(network.scores(images, labels), balanced)
     kept = after >= before
     done = done or _steps_of(file)  # a finished training that is taken up again reports no step
     return Finished(network if kept else inherited, before, after, done, steps, kept)

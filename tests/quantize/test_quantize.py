@@ -135,7 +135,7 @@ def test_a_loss_beyond_the_tolerance_starts_training_for_int8(
 ) -> None:
     folder, genotype = searched
     figures = iter([0.25, 0.75])
-    monkeypatch.setattr(finalist, "quick_accuracy", lambda *_: next(figures))
+    monkeypatch.setattr(finalist, "quick_accuracy", lambda *_, **__: next(figures))
     settings = dataclasses.replace(SETTINGS, final_epochs=1, qat_epochs=1)
     one = quantize(genotype, ToySource(), search_folder=folder, out=tmp_path, seed=3, settings=settings)
     assert (one.ptq_accuracy, one.qat_accuracy, one.int8_accuracy) == (0.25, 0.75, 0.75)

@@ -77,7 +77,7 @@ def train(network: subnet.Subnet, file: Path, *, kill_at: int | None = None, **c
     given = {"steps": STEPS, "settings": SETTINGS, "seed": 1, "meta": {}, "report": report, **changes}
     teacher = finishing.Teacher(settled(4))
     validation = ToySource().view(Split.VALIDATION, MONO)
-    return finishing.finish(network, ToySource(), teacher, validation=validation, file=file, **given)
+    return finishing.finish(network, ToySource(), teacher, validation=validation, balanced=False, file=file, **given)
 
 
 @pytest.mark.slow
