@@ -22,6 +22,9 @@ from pipeline.commands.options import (
     EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
+    FinalEpochsOption,
+    FinalistsOption,
+    FinalTimeOption,
     FlashOption,
     GroupOption,
     ImagesOption,
@@ -47,6 +50,7 @@ from pipeline.commands.options import (
     SerialOption,
     SourceArgument,
     SpaceOption,
+    SupernetOption,
     TimeOption,
     TreeOption,
     UpsamplingOption,
@@ -95,6 +99,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         allow_upsampling: UpsamplingOption = False,
         space: SpaceOption = "paper",
         preset: PresetOption = "quick",
+        supernet: SupernetOption = "per-config",
         evaluations: EvaluationsOption = None,
         time: TimeOption = None,
         sampler: SamplerOption = "evolution",
@@ -105,6 +110,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         latency: LatencyOption = None,
         energy: EnergyOption = None,
         objective: ObjectiveOption = "accuracy",
+        finalists: FinalistsOption = 3,
+        final_epochs: FinalEpochsOption = None,
+        final_time: FinalTimeOption = None,
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
@@ -140,6 +148,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             allow_upsampling=allow_upsampling,
             space=space,
             preset=preset,
+            supernet=supernet,
             evaluations=evaluations,
             time_s=parse_duration(time) if time else None,
             sampler=sampler,
@@ -150,6 +159,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             latency_ms=given.parse_latency(latency) if latency else None,
             energy_mj=given.parse_energy(energy) if energy else None,
             objective=given.parse_objective(objective),
+            finalists=finalists,
+            final_epochs=final_epochs,
+            final_time_s=parse_duration(final_time) if final_time else None,
         )
         job = new_job(settings, run, quiet, needs_board=whole)
         if whole:
@@ -240,7 +252,7 @@ def _stage_command(name: str, text: str) -> None:
     app.command(name)(command)
 
 
-_stage_command("quantize", "Slice, fine-tune and convert the best candidates of RUN to int8; choose the winner.")
+_stage_command("quantize", "Train the best candidates of RUN to the end and make them int8; choose the winner.")
 
 
 def _model_or_run_command(name: str, text: str) -> None:
@@ -349,5 +361,8 @@ def _board_row(board: Any) -> dict[str, Any]:
 
 def _absolute(data: str) -> str:
     """A folder by its absolute path: a run may be resumed from elsewhere."""
-    kind, _, path = data.partition(":")
-    return f"folder:{Path(path).expanduser().resolve()}" if kind == "folder" and path else data
+    kind, _, rest = data.partition(":")
+    if kind == "folder":
+        return f"folder:{Path(rest).expanduser().resolve()}" if rest else data
+    options, named, path = f",{rest}".partition(",folder=")
+    return f"{kind}:{(options + named)[1:]}{Path(path).expanduser().resolve()}" if path else data

@@ -10,6 +10,7 @@ from pipeline.estimate.model import Limits
 from pipeline.search import scorers, spaces
 from pipeline.search.fitness import Fitness
 from pipeline.search.objectives import Objectives
+from pipeline.search.sampler import Evolution
 from pipeline.search.scorers import NaiveSettings, PublishedSettings
 from pipeline.search.space import Space
 from pipeline.search.training import TrainingSettings
@@ -55,6 +56,7 @@ class SearchConfig:
         soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
         fitness: The weights of the fitness.
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
+        evolution: The parameters of the sampler ``evolution``.
     """
 
     space: Space
@@ -71,6 +73,7 @@ class SearchConfig:
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
     objectives: Objectives = field(default_factory=Objectives)
+    evolution: Evolution = field(default_factory=Evolution)
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.seconds is None:
@@ -93,6 +96,7 @@ class SearchConfig:
             "soft": self.soft,
             "fitness": asdict(self.fitness),
             "objectives": list(self.objectives.names),
+            "evolution": asdict(self.evolution),
             "images": source.fingerprint,
         }
 

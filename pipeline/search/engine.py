@@ -104,7 +104,9 @@ def _loop(
     history = study.history()
     before = len(history)
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
-    proposer = sampler.make(config.sampler, feasibility, seed=config.seed, objectives=config.objectives)
+    proposer = sampler.make(
+        config.sampler, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
+    )
 
     waiting: dict[str, float] = {}
 

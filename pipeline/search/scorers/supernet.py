@@ -13,6 +13,7 @@ from pipeline.datasets import DatasetSource, Split
 from pipeline.genotype import Genotype
 from pipeline.search import subnet, training
 from pipeline.search.batches import Batches
+from pipeline.search.cache import ScoreCache
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Scores
 from pipeline.search.supernets import Supernet, Supernets
@@ -30,7 +31,7 @@ class SupernetScorer:
         source: The images.
         feasibility: Decides what supernets are trained for.
         folder: The search's folder.
-        supernets: Another folder, which several searches share.
+        supernets: A folder of supernets that several searches share; None: ``supernets`` in the search's own.
     """
 
     name = "supernet"
@@ -45,22 +46,19 @@ class SupernetScorer:
     ) -> None:
         self.steps = config.training.steps
         self.supernets = Supernets(
-            source,
-            feasibility,
-            config.training,
-            seed=config.seed,
-            folder=folder if supernets is None else supernets,
+            source, feasibility, config.training, seed=config.seed, folder=folder, shared=supernets
         )
         self._config = config
-        self._classes = len(source.class_names)
+        self._source = source
+        self._cache = ScoreCache(self.supernets.folder / "scores.db")
 
     def identity(self) -> dict[str, Any]:
         """See :class:`pipeline.search.scorers.Scorer`."""
         return {"training": asdict(self._config.training), "scoring": asdict(self._config.scoring)}
 
     def subject(self, genotype: Genotype) -> str:
-        """The data configuration, of which there is one supernet."""
-        return genotype.data.id
+        """The supernet's name."""
+        return self.supernets.name(genotype.data)
 
     def score(
         self,
@@ -74,22 +72,33 @@ class SupernetScorer:
         supernet = self.supernets.get(genotype.data, report=report, keep_going=keep_going)
         if not supernet.complete and not first:
             return None
-        return self._score(supernet, genotype)
+        identity = {
+            "genotype": genotype.id,
+            "supernet": supernet.hash,
+            "images": self._source.fingerprint,
+            "scoring": asdict(self._config.scoring),
+            "batch": self._config.training.batch,
+            "seed": self._config.seed,
+        }
+        found = self._cache.get(identity)
+        if found is None:
+            found = self.measure(supernet, genotype)
+            self._cache.put(identity, found)
+        return found
 
-    def _score(self, supernet: Supernet, genotype: Genotype) -> Scores:
-        """Scores of a private copy; the same in whatever order candidates come."""
+    def measure(self, supernet: Supernet, genotype: Genotype) -> Scores:
+        """Scores of a private copy, worked out anew; the same in whatever order candidates come."""
         settings, data, seed = self._config.scoring, genotype.data, self._config.seed
         train = self.supernets.view(Split.TRAIN, data)
-        weights = supernet.weights
+        supernet.workspace.hold(supernet.weights)
         if settings.fine_tuning_steps:
             # Outside the subnet's slices gradients are zero and nothing moves.
-            supernet.workspace.load(weights)
-            weights = training.fine_tune(
+            training.fine_tune(
                 supernet.workspace,
                 Batches(
                     {data: train.images},
                     train.labels,
-                    self._classes,
+                    len(self._source.class_names),
                     self._config.training.batch,
                     subnet.fine_tuning_seed(seed, genotype),
                 ).of(data),
@@ -97,8 +106,12 @@ class SupernetScorer:
                 steps=settings.fine_tuning_steps,
                 peak=settings.rate,
             )
-        calibration = subnet.calibration_images(train.images, settings.calibration_images, seed)
-        settled = subnet.settle(weights, genotype, self._classes, calibration)
         validation = self.supernets.view(Split.VALIDATION, data)
         count = settings.validation_images
-        return settled.scores(np.asarray(validation.images[:count]), validation.labels[:count])
+        return subnet.score(
+            supernet.workspace,
+            genotype,
+            calibration=subnet.calibration_images(train.images, settings.calibration_images, seed),
+            images=np.asarray(validation.images[:count]),
+            labels=validation.labels[:count],
+        )
