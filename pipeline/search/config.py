@@ -11,6 +11,7 @@ from pipeline.search import scorers, spaces
 from pipeline.search.fitness import Fitness
 from pipeline.search.objectives import Objectives
 from pipeline.search.sampler import Evolution
+from pipeline.search.scorers import NaiveSettings, PublishedSettings
 from pipeline.search.space import Space
 from pipeline.search.training import TrainingSettings
 
@@ -50,6 +51,8 @@ class SearchConfig:
         seed: Seed of everything random.
         sampler: ``evolution`` or ``random``.
         scorer: How candidates are scored, see :mod:`pipeline.search.scorers`.
+        naive: How they are trained from scratch, if they are.
+        published: The budgets of the published way to score, if it is used.
         soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
         fitness: The weights of the fitness.
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
@@ -65,6 +68,8 @@ class SearchConfig:
     seed: int = 0
     sampler: str = "evolution"
     scorer: str = "supernet"
+    naive: NaiveSettings = field(default_factory=NaiveSettings)
+    published: PublishedSettings = field(default_factory=PublishedSettings)
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
     objectives: Objectives = field(default_factory=Objectives)
