@@ -22,6 +22,9 @@ from pipeline.commands.options import (
     EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
+    FinalEpochsOption,
+    FinalistsOption,
+    FinalTimeOption,
     FixOption,
     FlashOption,
     GroupOption,
@@ -113,6 +116,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         latency: LatencyOption = None,
         energy: EnergyOption = None,
         objective: ObjectiveOption = None,
+        finalists: FinalistsOption = 3,
+        final_epochs: FinalEpochsOption = None,
+        final_time: FinalTimeOption = None,
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
@@ -166,6 +172,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             objective=given.parse_objective(objective)
             if objective
             else given.default_objective(strategy, boards.load(board), runtime),
+            finalists=finalists,
+            final_epochs=final_epochs,
+            final_time_s=parse_duration(final_time) if final_time else None,
         )
         job = new_job(settings, run, quiet, needs_board=whole)
         if whole:
@@ -256,7 +265,7 @@ def _stage_command(name: str, text: str) -> None:
     app.command(name)(command)
 
 
-_stage_command("quantize", "Slice, fine-tune and convert the best candidates of RUN to int8; choose the winner.")
+_stage_command("quantize", "Train the best candidates of RUN to the end and make them int8; choose the winner.")
 
 
 def _model_or_run_command(name: str, text: str) -> None:

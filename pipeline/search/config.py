@@ -12,6 +12,7 @@ from pipeline.search import samplers, scorers, spaces
 from pipeline.search.fitness import Fitness
 from pipeline.search.objectives import Objectives
 from pipeline.search.samplers import Evolution, HardwareAwareSampler, Nsga2Sampler
+from pipeline.search.scorers import NaiveSettings, PublishedSettings
 from pipeline.search.space import Space
 from pipeline.search.training import TrainingSettings
 
@@ -52,6 +53,8 @@ class SearchConfig:
         strategy: How designs are proposed, see :mod:`pipeline.search.samplers`.
         fix: What of the data configuration stays as it is.
         scorer: How candidates are scored, see :mod:`pipeline.search.scorers`.
+        naive: How they are trained from scratch, if they are.
+        published: The budgets of the published way to score, if it is used.
         soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
         fitness: The weights of the fitness.
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
@@ -68,6 +71,8 @@ class SearchConfig:
     strategy: str = "evolution"
     fix: Fix = field(default_factory=Fix)
     scorer: str = "supernet"
+    naive: NaiveSettings = field(default_factory=NaiveSettings)
+    published: PublishedSettings = field(default_factory=PublishedSettings)
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
     objectives: Objectives = field(default_factory=Objectives)

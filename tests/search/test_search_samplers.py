@@ -215,8 +215,8 @@ def test_nsga2_finds_a_better_front_than_chance() -> None:
     for seed in range(3):
         one = [TRADE.point(c) for c in TRADE.front(_grow(Nsga2Sampler(feasibility, seed=seed, objectives=TRADE), 60))]
         other = [TRADE.point(c) for c in TRADE.front(_grow(RandomSampler(feasibility, seed=seed), 60))]
-        ours += np.mean([any(pareto.dominates(a, b) for a in one) for b in other])
-        theirs += np.mean([any(pareto.dominates(b, a) for b in other) for a in one])
+        ours += float(np.mean([any(pareto.dominates(a, b) for a in one) for b in other]))
+        theirs += float(np.mean([any(pareto.dominates(b, a) for b in other) for a in one]))
     assert ours > theirs + 0.3
 
 
