@@ -161,7 +161,7 @@ def quantize(
             return most
         return finishing.steps_within(seconds, inherited, source, teacher, settings=settings, most=most)
 
-    final = _planned(out / f"{genotype.id}.plan.json", {**meta, "seconds": seconds}, fitted)
+    final = planned(out / f"{genotype.id}.plan.json", {**meta, "seconds": seconds}, fitted)
     finished = finishing.finish(
         inherited,
         source,
@@ -227,7 +227,7 @@ def quantize(
     return quantized
 
 
-def _planned(file: Path, meta: Mapping[str, Any], make: Callable[[], int]) -> int:
+def planned(file: Path, meta: Mapping[str, Any], make: Callable[[], int]) -> int:
     """The number of steps that was planned once for this; a resumed training must keep to it."""
     wanted = json.loads(json.dumps(meta))
     try:
