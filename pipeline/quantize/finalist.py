@@ -256,8 +256,8 @@ def _start(folder: Path, genotype: Genotype) -> tuple[layers.Weights, Genotype |
         raise UsageError(
             "no-supernet",
             f"there are no weights for {printable(genotype.id)} in {printable(folder)}",
-            why="The search did not train them, or their checkpoint is damaged. Those that were scored the published way "
-            "are of another network than the one that would be deployed.",
+            why="The search did not train them, or their checkpoint is damaged. Those that were scored the published "
+            "way are of another network than the one that would be deployed.",
             next="Run the search again; what it has is kept.",
         )
     return weights, largest.at(genotype.data)
