@@ -400,9 +400,9 @@ def quantize_result(context: Context) -> StageResult:
     ]
     test = winner["int8_test_accuracy"]
     shown = f"{test:.1%}" if test is not None else f"none: {winner['int8_test_reason']}"
-    return StageResult(
-        winner, "\n".join(["Finalists on validation:", *lines, f"Winner {winner['genotype']}, int8 test {shown}"])
-    )
+    metric = context.run.read_json("search/candidates.json").get("metric", "accuracy")
+    title = f"Finalists on validation, {metric}:"
+    return StageResult(winner, "\n".join([title, *lines, f"Winner {winner['genotype']}, int8 test {shown}"]))
 
 
 def _trained_for_int8(finalist: dict[str, Any]) -> str:
