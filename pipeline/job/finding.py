@@ -30,7 +30,20 @@ FINALISTS = 3
 
 _SEARCH_SETTINGS = (
     "runtime",
-    *("data", "group_by", "space", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed"),
+    *(
+        "data",
+        "group_by",
+        "space",
+        "preset",
+        "supernet",
+        "evaluations",
+        "time_s",
+        "sampler",
+        "ram",
+        "flash",
+        "macs",
+        "seed",
+    ),
     *("instructions", "latency_ms", "energy_mj", "objective"),
     *("prefer", "input_mode"),  # They decide the plan, and so what is feasible.
 )
@@ -115,6 +128,7 @@ def config(context: Context) -> SearchConfig:
         evaluations=evaluations,
         seconds=settings.time_s,
         sampler=settings.sampler,
+        training=dataclasses.replace(made.training, sharing=settings.supernet),
         objectives=engine.Objectives(settings.objective),
     )
 
