@@ -77,6 +77,7 @@ class Settings(BaseModel):
     # search
     data: Text = "sample"
     group_by: Text | None = None
+    allow_upsampling: bool = False
     space: Literal["paper", "wide"] = "paper"
     preset: Literal["quick", "full"] = "quick"
     supernet: Literal["per-config", "per-colour", "shared"] = "per-config"

@@ -35,6 +35,10 @@ GroupOption = Annotated[
     str | None,
     typer.Option("--group-by", help="Regular expression: images with the same match are never torn apart."),
 ]
+UpsamplingOption = Annotated[
+    bool,
+    typer.Option("--allow-upsampling", help="Search resolutions too that most images would be enlarged for."),
+]
 PresetOption = Annotated[str, typer.Option("--preset", help="Search space and effort: `quick` or `full`.")]
 SpaceOption = Annotated[
     str,

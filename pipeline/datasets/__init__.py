@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.datasets import video
+from pipeline.datasets import quality, video
 from pipeline.datasets.cache import Cache
 from pipeline.datasets.folder import FolderSource
 from pipeline.datasets.sample import SampleSource
@@ -39,7 +39,12 @@ def open_source(spec: str, *, seed: int = 0, group_by: str | None = None, cache:
         UsageError: ``unknown-data-source``, and what the source raises.
         EnvironmentProblem: ``missing-extra``, ``sample-not-available``, ``disk-full``, ``cache-not-writable``.
     """
-    kept = Cache(cache)
+    source = _opened(spec, seed, group_by, Cache(cache))
+    quality.demand(source)
+    return source
+
+
+def _opened(spec: str, seed: int, group_by: str | None, kept: Cache) -> DatasetSource:
     kind, _, rest = spec.partition(":")
     if spec == "sample":
         if group_by is not None:

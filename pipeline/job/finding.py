@@ -13,16 +13,17 @@ from pipeline.files import file_sha256, write_atomic
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import digest, missing
-from pipeline.settings import Kind
+from pipeline.settings import Kind, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline.boards import Board
+    from pipeline.datasets import DatasetSource
     from pipeline.estimate.model import Estimate
     from pipeline.graph.model import Graph
     from pipeline.quantize import Quantized
-    from pipeline.search import Candidate, Progress, SearchConfig
+    from pipeline.search import Candidate, Progress, SearchConfig, Space
     from pipeline.search.training import Step as TrainingStep
 
 #: Best candidates that are quantized.
@@ -33,6 +34,7 @@ _SEARCH_SETTINGS = (
     *(
         "data",
         "group_by",
+        "allow_upsampling",
         "space",
         "preset",
         "supernet",
@@ -70,9 +72,19 @@ def search_key(context: Context) -> str:
 def search(context: Context, step: Step) -> tuple[Path, ...]:
     """Search, or go on with a search that was stopped; leaves the feasible candidates, best first."""
     from pipeline import search as engine
+    from pipeline.datasets import quality
 
+    wanted = config(context)
+    space = usable(wanted.space, context.settings, context.source)
+    found = quality.of(context.source)
+    warnings = found.warnings(
+        {data.resolution for data in wanted.space.data}, allow_upsampling=context.settings.allow_upsampling
+    )
+    for text in warnings:
+        context.display.note(f"Note: {text}")
+        context.run.note("data-warning", {"text": text})
     result = engine.run(
-        config(context),
+        dataclasses.replace(wanted, space=space),
         context.source,
         folder=context.run.path("search"),
         estimate=engine.analytic(context.board, len(context.source.class_names), of=runtime_estimate(context)),
@@ -90,6 +102,8 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
                 "supernets": list(result.supernets),
                 "waiting": {data: round(share, 4) for data, share in result.waiting.items()},
                 "data": context.source.describe(),
+                "metric": found.metric,
+                "warnings": list(warnings),
                 "objectives": list(context.settings.objective),
                 "front": [candidate.genotype.id for candidate in result.front],
                 "candidates": [candidate.as_dict() for candidate in result.candidates],
@@ -100,6 +114,39 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
         + "\n",
     )
     return (path,)
+
+
+def usable(space: Space, settings: Settings, source: DatasetSource) -> Space:
+    """A space without the resolutions that most images would have to be enlarged for, unless these are asked for.
+
+    Raises:
+        UsageError: ``images-too-small``: nothing is left.
+    """
+    from pipeline.datasets import quality
+
+    out = frozenset[int]() if settings.allow_upsampling else quality.of(source).upsampled
+    kept = tuple(data for data in space.data if data.resolution not in out)
+    if not kept:
+        least = min(data.resolution for data in space.data)
+        raise UsageError(
+            "images-too-small",
+            f"the images of {source.name} are smaller than {least} px, the lowest resolution of the search",
+            why="Enlarged images hold nothing that the sensor has not seen.",
+            next="Use larger images, or take them as they are with --allow-upsampling.",
+        )
+    return space if len(kept) == len(space.data) else dataclasses.replace(space, data=kept)
+
+
+def demand_images(settings: Settings, source: DatasetSource, board: Board) -> None:
+    """Refuse images that no resolution of the search can use, before there is a run.
+
+    Raises:
+        UsageError: ``images-too-small``.
+    """
+    from pipeline import search as engine
+
+    preset = engine.quick if settings.preset == "quick" else engine.full
+    usable(preset(settings.limits(board), space=settings.space, seed=settings.seed).space, settings, source)
 
 
 def runtime_estimate(context: Context) -> Callable[[Graph, Board], Estimate]:
@@ -166,7 +213,9 @@ def search_result(context: Context) -> StageResult:
     """The best candidates, for the `search` command."""
     best, found = candidates(context)
     front = found.get("front", [])
-    lines = [f"{found['evaluations']} evaluations, {len(best)} feasible candidates; the best:"]
+    metric = found.get("metric", "accuracy")
+    by = "" if metric == "accuracy" else f" by {metric}"
+    lines = [f"{found['evaluations']} evaluations, {len(best)} feasible candidates; the best{by}:"]
     several = len(found.get("objectives", [])) > 1
     if several:
         lines = [

@@ -126,6 +126,8 @@ def _search(search: SearchArtifacts) -> SearchSummary:
         genotype=search.winner["genotype"],
         objectives=tuple(search.candidates.get("objectives", ("accuracy",))),
         front=tuple(search.candidates.get("front", ())),
+        metric=search.candidates.get("metric", "accuracy"),
+        warnings=tuple(search.candidates.get("warnings", ())),
     )
 
 
@@ -151,11 +153,12 @@ def _accuracy(measurement: Measurement, host: dict[str, Any], search: SearchArti
         return {}
     winner = search.winner
     chosen = next(one for one in winner["finalists"] if one["genotype"] == winner["genotype"])
+    balanced = ", balanced" if search.candidates.get("metric", "accuracy") != "accuracy" else ""
     correct, count = host["device_correct"], len(measurement.inputs)
     return {
-        "validation, float": _percent(chosen["float_validation_accuracy"], Source.HOST),
-        "validation, int8": _percent(chosen["int8_validation_accuracy"], Source.HOST),
-        "test, int8": _percent(winner["int8_test_accuracy"], Source.HOST, winner["int8_test_reason"]),
+        f"validation, float{balanced}": _percent(chosen["float_validation_accuracy"], Source.HOST),
+        f"validation, int8{balanced}": _percent(chosen["int8_validation_accuracy"], Source.HOST),
+        f"test, int8{balanced}": _percent(winner["int8_test_accuracy"], Source.HOST, winner["int8_test_reason"]),
         f"{count} images of the {host['origin']}, on the device": _percent(
             correct / count if correct is not None else None, measurement.memory_after.static.source
         ),

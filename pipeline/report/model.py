@@ -42,7 +42,11 @@ class Finalist(_Frozen):
 
 
 class SearchSummary(_Frozen):
-    """What the search did, and its finalists, best first; ``front``: genotypes that none beats in every objective."""
+    """What the search did, and its finalists, best first; ``front``: genotypes that none beats in every objective.
+
+    ``metric`` is what accuracies are: ``accuracy``, or ``balanced accuracy`` where one class is rare; ``warnings`` are
+    about the images.
+    """
 
     data: dict[str, Any]
     preset: str
@@ -52,6 +56,8 @@ class SearchSummary(_Frozen):
     genotype: str
     objectives: tuple[str, ...] = ("accuracy",)
     front: tuple[str, ...] = ()
+    metric: str = "accuracy"
+    warnings: tuple[str, ...] = ()
 
 
 class LookAtTest(_Frozen):

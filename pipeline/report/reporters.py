@@ -116,7 +116,8 @@ class TerminalReporter:
         self._work(console, report)
         for what, name in report.files.items():
             console.print(f"{printable(what[:1].upper() + what[1:])}: {printable(name)}")
-        for note in report.verdict.notes:
+        warnings = report.search.warnings if report.search is not None else ()
+        for note in (*warnings, *report.verdict.notes):
             console.print(Text(f"Note: {printable(note, 400)}", style="yellow"))
         style = "bold green" if report.passed else "bold red"
         console.print(Text(f"Verdict: {'PASS' if report.passed else 'FAIL'}", style=style))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets import DatasetSource, Split
+from pipeline.datasets import DatasetSource, Split, quality
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import Genotype
 from pipeline.search import sampler, spaces, subnet, training
@@ -21,6 +21,7 @@ from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Budget, Listener, Phase, Progress
+from pipeline.search.sampler import Evolution
 from pipeline.search.space import Space
 from pipeline.search.study import Study
 from pipeline.search.supernets import Supernet, Supernets
@@ -64,6 +65,7 @@ class SearchConfig:
         soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
         fitness: The weights of the fitness.
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
+        evolution: The parameters of the sampler ``evolution``.
     """
 
     space: Space
@@ -77,6 +79,7 @@ class SearchConfig:
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
     objectives: Objectives = field(default_factory=Objectives)
+    evolution: Evolution = field(default_factory=Evolution)
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.seconds is None:
@@ -98,6 +101,7 @@ class SearchConfig:
             "soft": self.soft,
             "fitness": asdict(self.fitness),
             "objectives": list(self.objectives.names),
+            "evolution": asdict(self.evolution),
             "images": source.fingerprint,
         }
 
@@ -146,6 +150,7 @@ class _Search:
         self.feasibility = feasibility
         self.study = study
         self.classes = len(source.class_names)
+        self.balanced = quality.of(source).balanced
         self.supernets = Supernets(
             source, feasibility, config.training, seed=config.seed, folder=folder, shared=supernets
         )
@@ -245,7 +250,9 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
     history = study.history()
     before = len(history)
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
-    proposer = sampler.make(config.sampler, feasibility, seed=config.seed, objectives=config.objectives)
+    proposer = sampler.make(
+        config.sampler, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
+    )
 
     waiting: dict[str, float] = {}
 
@@ -287,6 +294,8 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
             break
         tell(Phase.CANDIDATE, genotype.id)
         scored = search.score(supernet, genotype)
+        if search.balanced:
+            scored = scored.by_class
         figures = feasibility.estimate(genotype)
         fitness = config.fitness(scored, figures, config.limits)
         if not math.isfinite(fitness):

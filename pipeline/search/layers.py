@@ -255,7 +255,8 @@ def _head(weights: Mapping[str, Tensor], stage: int, x: Tensor) -> Tensor:
     kernel = weights[f"head{stage}/kernel"]
     if x.shape[-1] != kernel.shape[0]:
         kernel = kernel[: tf.shape(x)[-1]]
-    return tf.reduce_mean(x, [1, 2]) @ kernel + weights[f"head{stage}/bias"]
+    # The mean over a whole map wants full precision, whatever the convolutions had.
+    return tf.reduce_mean(tf.cast(x, kernel.dtype), [1, 2]) @ kernel + weights[f"head{stage}/bias"]
 
 
 def forward(weights: Mapping[str, Tensor], genotype: Genotype, images: Tensor, normalise: Normalise) -> Tensor:
@@ -354,8 +355,8 @@ class _Cutter:
 def forward_sliced(
     weights: Mapping[str, Tensor],
     envelope: Genotype,
-    subnet: Tensor,
-    last: Tensor,
+    subnet: Tensor | NDArray[np.int32],
+    last: Tensor | np.int32,
     images: Tensor,
     *,
     free: bool = False,
@@ -368,7 +369,7 @@ def forward_sliced(
     Args:
         weights: The supernet's.
         envelope: The supernet's genotype.
-        subnet: int32 [blocks, 4], see :func:`sizes`.
+        subnet: int32 [blocks, 4], see :func:`sizes`; an array instead of a tensor makes a graph for that subnet alone.
         last: int32 scalar, the subnet's last stage.
         images: float32 [N, H, W, C] in 0..1; H, W, C static.
         free: Whether subnets differ in more than depth and hidden channels.
@@ -380,6 +381,7 @@ def forward_sliced(
     """
     tf = tensorflow()
     blocks = architecture(envelope)
+    alone = isinstance(subnet, np.ndarray)
     position = tf.constant(0)
 
     def stage(present: Callable[[Normalise], Tensor], at: Tensor) -> tuple[Tensor, ...]:
@@ -419,7 +421,7 @@ def forward_sliced(
         def compute(present: Callable[[Normalise], Tensor] = present, at: Tensor = position) -> tuple[Tensor, ...]:
             return stage(present, at)
 
-        if block.stage <= FIXED_STAGES:
+        if block.stage <= FIXED_STAGES or (alone and subnet[number, HIDDEN] > 0):
             x, position, *found = compute()
         else:
             side = -(-x.shape[1] // block.stride)
@@ -429,10 +431,10 @@ def forward_sliced(
                 x: Tensor = x, side: int = side, block: Block = block, at: Tensor = position, layers: int = layers
             ) -> tuple[Tensor, ...]:
                 # Behind a stage that is absent nothing is used any more; zeros only keep the shapes.
-                y = x if block.residual else tf.zeros([tf.shape(x)[0], side, side, block.outputs])
+                y = x if block.residual else tf.zeros([tf.shape(x)[0], side, side, block.outputs], x.dtype)
                 return (y, at, *(tf.zeros([2, 0]) for _ in range(layers)))
 
-            x, position, *found = tf.cond(subnet[number, HIDDEN] > 0, compute, skip)
+            x, position, *found = skip() if alone else tf.cond(subnet[number, HIDDEN] > 0, compute, skip)
             x.set_shape([None, side, side, None if free else block.outputs])
         if seen is not None:
             seen += found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.search import layers
-from pipeline.search.backend import tensorflow
+from pipeline.search.backend import Pace, pace, tensorflow
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-7
 
@@ -29,15 +29,31 @@ class Network:
         classes: Outputs of the head.
         weights: Starting weights by parameter name.
         exits: Stages with a head, None for the last alone.
+        often: Subnets that are trained again and again; where XLA is quicker, each gets a compiled graph of its own.
+        at: Precision and compilation; what suits the device if None.
+        throttled: Told when a batch has not fitted into memory, with the images at a time that are tried from then on.
     """
 
     def __init__(
-        self, envelope: Genotype, classes: int, weights: layers.Weights, *, exits: tuple[int, ...] | None = None
+        self,
+        envelope: Genotype,
+        classes: int,
+        weights: layers.Weights,
+        *,
+        exits: tuple[int, ...] | None = None,
+        often: Collection[Genotype] = (),
+        at: Pace | None = None,
+        throttled: Callable[[int], None] | None = None,
     ) -> None:
         tf = tensorflow()
         self.envelope = envelope
         self.classes = classes
         self.step = 0
+        #: In how many parts a batch goes through, one after the other; doubled whenever memory does not suffice.
+        self.parts = 1
+        self._pace = pace() if at is None else at
+        self._often = frozenset(often) if self._pace.compiled else frozenset()
+        self._throttled = throttled
         self._parameters = layers.parameters(envelope, classes, exits=exits)
         self._lengths = [int(np.prod(parameter.shape)) for parameter in self._parameters]
         flat = self._joined(weights)
@@ -49,7 +65,7 @@ class Network:
         self._gradient: Any = None
         self._held: layers.Weights | None = None
         self._subnets: dict[Genotype, tuple[Any, Any]] = {}
-        self._training: dict[DataConfig, Any] = {}
+        self._training: dict[DataConfig | Genotype, Any] = {}
         self._recording: dict[DataConfig, Any] = {}
         self._inference: dict[DataConfig, Any] = {}
         self._apply = tf.function(
@@ -65,19 +81,23 @@ class Network:
         parts = np.split(flat, np.cumsum(self._lengths)[:-1])
         return {p.name: part.reshape(p.shape).copy() for p, part in zip(self._parameters, parts, strict=True)}
 
-    def _tensors(self, flat: Any) -> dict[str, Any]:
-        """The weights by name, within a graph."""
+    def _tensors(self, flat: Any, half: Any = None) -> dict[str, Any]:
+        """The weights by name, within a graph; kernels of convolutions in half precision if one is given."""
         tf = tensorflow()
         parts = tf.split(flat, self._lengths)
-        return {p.name: tf.reshape(part, p.shape) for p, part in zip(self._parameters, parts, strict=True)}
+        named = {p.name: tf.reshape(part, p.shape) for p, part in zip(self._parameters, parts, strict=True)}
+        if half is None:
+            return named
+        return {name: tf.cast(value, half) if len(value.shape) == 4 else value for name, value in named.items()}
 
-    def _graph(self, data: DataConfig, trace: Any, *more: Any) -> Any:
+    def _graph(self, data: DataConfig, trace: Any, *more: Any, compiled: bool = False) -> Any:
         """A graph of (images, sizes, last stage, more …) at a data configuration."""
         tf = tensorflow()
         count = len(layers.sizes(self.envelope, self.envelope)[0])
         return tf.function(
             trace,
             autograph=False,
+            jit_compile=compiled or None,
             input_signature=[
                 tf.TensorSpec([None, *data.shape], tf.uint8),
                 tf.TensorSpec([count, 4], tf.int32),
@@ -90,12 +110,15 @@ class Network:
         tf = tensorflow()
         free = self.envelope.wide is not None
         inputs = tf.cast(images, tf.float32) / 255
+        if weights[layers.STEM_KERNEL].dtype != inputs.dtype:
+            inputs = tf.cast(inputs, weights[layers.STEM_KERNEL].dtype)
         return layers.forward_sliced(weights, self.envelope, subnet, last, inputs, free=free, **how)
 
-    def _trace_training(self, images: Any, subnet: Any, last: Any, targets: Any, *sums: Any) -> tuple[Any, Any, Any]:
-        """``sums``: the weight of earlier stages' losses, and the gradient so far."""
+    def _trace_training(self, images: Any, subnet: Any, last: Any, *given: Any) -> tuple[Any, Any, Any]:
+        """``given``: targets; what the gradient is multiplied by, weight of earlier stages; what it is added to."""
         tf = tensorflow()
-        early, before = sums
+        targets, numbers, before = given
+        share, early = tf.unstack(numbers)
         heads: dict[int, Any] = {}
 
         def cross_entropy(logits: Any) -> Any:
@@ -104,12 +127,12 @@ class Network:
         with tf.GradientTape() as tape:
             flat = tf.identity(self._weights)
             tape.watch(flat)
-            logits = self._forward(self._tensors(flat), images, subnet, last, heads=heads)
+            logits = self._forward(self._tensors(flat, self._pace.half), images, subnet, last, heads=heads)
             loss = cross_entropy(logits)
             shares = {stage: early * tf.cast(stage < last, tf.float32) for stage in heads}
             total = loss + tf.add_n([shares[stage] * cross_entropy(answer) for stage, answer in heads.items()])
             total /= 1 + tf.add_n(list(shares.values()))
-        return loss, tf.nn.softmax(logits), before + tape.gradient(total, flat)
+        return loss, tf.nn.softmax(logits), before + share * tape.gradient(total, flat)
 
     def _trace_apply(self, gradient: Any, numbers: Any) -> None:
         """``numbers``: learning rate, scale of the gradient, the powers of Adam's two decays, weight decay."""
@@ -160,21 +183,55 @@ class Network:
             The loss and the subnet's probabilities [N, classes], as tensors.
         """
         tf = tensorflow()
-        data = genotype.data
-        if data not in self._training:
-            self._training[data] = self._graph(
-                data,
-                self._trace_training,
-                tf.TensorSpec([None, self.classes], tf.float32),
-                tf.TensorSpec([], tf.float32),
-                tf.TensorSpec(self._weights.shape, tf.float32),
+        before = tf.zeros_like(self._weights) if self._gradient is None else self._gradient
+        while True:
+            try:
+                loss, probabilities, self._gradient = self._in_parts(images, targets, genotype, early, before)
+            except tf.errors.ResourceExhaustedError:
+                if self.parts * 2 > len(images):
+                    raise
+                self.parts *= 2
+                if self._throttled is not None:
+                    self._throttled(-(-len(images) // self.parts))
+            else:
+                return loss, probabilities
+
+    def _in_parts(self, images: Any, targets: Any, genotype: Genotype, *given: Any) -> tuple[Any, Any, Any]:
+        """Loss, probabilities, and the gradient; ``given``: weight of earlier stages, and what it is added to."""
+        tf = tensorflow()
+        early, gradient = given
+        training, subnet = self._training_of(genotype), self._subnet(genotype)
+        size = -(-len(images) // self.parts)
+        losses, answers = [], []
+        for start in range(0, len(images), size):
+            some = images[start : start + size]
+            share = np.float32(len(some) / len(images))
+            loss, answer, gradient = training(
+                some, *subnet, targets[start : start + size], np.array([share, early], np.float32), gradient
             )
-        if self._gradient is None:
-            self._gradient = tf.zeros_like(self._weights)
-        loss, probabilities, self._gradient = self._training[data](
-            images, *self._subnet(genotype), targets, np.float32(early), self._gradient
-        )
-        return loss, probabilities
+            losses.append(loss * share)
+            answers.append(answer)
+        return tf.add_n(losses), answers[0] if len(answers) == 1 else tf.concat(answers, axis=0), gradient
+
+    def _training_of(self, genotype: Genotype) -> Any:
+        """The graph that trains a subnet: its own, or that of its data configuration."""
+        tf = tensorflow()
+        own = genotype in self._often
+        key = genotype if own else genotype.data
+        if key not in self._training:
+
+            def for_it_alone(images: Any, _subnet: Any, _last: Any, *given: Any) -> tuple[Any, Any, Any]:
+                return self._trace_training(images, *layers.sizes(self.envelope, genotype), *given)
+
+            self._training[key] = self._graph(
+                genotype.data,
+                for_it_alone if own else self._trace_training,
+                tf.TensorSpec([None, self.classes], tf.float32),
+                tf.TensorSpec([2], tf.float32),
+                tf.TensorSpec(self._weights.shape, tf.float32),
+                compiled=own,
+            )
+        return self._training[key]
 
     def apply(self, rate: float, *, of: int, decay: float = 0) -> None:
         """One step of Adam with the mean of the ``of`` gradients accumulated; the sum starts anew.
@@ -233,14 +290,14 @@ class Network:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Weights, optimizer state and step: everything that the next step depends on besides its batch."""
-        found: dict[str, NDArray[Any]] = {"step": np.array(self.step)}
+        found: dict[str, NDArray[Any]] = {"step": np.array(self.step), "parts": np.array(self.parts)}
         for kind, variable in (("weights", self._weights), ("first", self._first), ("second", self._second)):
             found.update({f"{kind}:{name}": value for name, value in self._apart(variable.numpy()).items()})
         return found
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Take up a :meth:`state`."""
-        self.step = int(state["step"])
+        self.step, self.parts = int(state["step"]), int(state["parts"])
         self._gradient, self._held = None, None
         for kind, variable in (("weights", self._weights), ("first", self._first), ("second", self._second)):
             variable.assign(self._joined({p.name: state[f"{kind}:{p.name}"] for p in self._parameters}))

@@ -11,6 +11,7 @@ by the front, and within a front by the less crowded place (:mod:`pipeline.searc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -67,14 +68,37 @@ class RandomSampler:
         return _random_untried(self._feasibility, {candidate.genotype for candidate in history}, rng)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evolution:
+    """The genetic algorithm's parameters; the defaults are the published ones.
+
+    Args:
+        population: Size of the population, even; half of it survives a generation.
+        tournament: Members of a tournament, even; each member of the population takes part in as many tournaments as
+            any other.
+        mutation: Share of children by mutation, the others by crossover.
+    """
+
+    population: int = 10
+    tournament: int = 2
+    mutation: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.population < 4 or self.population % 2:
+            raise ValueError("population is an even number, at least 4")
+        if not 2 <= self.tournament <= self.population or self.tournament % 2:
+            raise ValueError("tournament is an even number, at least 2 and at most the population")
+        if not 0 <= self.mutation <= 1:
+            raise ValueError("mutation is within 0..1")
+
+
 class EvolutionSampler:
     """The published tournament genetic algorithm.
 
     Args:
         feasibility: The space and its limits.
         seed: Seed of every choice.
-        population: Size of the population, even; half of it survives a generation.
-        mutation: Share of children by mutation, the others by crossover.
+        evolution: Its parameters.
         objectives: What a tournament is won by.
     """
 
@@ -85,23 +109,18 @@ class EvolutionSampler:
         feasibility: Feasibility,
         *,
         seed: int,
-        population: int = 10,
-        mutation: float = 0.8,
+        evolution: Evolution | None = None,
         objectives: Objectives | None = None,
     ) -> None:
-        if population < 4 or population % 2:
-            raise ValueError("population is an even number, at least 4")
-        if not 0 <= mutation <= 1:
-            raise ValueError("mutation is within 0..1")
         self._feasibility = feasibility
         self._seed = seed
-        self._population = population
-        self._mutation = mutation
+        self._evolution = evolution if evolution is not None else Evolution()
         self._objectives = objectives if objectives is not None else Objectives()
 
     def survivors(self, history: Sequence[Candidate]) -> tuple[Candidate, ...]:
         """The parents of the generation that the next proposal belongs to; empty while the population is filled."""
-        size, children = self._population, self._population // 2
+        size = self._evolution.population
+        children = size // 2
         if len(history) < size:
             return ()
         population = list(history[:size])
@@ -115,10 +134,11 @@ class EvolutionSampler:
             generation += 1
 
     def _tournaments(self, population: list[Candidate], generation: int) -> list[Candidate]:
-        order = np.random.default_rng([self._seed, _TOURNAMENT, generation]).permutation(len(population))
-        pairs = zip(order[::2], order[1::2], strict=True)
+        rng = np.random.default_rng([self._seed, _TOURNAMENT, generation])
+        # Pairs of one permutation after the other: each member is in as many tournaments as any other.
+        rounds = [rng.permutation(len(population)).reshape(-1, 2) for _ in range(self._evolution.tournament // 2)]
         strength = self._objectives.strength(population)
-        return [population[min(pair, key=lambda number: strength[number])] for pair in pairs]
+        return [population[min(some, key=lambda number: strength[number])] for some in np.concatenate(rounds, axis=1)]
 
     def propose(self, history: Sequence[Candidate]) -> Genotype | None:
         """See :class:`Sampler`."""
@@ -133,20 +153,27 @@ class EvolutionSampler:
 
     def _child(self, parents: Sequence[Candidate], rng: np.random.Generator) -> Genotype:
         one = parents[int(rng.integers(len(parents)))].genotype
-        if rng.random() < self._mutation:
+        if rng.random() < self._evolution.mutation:
             return self._feasibility.space.mutate(one, rng)
         other = parents[int(rng.integers(len(parents)))].genotype
         return self._feasibility.space.crossover(one, other, rng)
 
 
-def make(name: str, feasibility: Feasibility, *, seed: int, objectives: Objectives | None = None) -> Sampler:
+def make(
+    name: str,
+    feasibility: Feasibility,
+    *,
+    seed: int,
+    objectives: Objectives | None = None,
+    evolution: Evolution | None = None,
+) -> Sampler:
     """A sampler by its name, ``evolution`` or ``random``.
 
     Raises:
         ValueError: Another name.
     """
     if name == EvolutionSampler.name:
-        return EvolutionSampler(feasibility, seed=seed, objectives=objectives)
+        return EvolutionSampler(feasibility, seed=seed, objectives=objectives, evolution=evolution)
     if name == RandomSampler.name:
         return RandomSampler(feasibility, seed=seed)
     raise ValueError(f"sampler {name!r} is none of {sorted((EvolutionSampler.name, RandomSampler.name))}")

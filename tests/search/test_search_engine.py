@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.slow
 _CHILD = """
 import sys
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[1])
 from search_toy import ToySource, config, estimate
 from pipeline import search
@@ -137,3 +139,20 @@ def test_ctrl_c_leaves_a_search_that_goes_on(tmp_path: Path, uninterrupted: tupl
 def test_importing_the_package_imports_no_tensorflow() -> None:
     code = "import sys, pipeline.search, pipeline.quantize; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+def test_where_a_class_is_rare_balanced_accuracy_is_what_is_optimised(
+    tmp_path: Path, uninterrupted: tuple[Path, search.SearchResult]
+) -> None:
+    class Rare(ToySource):
+        """The same images, of which it is said that one class is rare."""
+
+        def describe(self) -> dict[str, Any]:
+            return {"splits": {"train": {"dark": 2100, "bright": 100}, "validation": {"dark": 1, "bright": 1}}}
+
+    result = search.run(config(evaluations=1), Rare(), folder=tmp_path, estimate=estimate)
+    (candidate,) = result.candidates
+    (plain,) = (one for one in uninterrupted[1].candidates if one.proposal == 0)
+    assert candidate.scores == plain.scores.by_class
+    assert candidate.scores.accuracy == plain.scores.recall
+    assert candidate.fitness == pytest.approx(plain.fitness - plain.scores.accuracy + plain.scores.recall)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from search_toy import SPACE, WIDE, estimate
@@ -10,7 +12,7 @@ from pipeline.estimate.model import Limits
 from pipeline.genotype import Genotype
 from pipeline.search import Candidate, Scores, Space, space
 from pipeline.search.feasibility import Feasibility
-from pipeline.search.sampler import EvolutionSampler, RandomSampler, Sampler, make
+from pipeline.search.sampler import Evolution, EvolutionSampler, RandomSampler, Sampler, make
 
 LIMITS = Limits(ram_bytes=32**2 * 64, flash_bytes=60_000)
 
@@ -72,7 +74,7 @@ class TestContract:
 
 def test_children_descend_from_the_survivors() -> None:
     feasibility = Feasibility(space.full(), estimate, WIDE)
-    sampler = EvolutionSampler(feasibility, seed=4, mutation=1.0)
+    sampler = EvolutionSampler(feasibility, seed=4, evolution=Evolution(mutation=1.0))
     history = _grow(sampler, 30)
     for length in range(10, 30):
         parents = {survivor.genotype for survivor in sampler.survivors(history[:length])}
@@ -108,11 +110,26 @@ def test_evolution_climbs_higher_than_chance() -> None:
     assert means[0] > means[1] + 0.3
 
 
-@pytest.mark.parametrize(("population", "mutation"), [(9, 0.8), (2, 0.8), (10, 1.1)])
-def test_senseless_settings_are_refused(population: int, mutation: float) -> None:
-    feasibility = Feasibility(SPACE, estimate, WIDE)
-    with pytest.raises(ValueError, match=r"population|mutation"):
-        EvolutionSampler(feasibility, seed=0, population=population, mutation=mutation)
+@pytest.mark.parametrize(
+    "settings",
+    [{"population": 9}, {"population": 2}, {"mutation": 1.1}, {"tournament": 3}, {"tournament": 0}, {"tournament": 12}],
+)
+def test_senseless_settings_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        Evolution(**settings)
+
+
+def test_larger_tournaments_have_better_winners() -> None:
+    feasibility = Feasibility(space.full(), estimate, WIDE)
+    history = _grow(RandomSampler(feasibility, seed=5), 10)
+    better = 0
+    for seed in range(20):
+        of_two = EvolutionSampler(feasibility, seed=seed).survivors(history)
+        of_four = EvolutionSampler(feasibility, seed=seed, evolution=Evolution(tournament=4)).survivors(history)
+        assert len(of_two) == len(of_four) == 5
+        assert all(four.rank <= two.rank for two, four in zip(of_two, of_four, strict=True))
+        better += of_two != of_four
+    assert better
 
 
 def test_an_unknown_sampler_is_refused() -> None:
