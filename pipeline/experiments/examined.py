@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,12 +18,16 @@ from pipeline.experiments.protocol import Place
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.search import ScoringSettings, SearchConfig, TrainingSettings, layers, subnet, training
 from pipeline.search.batches import Batches
-from pipeline.search.feasibility import Feasibility
+from pipeline.search.feasibility import Feasibility, analytic
 from pipeline.search.network import Network
 from pipeline.search.space import Space, holds
 from pipeline.search.supernets import Supernets, stored_envelope, stored_weights
 
-#: Designs of a data configuration that are looked at where a space is too large to be listed.
+if TYPE_CHECKING:
+    from pipeline.job.context import Context
+    from pipeline.progress import Display
+
+#: Designs of a data configuration that are looked at: of a space that cannot be listed, or that a run has limited.
 SAMPLED = 400
 
 
@@ -87,7 +91,7 @@ class OfRun:
         fits: Whether a genotype is within the run's limits: no other was trained.
 
     Raises:
-        UsageError: ``no-supernets``: the search has none, or they cannot be read.
+        UsageError: ``no-supernet``: the search has none, or they cannot be read.
     """
 
     def __init__(self, folder: Path, config: SearchConfig, fits: Callable[[Genotype], bool]) -> None:
@@ -105,7 +109,7 @@ class OfRun:
                 self._weights.setdefault(self._of[data], weights)
         if not self._of:
             raise UsageError(
-                "no-supernets",
+                "no-supernet",
                 f"{printable(folder, 4096)} holds no trained supernet",
                 why="The search was made without one, or has not come so far, or its files are gone.",
                 next="Name a run whose search is finished (`danas-deploy search --board BOARD`).",
@@ -120,12 +124,13 @@ class OfRun:
         }
 
     def pools(self) -> Mapping[DataConfig, Sequence[Genotype]]:
-        """What is feasible of the data configurations that have a supernet."""
-        space = self._config.space
-        return {
-            data: [one for one in _designs(space, data) if holds(envelope, one) and self._fits(one)]
-            for data, envelope in self._envelopes.items()
-        }
+        """What is feasible of the data configurations that have a supernet, or of a fixed sample of these."""
+        found: dict[DataConfig, Sequence[Genotype]] = {}
+        for data, envelope in self._envelopes.items():
+            held = [one for one in _designs(self._config.space, data) if holds(envelope, one)]
+            chosen = np.random.default_rng([data.resolution, data.channels]).permutation(len(held))[:SAMPLED]
+            found[data] = [held[number] for number in sorted(chosen) if self._fits(held[number])]
+        return found
 
     def answers(self, subnets: Sequence[Genotype], seed: int, place: Place) -> Bools:
         """See :class:`~pipeline.experiments.trusting.Shared`; nothing is trained but a candidate's private copy."""
@@ -140,6 +145,24 @@ class OfRun:
             return networks[digest], weights
 
         return _scored(subnets, place, network, self._config.scoring, batch=self._config.training.batch, seed=seed)
+
+
+def opened(run: Path, display: Display) -> tuple[OfRun, Context]:
+    """A run's supernets, with its images and its board.
+
+    Raises:
+        UsageError: ``no-such-run``, ``bad-manifest``, ``not-a-search-run``, ``no-supernet``.
+    """
+    from pipeline.job import finding
+    from pipeline.job.context import Context
+    from pipeline.runs import Run
+
+    context = Context(Run.open(run), display)
+    finding.demand_search(context)
+    config = finding.config(context)
+    figures = analytic(context.board, len(context.source.class_names), of=finding.runtime_estimate(context))
+    feasibility = Feasibility(config.space, figures, config.limits, soft=config.soft)
+    return OfRun(context.run.path("search"), config, feasibility.admits), context
 
 
 def _designs(space: Space, data: DataConfig) -> Iterator[Genotype]:

@@ -115,4 +115,4 @@ def test_a_runs_supernets_score_as_its_search_did(tmp_path: Path) -> None:
 def test_a_search_without_supernets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no trained supernet") as caught:
         OfRun(tmp_path, config(), lambda _: True)
-    assert caught.value.id == "no-supernets"
+    assert caught.value.id == "no-supernet"
