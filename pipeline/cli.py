@@ -22,6 +22,9 @@ from pipeline.commands.options import (
     EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
+    FinalEpochsOption,
+    FinalistsOption,
+    FinalTimeOption,
     FlashOption,
     GroupOption,
     ImagesOption,
@@ -107,6 +110,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         latency: LatencyOption = None,
         energy: EnergyOption = None,
         objective: ObjectiveOption = "accuracy",
+        finalists: FinalistsOption = 3,
+        final_epochs: FinalEpochsOption = None,
+        final_time: FinalTimeOption = None,
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
@@ -153,6 +159,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             latency_ms=given.parse_latency(latency) if latency else None,
             energy_mj=given.parse_energy(energy) if energy else None,
             objective=given.parse_objective(objective),
+            finalists=finalists,
+            final_epochs=final_epochs,
+            final_time_s=parse_duration(final_time) if final_time else None,
         )
         job = new_job(settings, run, quiet, needs_board=whole)
         if whole:
@@ -243,7 +252,7 @@ def _stage_command(name: str, text: str) -> None:
     app.command(name)(command)
 
 
-_stage_command("quantize", "Slice, fine-tune and convert the best candidates of RUN to int8; choose the winner.")
+_stage_command("quantize", "Train the best candidates of RUN to the end and make them int8; choose the winner.")
 
 
 def _model_or_run_command(name: str, text: str) -> None:
@@ -352,5 +361,8 @@ def _board_row(board: Any) -> dict[str, Any]:
 
 def _absolute(data: str) -> str:
     """A folder by its absolute path: a run may be resumed from elsewhere."""
-    kind, _, path = data.partition(":")
-    return f"folder:{Path(path).expanduser().resolve()}" if kind == "folder" and path else data
+    kind, _, rest = data.partition(":")
+    if kind == "folder":
+        return f"folder:{Path(rest).expanduser().resolve()}" if rest else data
+    options, named, path = f",{rest}".partition(",folder=")
+    return f"{kind}:{(options + named)[1:]}{Path(path).expanduser().resolve()}" if path else data

@@ -30,7 +30,9 @@ PortOption = Annotated[
 SerialOption = Annotated[
     str | None, typer.Option("--serial-number", help="USB serial number of the board's probe.", show_default=False)
 ]
-DataOption = Annotated[str, typer.Option("--data", help="`sample`, or `folder:PATH`.")]
+DataOption = Annotated[
+    str, typer.Option("--data", help="`sample`, `folder:PATH`, `wake-vision`, `visual-wake-words` …")
+]
 GroupOption = Annotated[
     str | None,
     typer.Option("--group-by", help="Regular expression: images with the same match are never torn apart."),
@@ -85,6 +87,26 @@ ObjectiveOption = Annotated[
         "--objective",
         help="What the search makes best: `accuracy`, or with commas also `instructions`, `latency`, `energy`, `ram`, "
         "`flash`.",
+    ),
+]
+FinalistsOption = Annotated[
+    int, typer.Option("--finalists", min=1, help="Best candidates that are trained on, made int8 and compared.")
+]
+FinalEpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--final-epochs",
+        min=0,
+        help="Epochs of each finalist's final training; 0 ships the weights as inherited.",
+        show_default="from the preset",
+    ),
+]
+FinalTimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--final-time",
+        metavar="TIME",
+        help="Final training of all finalists in this time, e.g. `10m`: their epochs are cut to fit.",
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
