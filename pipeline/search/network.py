@@ -115,7 +115,7 @@ class Network:
         return layers.forward_sliced(weights, self.envelope, subnet, last, inputs, free=free, **how)
 
     def _trace_training(self, images: Any, subnet: Any, last: Any, *given: Any) -> tuple[Any, Any, Any]:
-        """``given``: targets; what the gradient is multiplied by, weight of earlier stages; what it is added to."""
+        """``given``: targets; a factor on the loss and the weight of earlier stages; what the gradient is added to."""
         tf = tensorflow()
         targets, numbers, before = given
         share, early = tf.unstack(numbers)
@@ -128,11 +128,11 @@ class Network:
             flat = tf.identity(self._weights)
             tape.watch(flat)
             logits = self._forward(self._tensors(flat, self._pace.half), images, subnet, last, heads=heads)
-            loss = cross_entropy(logits)
-            shares = {stage: early * tf.cast(stage < last, tf.float32) for stage in heads}
-            total = loss + tf.add_n([shares[stage] * cross_entropy(answer) for stage, answer in heads.items()])
-            total /= 1 + tf.add_n(list(shares.values()))
-        return loss, tf.nn.softmax(logits), before + share * tape.gradient(total, flat)
+            loss = share * cross_entropy(logits)
+            weights = {stage: early * tf.cast(stage < last, tf.float32) for stage in heads}
+            total = loss + tf.add_n([share * weights[stage] * cross_entropy(answer) for stage, answer in heads.items()])
+            total /= 1 + tf.add_n(list(weights.values()))
+        return loss, tf.nn.softmax(logits), before + tape.gradient(total, flat)
 
     def _trace_apply(self, gradient: Any, numbers: Any) -> None:
         """``numbers``: learning rate, scale of the gradient, the powers of Adam's two decays, weight decay."""
@@ -209,7 +209,7 @@ class Network:
             loss, answer, gradient = training(
                 some, *subnet, targets[start : start + size], np.array([share, early], np.float32), gradient
             )
-            losses.append(loss * share)
+            losses.append(loss)
             answers.append(answer)
         return tf.add_n(losses), answers[0] if len(answers) == 1 else tf.concat(answers, axis=0), gradient
 

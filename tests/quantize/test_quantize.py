@@ -25,7 +25,6 @@ from pipeline.quantize import (
     device_accuracy,
     evaluate,
     finalist,
-    finishing,
     keras_model,
     quantize,
 )
@@ -143,21 +142,37 @@ def test_a_loss_beyond_the_tolerance_starts_training_for_int8(
     assert "training_for_int8" in one.seconds
 
 
-def test_a_time_shortens_the_training_once(
-    searched: tuple[Path, Genotype], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, genotype = searched
-    plans = iter([5])
-    monkeypatch.setattr(finishing, "steps_within", lambda *_, **__: next(plans))
-    settings = dataclasses.replace(SETTINGS, tolerance=1.0)
-    for _ in range(2):  # Taken up again it keeps to its plan.
-        one = quantize(
-            genotype, ToySource(), search_folder=folder, out=tmp_path, seed=3, settings=settings, seconds=1.0
-        )
-        assert (one.final_steps, one.final_of) == (5, 5)
+def test_a_plan_is_made_once(tmp_path: Path) -> None:
+    file, plans = tmp_path / "plan.json", iter([5, 6])
+    for meta, steps in (({"seed": 1}, 5), ({"seed": 1}, 5), ({"seed": 2}, 6)):
+        assert finalist.planned(file, meta, lambda: next(plans)) == steps
+    file.write_text("{")
+    assert finalist.planned(file, {"seed": 2}, lambda: 7) == 7
 
 
 def test_without_a_supernet_there_is_nothing_to_quantize(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         quantize(GENOTYPE, ToySource(), search_folder=tmp_path, out=tmp_path, seed=0)
     assert caught.value.id == "no-supernet"
+
+
+def test_a_finalist_that_was_trained_alone_goes_on_without_a_teacher(tmp_path: Path) -> None:
+    settings = config(evaluations=1, scorer="naive", naive=search.NaiveSettings(steps=30))
+    found = search.run(settings, ToySource(), folder=tmp_path, estimate=estimate).candidates[0]
+    made = quantize(
+        found.genotype, ToySource(), search_folder=tmp_path, out=tmp_path / "out", seed=3, settings=SETTINGS
+    )
+    assert made.teacher == ""
+    assert made.inherited_accuracy == pytest.approx(found.scores.accuracy, abs=0.05)
+    assert made.final_steps == 42
+
+
+def test_the_published_way_to_score_leaves_nothing_to_deploy(tmp_path: Path) -> None:
+    settings = config(
+        evaluations=1,
+        scorer="published",
+        published=search.PublishedSettings(supernet_steps=1, steps=1, validations=0, batch=16),
+    )
+    found = search.run(settings, ToySource(), folder=tmp_path, estimate=estimate).candidates[0]
+    with pytest.raises(UsageError, match="no weights"):
+        quantize(found.genotype, ToySource(), search_folder=tmp_path, out=tmp_path / "out", seed=3, settings=SETTINGS)
