@@ -88,6 +88,17 @@ PublishedStepsOption = Annotated[
         show_default="from the preset",
     ),
 ]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Database of the study, for workers on several machines: postgresql://user@host/name.",
+        show_default="a file in the run",
+    ),
+]
+StudyOption = Annotated[str, typer.Option("--study", help="The study's name in the storage.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that search together.")]
 FixOption = Annotated[
     str | None,
     typer.Option("--fix", help="Hold the images: `resolution=96,colour=rgb`, or one of the two.", show_default=False),
