@@ -25,8 +25,8 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     Without ``needs_board`` the run may end before there is a program: then neither device nor compiler is asked for.
 
     Raises:
-        UsageError: ``unknown-board``, ``fix-missing``, ``one-objective``, ``published-space``, ``not-deployable``,
-            ``not-modelled``, ``no-emulator``, ``unsafe-folder``, ``tflm-tree-missing``,
+        UsageError: ``unknown-board``, ``fix-missing``, ``one-objective``, ``published-space``, ``published-workers``,
+            ``not-deployable``, ``not-modelled``, ``no-emulator``, ``unsafe-folder``, ``tflm-tree-missing``,
             ``tflm-tree-incomplete``.
         NoBoardError: ``no-board``, ``ambiguous-board``, ``no-such-port``.
         EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``disk-full``.

@@ -128,7 +128,7 @@ class Settings(BaseModel):
         """Refuse a strategy without what it needs.
 
         Raises:
-            UsageError: ``fix-missing``, ``one-objective``, ``published-space``.
+            UsageError: ``fix-missing``, ``one-objective``, ``published-space``, ``published-workers``.
         """
         if self.scorer == "published" and self.space != "paper":
             raise UsageError(
@@ -136,6 +136,13 @@ class Settings(BaseModel):
                 f"--scorer published with --space {self.space}",
                 why="What was published knows one width for the whole network and 3x3 kernels alone.",
                 next="Leave --space out.",
+            )
+        if self.scorer == "published" and (self.workers > 1 or self.storage is not None):
+            raise UsageError(
+                "published-workers",
+                "--scorer published with several workers",
+                why="Its candidates train the same weights, one after the other.",
+                next="Leave --workers and --storage out.",
             )
         if self.strategy == "hardware-aware" and not self.fix.whole:
             raise UsageError(

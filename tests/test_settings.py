@@ -236,3 +236,6 @@ def test_the_published_way_to_score_is_for_its_own_space_and_leaves_nothing_to_f
     with pytest.raises(UsageError) as caught:
         made.model_copy(update={"space": "wide"}).demand_strategy()
     assert caught.value.id == "published-space"
+    with pytest.raises(UsageError) as caught:
+        made.model_copy(update={"workers": 2}).demand_strategy()
+    assert caught.value.id == "published-workers"
