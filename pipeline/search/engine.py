@@ -179,8 +179,10 @@ class _Told:
     def trained(self, genotype: Genotype, step: training.Step) -> None:
         """A step of a training that lasts."""
         subject = self._scorer.subject(genotype)
-        self.waiting[subject] = step.waiting
-        self(Phase.SUPERNET, subject, step)
+        own = subject == genotype.id
+        if not own:
+            self.waiting[subject] = step.waiting
+        self(Phase.CANDIDATE if own else Phase.SUPERNET, subject, step)
         if step.number >= self._scorer.steps:
             self(Phase.CANDIDATE, genotype.id)
 

@@ -149,7 +149,7 @@ class Supernets:
             classes,
             start,
             exits=exits,
-            often=(*trained.tops, trained.bottom),
+            often=(*trained.tops, *trained.bottoms),
             throttled=lambda images: self.throttled(self.name(datas[0]), images),
         )
         meta = {
