@@ -1,0 +1,117 @@
+"""``danas-deploy experiment``: repeat the experiments behind what is claimed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import DebugOption, GroupOption, JsonOption, QuietOption, print_json
+
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="An experiment; `list` says what there is, `report` writes their tables.")
+]
+ScaleOption = Annotated[
+    str, typer.Option("--scale", help="`smoke` (a check), `small` (two cores) or `full` (the paper's, on a GPU).")
+]
+DataOption = Annotated[str, typer.Option("--data", help="Images: `sample`, or `folder:PATH`.")]
+BoardOption = Annotated[str, typer.Option("--board", "-b", help="Board whose memory plans and times count.")]
+FolderOption = Annotated[
+    Path, typer.Option("--folder", metavar="DIR", help="Working folder; experiments share supernets and tasks in it.")
+]
+ResultsOption = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where journals, tables and plots go.")]
+DocsOption = Annotated[
+    Path, typer.Option("--docs", metavar="FILE", help="Document that `report` writes the tables into.")
+]
+
+
+def experiment(
+    name: NameArgument,
+    scale: ScaleOption = "small",
+    data: DataOption = "sample",
+    group_by: GroupOption = None,
+    board: BoardOption = "nucleo_f746zg",
+    folder: FolderOption = Path("runs/experiments"),
+    results: ResultsOption = Path("benchmarks/results"),
+    docs: DocsOption = Path("docs/experiments.md"),
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Run an experiment, or go on with one; writes its journal, a table and plots."""
+    from pipeline import boards
+    from pipeline.datasets import open_source
+    from pipeline.errors import InterruptedRun, UsageError, printable
+    from pipeline.experiments import catalogue, documents, runner
+    from pipeline.experiments.protocol import Scale
+    from pipeline.progress import display
+
+    try:
+        wanted = Scale(scale)
+    except ValueError:
+        raise UsageError(
+            "bad-option",
+            f"--scale {printable(scale)}: there is no such scale",
+            why=f"Scales: {', '.join(Scale)}.",
+            next="Name one of these.",
+        ) from None
+    if name == "list":
+        _list(wanted, as_json)
+        return
+    if name == "report":
+        count = documents.update(docs, results)
+        if as_json:
+            print_json({"document": str(docs), "journals": count})
+        else:
+            typer.echo(f"{count} experiments in {printable(docs, 4096)}")
+        return
+    chosen = catalogue.make(name, wanted)
+    of = boards.load(board)
+    source = open_source(data, group_by=group_by)
+    try:
+        written = runner.run(
+            chosen,
+            wanted,
+            source,
+            of,
+            folder=folder.absolute(),
+            results=results,
+            display=display(quiet=quiet),
+        )
+    except KeyboardInterrupt:
+        raise InterruptedRun(
+            "interrupted",
+            f"interrupted: what is done is kept in {printable(folder, 4096)}",
+            next="Give the same command again: it goes on.",
+        ) from None
+    if as_json:
+        print_json(written.contents)
+    else:
+        typer.echo(runner.section(written.contents))
+        typer.echo(f"Journal: {printable(written.journal, 4096)}")
+
+
+def _list(scale: object, as_json: bool) -> None:
+    from pipeline.experiments import catalogue
+    from pipeline.experiments.protocol import Scale
+
+    made = [catalogue.make(name, Scale(scale)) for name in catalogue.EXPERIMENTS]
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": one.name,
+                    "title": one.title,
+                    "question": one.question,
+                    "rule": one.rule,
+                    "tasks": len(one.tasks()),
+                    "settings": dict(one.settings()),
+                }
+                for one in made
+            ]
+        )
+        return
+    width = max(len(one.name) for one in made)
+    for one in made:
+        typer.echo(f"{one.name:<{width}}  {len(one.tasks()):>3} tasks  {one.question}")
