@@ -44,6 +44,13 @@ SpaceOption = Annotated[
     str,
     typer.Option("--space", help="`paper`: the published space; `wide`: width, kernel and expansion a stage as well."),
 ]
+SupernetOption = Annotated[
+    str,
+    typer.Option(
+        "--supernet",
+        help="Shared weights: `per-config` (one supernet a resolution and colour), `per-colour`, or `shared` by all.",
+    ),
+]
 EvaluationsOption = Annotated[
     int | None, typer.Option("--evaluations", min=1, help="Stop after N candidates.", show_default="from the preset")
 ]

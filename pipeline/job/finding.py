@@ -37,6 +37,7 @@ _SEARCH_SETTINGS = (
         "allow_upsampling",
         "space",
         "preset",
+        "supernet",
         "evaluations",
         "time_s",
         "sampler",
@@ -174,6 +175,7 @@ def config(context: Context) -> SearchConfig:
         evaluations=evaluations,
         seconds=settings.time_s,
         sampler=settings.sampler,
+        training=dataclasses.replace(made.training, sharing=settings.supernet),
         objectives=engine.Objectives(settings.objective),
     )
 

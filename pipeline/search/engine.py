@@ -15,6 +15,7 @@ from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import Genotype
 from pipeline.search import sampler, spaces, subnet, training
 from pipeline.search.batches import Batches
+from pipeline.search.cache import ScoreCache
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.fitness import Fitness, Scores
@@ -135,7 +136,14 @@ class SearchResult:
 
 class _Search:
     def __init__(
-        self, config: SearchConfig, source: DatasetSource, feasibility: Feasibility, study: Study, folder: Path
+        self,
+        config: SearchConfig,
+        source: DatasetSource,
+        feasibility: Feasibility,
+        study: Study,
+        *,
+        folder: Path,
+        supernets: Path | None = None,
     ) -> None:
         self.config = config
         self.source = source
@@ -143,17 +151,34 @@ class _Search:
         self.study = study
         self.classes = len(source.class_names)
         self.balanced = quality.of(source).balanced
-        self.supernets = Supernets(source, feasibility, config.training, seed=config.seed, folder=folder)
+        self.supernets = Supernets(
+            source, feasibility, config.training, seed=config.seed, folder=folder, shared=supernets
+        )
+        self.cache = ScoreCache(self.supernets.folder / "scores.db")
 
     def score(self, supernet: Supernet, genotype: Genotype) -> Scores:
-        """Scores of a private copy; the same in whatever order candidates come."""
+        """Scores of a private copy; the same in whatever order candidates come, and worked out once."""
+        identity = {
+            "genotype": genotype.id,
+            "supernet": supernet.hash,
+            "images": self.source.fingerprint,
+            "scoring": asdict(self.config.scoring),
+            "batch": self.config.training.batch,
+            "seed": self.config.seed,
+        }
+        found = self.cache.get(identity)
+        if found is None:
+            found = self._score(supernet, genotype)
+            self.cache.put(identity, found)
+        return found
+
+    def _score(self, supernet: Supernet, genotype: Genotype) -> Scores:
         settings, data, seed = self.config.scoring, genotype.data, self.config.seed
         train = self.supernets.view(Split.TRAIN, data)
-        weights = supernet.weights
+        supernet.workspace.hold(supernet.weights)
         if settings.fine_tuning_steps:
             # Outside the subnet's slices gradients are zero and nothing moves.
-            supernet.workspace.load(weights)
-            weights = training.fine_tune(
+            training.fine_tune(
                 supernet.workspace,
                 Batches(
                     {data: train.images},
@@ -166,11 +191,15 @@ class _Search:
                 steps=settings.fine_tuning_steps,
                 peak=settings.rate,
             )
-        calibration = subnet.calibration_images(train.images, settings.calibration_images, seed)
-        settled = subnet.settle(weights, genotype, self.classes, calibration)
         validation = self.supernets.view(Split.VALIDATION, data)
         count = settings.validation_images
-        return settled.scores(np.asarray(validation.images[:count]), validation.labels[:count])
+        return subnet.score(
+            supernet.workspace,
+            genotype,
+            calibration=subnet.calibration_images(train.images, settings.calibration_images, seed),
+            images=np.asarray(validation.images[:count]),
+            labels=validation.labels[:count],
+        )
 
 
 def run(
@@ -180,6 +209,7 @@ def run(
     folder: Path,
     estimate: Callable[[Genotype], Estimate],
     progress: Listener | None = None,
+    supernets: Path | None = None,
 ) -> SearchResult:
     """Search, or go on with a search that was stopped.
 
@@ -193,6 +223,7 @@ def run(
         folder: The search's own folder; ``study.db`` and ``supernets/`` are kept in it.
         estimate: Genotype -> Estimate, from shapes alone.
         progress: Called often; must return quickly.
+        supernets: A folder of supernets that several searches may share; None: ``supernets`` in the search's own.
 
     Raises:
         DoesNotFitError: ``nothing-feasible``, before any training.
@@ -205,7 +236,7 @@ def run(
     feasibility.demand()
     study = Study(folder / "study.db", config.identity(source), config.objectives.directions)
     try:
-        return _loop(_Search(config, source, feasibility, study, folder), listener)
+        return _loop(_Search(config, source, feasibility, study, folder=folder, supernets=supernets), listener)
     finally:
         study.close()
 
@@ -253,9 +284,10 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
             stopped = "exhausted"
             break
         study.begin(len(history), genotype)
+        name = search.supernets.name(genotype.data)
         supernet = search.supernets.get(
             genotype.data,
-            report=lambda step, subject=genotype.data.id: tell(Phase.SUPERNET, subject, step),  # type: ignore[misc]
+            report=lambda step, subject=name: tell(Phase.SUPERNET, subject, step),  # type: ignore[misc]
             keep_going=lambda: budget.time_is_left,
         )
         if not supernet.complete and history:

@@ -103,14 +103,14 @@ def test_scores_do_not_depend_on_visiting_order(
     settings, source = config(), ToySource()
     study = Study(tmp_path / "study.db", {})
     feasibility = Feasibility(SPACE, estimate, settings.limits)
-    made = _Search(settings, source, feasibility, study, uninterrupted[0])
+    made = _Search(settings, source, feasibility, study, folder=uninterrupted[0])
     chosen = [
         Genotype.parse(f"{uninterrupted[1].candidates[0].genotype.data.id}-{text}")
         for text in ("d21000-a02", "d00000-a01", "d10000-a02")
     ]
     supernet = made.supernets.get(chosen[0].data, report=lambda _: None, keep_going=lambda: True)
-    forward = {genotype: made.score(supernet, genotype) for genotype in chosen}
-    backward = {genotype: made.score(supernet, genotype) for genotype in reversed(chosen)}
+    forward = {genotype: made._score(supernet, genotype) for genotype in chosen}
+    backward = {genotype: made._score(supernet, genotype) for genotype in reversed(chosen)}
     assert forward == backward
     study.close()
 
