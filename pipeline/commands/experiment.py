@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.options import DebugOption, GroupOption, JsonOption, QuietOption, print_json
+
+if TYPE_CHECKING:
+    from pipeline.experiments.protocol import Scale
 
 NameArgument = Annotated[
     str, typer.Argument(metavar="NAME", help="An experiment; `list` says what there is, `report` writes their tables.")
@@ -92,11 +95,10 @@ def experiment(
         typer.echo(f"Journal: {printable(written.journal, 4096)}")
 
 
-def _list(scale: object, as_json: bool) -> None:
+def _list(scale: Scale, as_json: bool) -> None:
     from pipeline.experiments import catalogue
-    from pipeline.experiments.protocol import Scale
 
-    made = [catalogue.make(name, Scale(scale)) for name in catalogue.EXPERIMENTS]
+    made = [catalogue.make(name, scale) for name in catalogue.EXPERIMENTS]
     if as_json:
         print_json(
             [

@@ -70,7 +70,8 @@ class DataAware(Searches):
 
     def conclude(self, results: Mapping[str, Result], source: DatasetSource) -> Findings:
         """A table and a sentence for each RAM model."""
-        tables, lines, values, drawn = [], [], {}, {}
+        tables, lines, values = [], [], {}
+        drawn: dict[str, Interval] = {}
         for profile in self.budget.profiles.compared:
             table, sentence, figures, shown = self._profile(profile, results, source)
             tables.append(table)
@@ -96,9 +97,9 @@ class DataAware(Searches):
         rows, values, drawn = [], {}, {}
         decisive: Interval | None = None
         for arm in (mine, *others):
-            found = self.of(results, arm)
+            of = self.of(results, arm)
             best = self.best(results, arm)
-            above = statistics.mean([float(self._above(result)) for result in found])
+            above = statistics.mean([float(self._above(result)) for result in of])
             apart = self._difference(mine, arm, results, source) if arm is not mine else None
             if arm is counts:
                 decisive = apart
@@ -110,7 +111,7 @@ class DataAware(Searches):
                     percents(best) if best is not None else "nothing feasible",
                     number(above),
                     points(apart) if apart is not None else "–",
-                    winners(found),
+                    winners(of),
                 )
             )
             values[arm.name] = {
@@ -264,8 +265,8 @@ class ConstraintSensitivity(Searches):
     title = "Smaller and smaller devices"
     question = "Does accuracy fall gracefully from one device profile to the next smaller one?"
     rule = (
-        "A profile under which any seed finds nothing feasible is a failure. Else accuracy falls gracefully if the mean "
-        "best accuracy loses at most 3 points from each profile to the next smaller one."
+        "A profile under which any seed finds nothing feasible is a failure. Else accuracy falls gracefully if the "
+        "mean best accuracy loses at most 3 points from each profile to the next smaller one."
     )
 
     def arms(self) -> Sequence[Arm]:
@@ -274,7 +275,8 @@ class ConstraintSensitivity(Searches):
 
     def conclude(self, results: Mapping[str, Result], source: DatasetSource) -> Findings:
         """A table a RAM model."""
-        tables, lines, values, series = [], [], {}, {}
+        tables, lines, values = [], [], {}
+        series: dict[str, list[tuple[float, float]]] = {}
         for profiles in (self.budget.profiles.published, self.budget.profiles.aot):
             rows, means = [], []
             for profile in profiles:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any
 
 from pipeline.datasets import DatasetSource
 from pipeline.experiments import arms, plots, statistics
@@ -23,9 +23,9 @@ SAVED = 0.75
 class AgainstScorer(Searches):
     """Our scoring against another one, in the same search."""
 
-    other: ClassVar[str]
+    other: str
     #: What the other one is called in tables.
-    called: ClassVar[str]
+    called: str
 
     def arms(self) -> Sequence[Arm]:
         """Ours, and the other one."""
@@ -40,7 +40,8 @@ class AgainstScorer(Searches):
         ours, theirs = self.arms()
         groups = arms.groups(source, self.budget)
         alone = {arm: arms.hits(self.of(results, arm), alone=True) for arm in (ours, theirs)}
-        rows, values = [], {}
+        rows = []
+        values: dict[str, Any] = {}
         for arm in (ours, theirs):
             found = self.of(results, arm)
             best, hits = self.best(results, arm), alone[arm]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any
 
 from pipeline.experiments import arms, places, statistics
 from pipeline.experiments.arms import Arm
@@ -23,7 +23,10 @@ class Searches(ABC):
         budget: The scale's.
     """
 
-    name: ClassVar[str]
+    name: str
+    title: str
+    question: str
+    rule: str
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget

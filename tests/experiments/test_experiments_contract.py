@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pipeline.search.config import SearchConfig
 from search_toy import ToySource
 
 from pipeline.boards import Board
@@ -21,7 +22,6 @@ from pipeline.experiments.protocol import Experiment, Place, Result, Scale, Task
 from pipeline.genotype import Genotype
 from pipeline.progress import QuietDisplay
 from pipeline.search import Scores, scorers, standalone
-from pipeline.search.config import SearchConfig
 from pipeline.search.training import Step
 
 
@@ -74,7 +74,7 @@ class Killed:
 @pytest.fixture
 def by_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in scorers.NAMES:
-        monkeypatch.setitem(scorers._MAKERS, name, Formula)  # noqa: SLF001
+        monkeypatch.setitem(scorers._MAKERS, name, Formula)
     monkeypatch.setattr(standalone, "train", lambda *_, **__: _Guess())
 
 
