@@ -276,6 +276,7 @@ def section(journal: Mapping[str, Any], pictures: str = "") -> str:
         f"    {journal['command']}",
         f"*Question:* {journal['question']}",
         f"*Decided by:* {journal['rule']}",
+        "*A check that everything works: its figures say nothing.*" if journal["scale"] == Scale.SMOKE else "",
         "\n".join(f"- {line}" for line in journal["conclusion"]),
         *(Table.from_dict(table).markdown() for table in journal["tables"]),
         *(f"![{journal['title']}]({pictures}{name})" for name in journal["plots"]),
