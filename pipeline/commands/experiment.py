@@ -81,6 +81,7 @@ def experiment(
             folder=folder.absolute(),
             results=results,
             display=display(quiet=quiet),
+            options={} if group_by is None else {"group-by": group_by},
         )
     except KeyboardInterrupt:
         raise InterruptedRun(

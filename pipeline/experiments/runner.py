@@ -54,6 +54,7 @@ def run(
     folder: Path,
     results: Path,
     display: Display,
+    options: Mapping[str, str] | None = None,
 ) -> Written:
     """Do what is missing of an experiment, conclude, and write journal, table and plots.
 
@@ -65,6 +66,7 @@ def run(
         folder: Working folder, shared by experiments: supernets, searches and results of tasks.
         results: Where ``NAME-SCALE/`` with the journal goes.
         display: Shows a step a task.
+        options: Others that the command was given, by name; the journal repeats them.
 
     Raises:
         UsageError: What the source and the search raise.
@@ -82,6 +84,7 @@ def run(
     kept = ("began", "ended", "seconds", "versions")
     journal = {
         **_head(experiment, scale, source, board),
+        "command": command(experiment.name, scale, source, board, options),
         "conclusion": list(findings.conclusion),
         "tables": [table.as_dict() for table in findings.tables],
         "plots": sorted(findings.plots),
@@ -234,7 +237,6 @@ def _head(experiment: Experiment, scale: Scale, source: DatasetSource, board: Bo
         "experiment": experiment.name,
         "title": experiment.title,
         "scale": scale.value,
-        "command": command(experiment.name, scale, source, board),
         "question": experiment.question,
         "rule": experiment.rule,
         "settings": dict(experiment.settings()),
@@ -244,11 +246,16 @@ def _head(experiment: Experiment, scale: Scale, source: DatasetSource, board: Bo
     }
 
 
-def command(name: str, scale: Scale, source: DatasetSource, board: Board) -> str:
+def command(
+    name: str, scale: Scale, source: DatasetSource, board: Board, options: Mapping[str, str] | None = None
+) -> str:
     """How to run it again; a folder by its name alone, since where it lies is nobody's business."""
     known = source.describe().get("source")
     data = f"folder:{source.name}" if known == "folder" else source.name
-    return f"danas-deploy experiment {name} --scale {scale} --data {shell_word(data)} --board {board.name}"
+    given = {"scale": scale.value, "data": data, "board": board.name} | dict(options or {})
+    return " ".join(
+        ["danas-deploy", "experiment", name, *(f"--{key} {shell_word(value)}" for key, value in given.items())]
+    )
 
 
 def _write(folder: Path, journal: dict[str, Any], findings: Findings) -> Written:
