@@ -354,5 +354,8 @@ def _board_row(board: Any) -> dict[str, Any]:
 
 def _absolute(data: str) -> str:
     """A folder by its absolute path: a run may be resumed from elsewhere."""
-    kind, _, path = data.partition(":")
-    return f"folder:{Path(path).expanduser().resolve()}" if kind == "folder" and path else data
+    kind, _, rest = data.partition(":")
+    if kind == "folder":
+        return f"folder:{Path(rest).expanduser().resolve()}" if rest else data
+    options, named, path = f",{rest}".partition(",folder=")
+    return f"{kind}:{(options + named)[1:]}{Path(path).expanduser().resolve()}" if path else data

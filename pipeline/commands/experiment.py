@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.options import DebugOption, GroupOption, JsonOption, QuietOption, print_json
+from pipeline.commands.options import DataOption, DebugOption, GroupOption, JsonOption, QuietOption, print_json
 
 if TYPE_CHECKING:
     from pipeline.experiments.protocol import Scale
@@ -18,7 +18,6 @@ NameArgument = Annotated[
 ScaleOption = Annotated[
     str, typer.Option("--scale", help="`smoke` (a check), `small` (two cores) or `full` (the paper's, on a GPU).")
 ]
-DataOption = Annotated[str, typer.Option("--data", help="Images: `sample`, or `folder:PATH`.")]
 BoardOption = Annotated[str, typer.Option("--board", "-b", help="Board whose memory plans and times count.")]
 FolderOption = Annotated[
     Path, typer.Option("--folder", metavar="DIR", help="Working folder; experiments share supernets and tasks in it.")

@@ -30,7 +30,9 @@ PortOption = Annotated[
 SerialOption = Annotated[
     str | None, typer.Option("--serial-number", help="USB serial number of the board's probe.", show_default=False)
 ]
-DataOption = Annotated[str, typer.Option("--data", help="`sample`, or `folder:PATH`.")]
+DataOption = Annotated[
+    str, typer.Option("--data", help="`sample`, `folder:PATH`, `wake-vision`, `visual-wake-words` …")
+]
 GroupOption = Annotated[
     str | None,
     typer.Option("--group-by", help="Regular expression: images with the same match are never torn apart."),
