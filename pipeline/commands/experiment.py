@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.commands.options import DataOption, DebugOption, GroupOption, JsonOption, QuietOption, print_json
+from pipeline.commands.options import (
+    DataOption,
+    DebugOption,
+    GroupOption,
+    JsonOption,
+    QuietOption,
+    UpsamplingOption,
+    print_json,
+)
 
 if TYPE_CHECKING:
+    from pipeline.datasets import DatasetSource
     from pipeline.experiments.protocol import Scale
 
 NameArgument = Annotated[
@@ -37,6 +46,7 @@ def experiment(
     folder: FolderOption = Path("runs/experiments"),
     results: ResultsOption = Path("benchmarks/results"),
     docs: DocsOption = Path("docs/experiments.md"),
+    allow_upsampling: UpsamplingOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -71,6 +81,11 @@ def experiment(
     chosen = catalogue.make(name, wanted)
     of = boards.load(board)
     source = open_source(data, group_by=group_by)
+    if not allow_upsampling:
+        _demand_pixels(source, wanted)
+    options = {"data": _shown(data, source.name)}
+    if group_by is not None:
+        options["group-by"] = group_by
     try:
         written = runner.run(
             chosen,
@@ -80,7 +95,7 @@ def experiment(
             folder=folder.absolute(),
             results=results,
             display=display(quiet=quiet),
-            options={} if group_by is None else {"group-by": group_by},
+            options=options,
         )
     except KeyboardInterrupt:
         raise InterruptedRun(
@@ -93,6 +108,31 @@ def experiment(
     else:
         typer.echo(runner.section(written.contents))
         typer.echo(f"Journal: {printable(written.journal, 4096)}")
+
+
+def _demand_pixels(source: DatasetSource, scale: Scale) -> None:
+    """All arms see the resolutions of the scale; to leave one out would be another experiment."""
+    from pipeline.datasets import quality
+    from pipeline.errors import UsageError
+    from pipeline.experiments.scales import BUDGETS
+
+    wanted = {data.resolution for data in BUDGETS[scale].space.data}
+    small = sorted(wanted & quality.of(source).upsampled)
+    if small:
+        raise UsageError(
+            "images-too-small",
+            f"most images of {source.name} are smaller than {small[0]} px, which the scale {scale} has",
+            why="Enlarged images hold nothing that the sensor has not seen.",
+            next="Use larger images, another --scale, or take them as they are with --allow-upsampling.",
+        )
+
+
+def _shown(data: str, name: str) -> str:
+    """What ``--data`` was, for the journal; where folders lie is nobody's business."""
+    if data.startswith("folder:"):
+        return f"folder:{name}"
+    before, found, _ = data.partition("folder=")
+    return f"{before}folder=PATH" if found else data
 
 
 def _list(scale: Scale, as_json: bool) -> None:

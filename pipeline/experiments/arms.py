@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import DatasetSource, Split
+from pipeline.datasets import DatasetSource, Split, quality
 from pipeline.errors import DoesNotFitError, printable
 from pipeline.experiments.places import Profile, estimator, only
 from pipeline.experiments.protocol import Place, Result, Task
@@ -137,7 +137,10 @@ def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
         },
     }
     if winner is not None:
-        inherited = arm.scorer == "supernet" and not config.scoring.fine_tuning_steps
+        # With rare classes the accuracy is the balanced one, and no mean over images.
+        inherited = (
+            arm.scorer == "supernet" and not config.scoring.fine_tuning_steps and not quality.of(place.source).balanced
+        )
         hits = _correct(winner, config, place.source, folder) if inherited else None
         result["winner"] = {
             "genotype": winner.genotype.id,

@@ -66,7 +66,7 @@ def run(
         folder: Working folder, shared by experiments: supernets, searches and results of tasks.
         results: Where ``NAME-SCALE/`` with the journal goes.
         display: Shows a step a task.
-        options: Others that the command was given, by name; the journal repeats them.
+        options: What else the command was given, by name (``data`` …); the journal repeats it.
 
     Raises:
         UsageError: What the source and the search raise.
@@ -84,7 +84,7 @@ def run(
     kept = ("began", "ended", "seconds", "versions")
     journal = {
         **_head(experiment, scale, source, board),
-        "command": command(experiment.name, scale, source, board, options),
+        "command": command(experiment.name, scale, {"board": board.name, **({} if options is None else options)}),
         "conclusion": list(findings.conclusion),
         "tables": [table.as_dict() for table in findings.tables],
         "plots": sorted(findings.plots),
@@ -246,13 +246,9 @@ def _head(experiment: Experiment, scale: Scale, source: DatasetSource, board: Bo
     }
 
 
-def command(
-    name: str, scale: Scale, source: DatasetSource, board: Board, options: Mapping[str, str] | None = None
-) -> str:
-    """How to run it again; a folder by its name alone, since where it lies is nobody's business."""
-    known = source.describe().get("source")
-    data = f"folder:{source.name}" if known == "folder" else source.name
-    given = {"scale": scale.value, "data": data, "board": board.name} | dict(options or {})
+def command(name: str, scale: Scale, options: Mapping[str, str]) -> str:
+    """How to run it again."""
+    given = {"scale": scale.value, **options}
     return " ".join(
         ["danas-deploy", "experiment", name, *(f"--{key} {shell_word(value)}" for key, value in given.items())]
     )

@@ -64,7 +64,7 @@ def _run(experiment: Dice, folder: Path, board: Board) -> runner.Written:
         folder=folder / "work",
         results=folder / "results",
         display=QuietDisplay(),
-        options={"group-by": "^a b"},
+        options={"data": "toy", "group-by": "^a b"},
     )
 
 
@@ -108,7 +108,7 @@ def test_a_journal_says_everything_but_where(tmp_path: Path, board: Board) -> No
     assert str(tmp_path) not in text
     assert (
         journal["command"]
-        == "danas-deploy experiment dice --scale smoke --data toy --board nucleo_f746zg --group-by '^a b'"
+        == "danas-deploy experiment dice --scale smoke --board nucleo_f746zg --data toy --group-by '^a b'"
     )
     assert [task["task"] for task in journal["tasks"]] == ["die-0", "die-1", "die-2"]
     assert {result["supernets"] for result in journal["results"].values()} == {"seed-0", "seed-1", "seed-2"}
