@@ -70,7 +70,6 @@ class Arm:
         scoring = budget.scoring
         if self.tuning is not None:
             scoring = dataclasses.replace(scoring, fine_tuning_steps=self.tuning)
-        others: dict[str, Any] = {} if self.scorer == "supernet" else {"scorer": self.scorer}
         return SearchConfig(
             space=budget.space,
             limits=self.profile.limits(self.latency_ms),
@@ -81,14 +80,16 @@ class Arm:
             soft=self.soft,
             fitness=self.fitness,
             evolution=self.evolution,
-            **others,
+            scorer=self.scorer,
+            naive=budget.naive,
+            published=budget.published,
         )
 
     def task(self, budget: Budget, seed: int) -> Task:
         """The search as a task; arms of several experiments that are the same search are the same task."""
         identity = dataclasses.asdict(self) | {"data": None if self.data is None else [data.id for data in self.data]}
         del identity["name"], identity["title"]
-        return Task(f"{self.name}.{seed}", seed, {"kind": "search", "arm": identity, "budget": budget.search()})
+        return Task(f"{self.name}.{seed}", seed, {"kind": "search", "arm": identity, **budget.search(self.scorer)})
 
 
 def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
@@ -104,7 +105,10 @@ def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
     if arm.data is not None:
         estimate = only(estimate, arm.data)
     config = arm.config(budget, seed)
-    clock = Clock(place.folder / "clock.jsonl", place.supernets / "seconds.json")
+    own = arm.scorer != "supernet"
+    clock = Clock(
+        place.folder / "clock.json", (place.folder if own else place.supernets) / "training.json", inside=own
+    )
     folder = place.folder / "search"
     if arm.clocked:
         (place.supernets / _SCORES).unlink(missing_ok=True)
@@ -121,7 +125,9 @@ def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
         )
     except DoesNotFitError as error:
         return {"feasible": False, "why": printable(error.why, 400)}
-    ended = clock.ends()
+    ended = clock.ends
+    # Without supernets all training is that of candidates.
+    training = clock.supernets() if arm.scorer != "naive" else 0.0
     winner = max(found.candidates, key=lambda candidate: (candidate.scores.accuracy, candidate.fitness), default=None)
     result: Result = {
         "feasible": winner is not None,
@@ -132,8 +138,8 @@ def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
             for candidate in sorted(found.candidates, key=lambda candidate: candidate.proposal)
         ],
         "seconds": {
-            "candidates": round(max(ended.values(), default=0.0), 2),
-            "supernets": clock.training_seconds(),
+            "candidates": round(max(ended.values(), default=0.0) - (training if own else 0.0), 2),
+            "supernets": training,
         },
     }
     if winner is not None:
@@ -177,7 +183,7 @@ class Row(NamedTuple):
         ram: Bytes, as the profile counts them.
         flash: Likewise.
         macs: Multiply-accumulates.
-        seconds: Since the search began, without the training of supernets; None where a kill has lost it.
+        seconds: Since the search began, without the training of shared supernets; None where a kill has lost it.
         ms: Modelled latency; None where none was modelled.
     """
 
@@ -278,68 +284,61 @@ def reaches(result: Result, accuracy: float) -> int | None:
 
 
 class Clock:
-    """When each evaluation ended, over all the processes that worked on a search, without the training of supernets.
+    """When each evaluation ended, over all the processes that worked on a search.
 
-    Supernets are shared: their training is counted once, beside them, whoever did it.
+    A kill loses the seconds since times were last written down.
 
     Args:
-        file: A line for each evaluation.
-        shared: Seconds of training by supernet.
+        file: Kept there.
+        training: Seconds of training by supernet are kept there. Supernets are shared: their training is counted once,
+            whoever did it.
+        inside: Count training as part of the search's own time as well.
     """
 
-    def __init__(self, file: Path, shared: Path) -> None:
+    def __init__(self, file: Path, training: Path, *, inside: bool) -> None:
         self._file = file
-        self._shared = shared
-        self._last = time.monotonic()
-        self._kept = self._last
-        self._spent = max(self.ends().values(), default=0.0)
-        self._counted = max(self.ends(), default=0)
-        self._training: dict[str, float] = {}
+        self._training = training
+        self._inside = inside
+        self._last = self._kept = time.monotonic()
+        known = _numbers(file)
+        self._spent = known.pop("spent", 0.0)
+        self.ends = {int(number): seconds for number, seconds in known.items()}
+        self._trained: dict[str, float] = {}
 
     def __call__(self, progress: Progress) -> None:
         """See :class:`Progress`; each call ends what went on since the last one."""
         now = time.monotonic()
         since, self._last = now - self._last, now
-        if progress.phase is Phase.SUPERNET:
-            self._training[progress.subject] = self._training.get(progress.subject, 0.0) + since
-            if now - self._kept >= _KEPT_EVERY_S or progress.step == progress.steps:
-                self._keep(now)
-        else:
+        training = progress.phase is Phase.SUPERNET
+        if training:
+            self._trained[progress.subject] = self._trained.get(progress.subject, 0.0) + since
+        if self._inside or not training:
             self._spent += since
-        if progress.evaluations > self._counted:
-            self._counted = progress.evaluations
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([self._counted, round(self._spent, 3)]) + "\n")
+        new = progress.evaluations and progress.evaluations not in self.ends
+        if new:
+            self.ends[progress.evaluations] = round(self._spent, 2)
+        if new or now - self._kept >= _KEPT_EVERY_S:
+            self._keep(now)
 
-    def ends(self) -> dict[int, float]:
-        """Seconds by number of evaluations; half a line that a kill has left is passed over."""
-        found: dict[int, float] = {}
-        try:
-            lines = self._file.read_text(encoding="utf-8").splitlines()
-        except OSError:
-            return {}
-        for line in lines:
-            try:
-                number, seconds = json.loads(line)
-                found[int(number)] = float(seconds)
-            except (ValueError, TypeError):
-                continue
-        return found
-
-    def training_seconds(self) -> float:
-        """Of all supernets beside this one's file."""
-        return round(sum(self._stored().values()), 1)
-
-    def _stored(self) -> dict[str, float]:
-        try:
-            return {str(name): float(value) for name, value in json.loads(self._shared.read_text("utf-8")).items()}
-        except (OSError, ValueError, AttributeError):
-            return {}
+    def supernets(self) -> float:
+        """Seconds of training of all supernets beside this one's."""
+        return round(sum(_numbers(self._training).values()), 1)
 
     def _keep(self, now: float) -> None:
-        stored = self._stored()
-        for name, seconds in self._training.items():
-            stored[name] = round(stored.get(name, 0.0) + seconds, 3)
-        write_atomic(self._shared, json.dumps(stored) + "\n")
-        self._training, self._kept = {}, now
+        self._kept = now
+        if self._trained:
+            stored = _numbers(self._training)
+            for name, seconds in self._trained.items():
+                stored[name] = round(stored.get(name, 0.0) + seconds, 3)
+            write_atomic(self._training, json.dumps(stored) + "\n")
+            self._trained = {}
+        times = {"spent": round(self._spent, 3), **{str(number): end for number, end in self.ends.items()}}
+        write_atomic(self._file, json.dumps(times) + "\n")
+
+
+def _numbers(file: Path) -> dict[str, float]:
+    """A file of numbers by name; empty where there is none, or none that can be read."""
+    try:
+        return {str(name): float(value) for name, value in json.loads(file.read_text("utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

@@ -9,6 +9,7 @@ from pipeline.experiments.places import PUBLISHED, Profiles, exact
 from pipeline.experiments.protocol import Scale
 from pipeline.genotype import ALPHAS, Colour, DataConfig
 from pipeline.search import ScoringSettings, TrainingSettings
+from pipeline.search.scorers import NaiveSettings, PublishedSettings
 from pipeline.search.space import PaperSpace, Space, all_data, all_depths
 
 
@@ -28,8 +29,8 @@ class Budget:
         least: How many of them the comparison with the published scoring has.
         threshold: Accuracy above which models are counted.
         alone: Steps for which winners are trained alone where that is compared.
-        naive_steps: Training steps of a candidate without a supernet.
-        published_steps: Training steps of the published supernets, a data configuration; 30,000 in the paper.
+        naive: How candidates are trained without a supernet.
+        published: The published scoring; its supernets had 30,000 steps in the paper.
         tuning: Fine-tuning steps that the ablation tries.
         latencies: Limits in ms that are tried, the largest first.
     """
@@ -45,19 +46,19 @@ class Budget:
     least: int
     threshold: float
     alone: int
-    naive_steps: int
-    published_steps: int
+    naive: NaiveSettings
+    published: PublishedSettings
     tuning: tuple[int, ...]
     latencies: tuple[float, ...]
 
-    def search(self) -> dict[str, Any]:
+    def search(self, scorer: str) -> dict[str, Any]:
         """What a search's result depends on, as JSON."""
-        return {
-            "space": self.space.identity,
-            "training": asdict(self.training),
-            "scoring": asdict(self.scoring),
-            "evaluations": self.evaluations,
-        }
+        scored = {
+            "supernet": {"training": asdict(self.training), "scoring": asdict(self.scoring)},
+            "naive": {"naive": asdict(self.naive), "validation_images": self.scoring.validation_images},
+            "published": {"published": asdict(self.published), "validation_images": self.scoring.validation_images},
+        }[scorer]
+        return {"space": self.space.identity, "evaluations": self.evaluations, **scored}
 
     def as_dict(self) -> dict[str, Any]:
         """What a reader must know, as JSON."""
@@ -69,7 +70,6 @@ class Budget:
             "training": asdict(self.training),
             "scoring": asdict(self.scoring),
             "evaluations": self.evaluations,
-            "seeds": list(self.seeds),
             "threshold": self.threshold,
         }
 
@@ -95,8 +95,8 @@ _SMOKE = Budget(
     least=1,
     threshold=0.5,
     alone=4,
-    naive_steps=4,
-    published_steps=4,
+    naive=NaiveSettings(steps=4),
+    published=PublishedSettings(supernet_steps=4, steps=4, validations=2, batch=16),
     tuning=(0, 2),
     latencies=(20.0,),
 )
@@ -118,8 +118,8 @@ _SMALL = Budget(
     least=2,
     threshold=0.75,
     alone=600,
-    naive_steps=300,
-    published_steps=300,
+    naive=NaiveSettings(steps=200),
+    published=PublishedSettings(supernet_steps=300),
     tuning=(0, 100, 500),
     latencies=(100.0, 50.0),
 )
@@ -143,8 +143,8 @@ _FULL = Budget(
     least=3,
     threshold=0.75,
     alone=25_000,
-    naive_steps=25_000,
-    published_steps=30_000,
+    naive=NaiveSettings(),
+    published=PublishedSettings(),
     tuning=(0, 100, 500),
     latencies=(200.0, 100.0),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from pipeline.datasets import DatasetSource
@@ -15,6 +15,7 @@ from pipeline.experiments.scales import Budget
 from pipeline.experiments.searches import Searches, averaged, winners
 from pipeline.experiments.statistics import Interval
 from pipeline.experiments.tables import Table, number, percents, points
+from pipeline.search.scorers import PublishedSettings
 
 #: Evaluations to be saved to reach what the other search has reached.
 SAVED = 0.75
@@ -35,6 +36,11 @@ class AgainstScorer(Searches):
         )
         return (ours, replace(ours, name=f"{self.other}.{profile.name}", title=self.called, scorer=self.other))
 
+    def settings(self) -> Mapping[str, Any]:
+        """With those of the other scorer, and of the winners' training."""
+        other = {"naive": self.budget.naive, "published": self.budget.published}[self.other]
+        return {**super().settings(), self.other: asdict(other), "alone": self.budget.alone}
+
     def conclude(self, results: Mapping[str, Result], source: DatasetSource) -> Findings:
         """Best accuracy against evaluations and against time, and what the winners are worth when trained alone."""
         ours, theirs = self.arms()
@@ -54,7 +60,7 @@ class AgainstScorer(Searches):
                     percents(best) if best is not None else "nothing feasible",
                     percents(worth) if worth is not None else "–",
                     number(each),
-                    number(supernets, 0) if arm is ours else "with the candidates",
+                    number(supernets, 0) if supernets.value else "–",
                     winners(found),
                 )
             )
@@ -85,7 +91,7 @@ class AgainstScorer(Searches):
         return Findings(
             values,
             (table, self.limits(results)),
-            (self._sentence(saved), self._choice(apart), *self.notes(), ON_VALIDATION),
+            (self._sentence(saved), self._time(pairs), self._choice(apart), *self.notes(), ON_VALIDATION),
             self._plots(pairs, ours, theirs),
         )
 
@@ -94,6 +100,13 @@ class AgainstScorer(Searches):
         return (
             "Each search's best score is its own scorer's, of networks in different states of training; what winners "
             "are worth is seen when they are trained alone.",
+        )
+
+    def _time(self, pairs: Sequence[tuple[Result, Result]]) -> str:
+        mine, others = (sum(_whole(pair[side]) for pair in pairs) / len(pairs) for side in (0, 1))
+        return (
+            f"A search took {mine:,.0f} s with supernets, their training included, and {others:,.0f} s with "
+            f"{self.called}, on average over seeds."
         )
 
     def _choice(self, apart: Interval | None) -> str:
@@ -144,6 +157,10 @@ def _each(result: Result) -> float:
     return float(result["seconds"]["candidates"]) / max(1, int(result["evaluations"])) if "seconds" in result else 0.0
 
 
+def _whole(result: Result) -> float:
+    return sum(float(seconds) for seconds in result.get("seconds", {}).values())
+
+
 def _saved(mine: Result, other: Result) -> float | None:
     """The share of evaluations that mine saves to reach the other's best; None where it never does."""
     goal = arms.best(other)
@@ -188,19 +205,20 @@ class OursVsPublished(AgainstScorer):
     question = "On the same images and machine, does our scoring find better models sooner than the published one?"
     rule = SupernetVsNaive.rule.replace("naive", "published")
     other = "published"
-    called = "published (shortened)"
 
     def __init__(self, budget: Budget) -> None:
         super().__init__(budget)
+        self.shortened = budget.published.supernet_steps < PublishedSettings().supernet_steps
+        self.called = "published (shortened)" if self.shortened else "published"
         self.seeds = budget.seeds[: budget.least]
 
     def notes(self) -> tuple[str, ...]:
         """The published budget was cut."""
-        steps = self.budget.published_steps
+        steps = self.budget.published.supernet_steps
         return (
             f"The published supernets were trained for {steps:,} steps a data configuration instead of 30,000, so that "
             "both searches could be run here: its figures are those of a shortened budget."
-            if steps < 30_000
+            if self.shortened
             else "The published supernets had their published budget.",
             *super().notes(),
         )
