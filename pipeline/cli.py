@@ -23,6 +23,9 @@ from pipeline.commands.options import (
     EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
+    FinalEpochsOption,
+    FinalistsOption,
+    FinalTimeOption,
     FlashOption,
     GroupOption,
     ImagesOption,
@@ -108,6 +111,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         latency: LatencyOption = None,
         energy: EnergyOption = None,
         objective: ObjectiveOption = "accuracy",
+        finalists: FinalistsOption = 3,
+        final_epochs: FinalEpochsOption = None,
+        final_time: FinalTimeOption = None,
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
@@ -154,6 +160,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             latency_ms=given.parse_latency(latency) if latency else None,
             energy_mj=given.parse_energy(energy) if energy else None,
             objective=given.parse_objective(objective),
+            finalists=finalists,
+            final_epochs=final_epochs,
+            final_time_s=parse_duration(final_time) if final_time else None,
         )
         job = new_job(settings, run, quiet, needs_board=whole)
         if whole:
@@ -244,7 +253,7 @@ def _stage_command(name: str, text: str) -> None:
     app.command(name)(command)
 
 
-_stage_command("quantize", "Slice, fine-tune and convert the best candidates of RUN to int8; choose the winner.")
+_stage_command("quantize", "Train the best candidates of RUN to the end and make them int8; choose the winner.")
 
 
 def _model_or_run_command(name: str, text: str) -> None:

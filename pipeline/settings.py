@@ -91,6 +91,9 @@ class Settings(BaseModel):
     latency_ms: Annotated[float | None, Field(gt=0)] = None
     energy_mj: Annotated[float | None, Field(gt=0)] = None
     objective: tuple[str, ...] = ("accuracy",)
+    finalists: Annotated[int, Field(ge=1, le=100)] = 3
+    final_epochs: Annotated[int | None, Field(ge=0, le=10_000)] = None  # None: the preset's
+    final_time_s: Annotated[float | None, Field(gt=0)] = None  # of all finalists together
 
     # deploy
     model: Text | None = None

@@ -89,6 +89,26 @@ ObjectiveOption = Annotated[
         "`flash`.",
     ),
 ]
+FinalistsOption = Annotated[
+    int, typer.Option("--finalists", min=1, help="Best candidates that are trained on, made int8 and compared.")
+]
+FinalEpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--final-epochs",
+        min=0,
+        help="Epochs of each finalist's final training; 0 ships the weights as inherited.",
+        show_default="from the preset",
+    ),
+]
+FinalTimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--final-time",
+        metavar="TIME",
+        help="Final training of all finalists in this time, e.g. `10m`: their epochs are cut to fit.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
 ImagesOption = Annotated[
     int | None, typer.Option("--images", min=1, help="Inputs that go through the device.", show_default="100")

@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from pipeline.datasets import DatasetSource
     from pipeline.estimate.model import Estimate
     from pipeline.graph.model import Graph
-    from pipeline.quantize import Quantized
+    from pipeline.quantize import Doing, Quantized, QuantizeSettings
     from pipeline.search import Candidate, Progress, SearchConfig, Space
-    from pipeline.search.training import Step as TrainingStep
 
-#: Best candidates that are quantized.
-FINALISTS = 3
+#: Settings that decide how finalists are finished, beside the search's own.
+_QUANTIZE_SETTINGS = ("finalists", "final_epochs", "final_time_s", "preset", "seed")
 
 _SEARCH_SETTINGS = (
     "runtime",
@@ -257,12 +256,14 @@ def quantize_key(context: Context) -> str:
     path = context.run.path("search", "candidates.json")
     if not path.is_file():
         raise missing(context.run, "search/candidates.json")
-    return digest(file_sha256(path), context.settings.seed, context.run.manifest.versions)
+    wanted = context.settings.model_dump(include=set(_QUANTIZE_SETTINGS))
+    return digest(file_sha256(path), wanted, context.run.manifest.versions)
 
 
 def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     """The finalists become int8 models; the best of them on validation is the winner, and alone sees the test split."""
     from pipeline import quantize as engine
+    from pipeline.datasets import quality
 
     best, _ = candidates(context)
     if not best:
@@ -272,12 +273,13 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
             why="It was ended before the first one was scored.",
             next="Start a search with more --time or --evaluations.",
         )
-    finalists = best[:FINALISTS]
+    finalists, time_s = best[: context.settings.finalists], context.settings.final_time_s
     made = []
     for number, candidate in enumerate(finalists):
 
-        def show(at: TrainingStep, number: int = number, subject: str = candidate.genotype.id) -> None:
-            step.update(f"{subject} fine-tuning step {at.number}", done=number, total=len(finalists))
+        def show(at: Doing, number: int = number, subject: str = candidate.genotype.id) -> None:
+            of = f" step {at.step}/{at.steps}" if at.steps else ""
+            step.update(f"{subject} {at.phase}{of}", done=number, total=len(finalists))
 
         step.update(candidate.genotype.id, done=number, total=len(finalists))
         made.append(
@@ -287,6 +289,8 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                 search_folder=context.run.path("search"),
                 out=context.run.path("finalists"),
                 seed=context.settings.seed,
+                settings=quantize_settings(context),
+                seconds=None if time_s is None else time_s / len(finalists),
                 report=show,
             )
         )
@@ -295,9 +299,8 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     test = None
     if context.source.has_test:
         seen = {genotype.id: file_sha256(winner.path)}
-        test = engine.device_accuracy(
-            winner.path, context.source.look(genotype.data, models=seen, purpose="accuracy of the int8 winner")
-        )
+        view = context.source.look(genotype.data, models=seen, purpose="accuracy of the int8 winner")
+        test = engine.device_accuracy(winner.path, view, balanced=quality.of(context.source).balanced)
     write_atomic(context.model, winner.path.read_bytes())
     step.result(f"winner {genotype.id}, int8 validation {winner.int8_accuracy:.1%}")
     record = context.run.write_json(
@@ -310,9 +313,7 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                 {
                     "genotype": candidate.genotype.id,
                     "inherited_validation_accuracy": candidate.scores.accuracy,
-                    "float_validation_accuracy": one.float_accuracy,
-                    "int8_validation_accuracy": one.int8_accuracy,
-                    "tflite_bytes": one.tflite_bytes,
+                    **one.as_dict(),
                     "ram_bytes": candidate.estimate.ram_bytes,
                     "flash_bytes": candidate.estimate.flash_bytes,
                     "macs": candidate.estimate.macs,
@@ -325,6 +326,15 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
         },
     )
     return (context.model, record)
+
+
+def quantize_settings(context: Context) -> QuantizeSettings:
+    """The preset's, with the user's number of epochs."""
+    from pipeline.quantize import FULL, QUICK
+
+    settings = context.settings
+    preset = QUICK if settings.preset == "quick" else FULL
+    return preset if settings.final_epochs is None else dataclasses.replace(preset, final_epochs=settings.final_epochs)
 
 
 def _winner(context: Context, pairs: tuple[tuple[Candidate, Quantized], ...]) -> tuple[Candidate, Quantized]:
@@ -346,8 +356,9 @@ def quantize_result(context: Context) -> StageResult:
     winner = context.run.read_json("winner.json")
     width = _id_width(one["genotype"] for one in winner["finalists"])
     lines = [
-        f"  {one['genotype']:<{width}} float {one['float_validation_accuracy']:6.1%}"
-        f"  int8 {one['int8_validation_accuracy']:6.1%}"
+        f"  {one['genotype']:<{width}} inherited {one['inherited_validation_accuracy']:6.1%}"
+        f"  trained {one['float_validation_accuracy']:6.1%}"
+        f"  int8 {one['ptq_validation_accuracy']:6.1%}{_trained_for_int8(one)}"
         for one in winner["finalists"]
     ]
     test = winner["int8_test_accuracy"]
@@ -355,3 +366,9 @@ def quantize_result(context: Context) -> StageResult:
     return StageResult(
         winner, "\n".join(["Finalists on validation:", *lines, f"Winner {winner['genotype']}, int8 test {shown}"])
     )
+
+
+def _trained_for_int8(finalist: dict[str, Any]) -> str:
+    """What quantization-aware training made of a finalist, where it was needed."""
+    accuracy = finalist["qat_validation_accuracy"]
+    return "" if accuracy is None else f"  trained for int8 {accuracy:6.1%} ({finalist['qat_reason']})"

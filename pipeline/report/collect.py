@@ -119,6 +119,7 @@ def _search(search: SearchArtifacts) -> SearchSummary:
                 ram=_bytes(one["ram_bytes"], Source.ANALYTIC),
                 flash=_bytes(one["flash_bytes"], Source.ANALYTIC),
                 macs=_macs(one["macs"]),
+                **_finalists_training(one),
                 **_finalists_work(one),
             )
             for one in search.winner["finalists"]
@@ -129,6 +130,19 @@ def _search(search: SearchArtifacts) -> SearchSummary:
         metric=search.candidates.get("metric", "accuracy"),
         warnings=tuple(search.candidates.get("warnings", ())),
     )
+
+
+def _finalists_training(finalist: dict[str, Any]) -> dict[str, Any]:
+    """How a finalist came to its accuracy; runs of earlier versions do not know."""
+    if "ptq_validation_accuracy" not in finalist:
+        return {}
+    reason = finalist["qat_reason"]
+    return {
+        "ptq_accuracy": _percent(finalist["ptq_validation_accuracy"], Source.HOST),
+        "qat_accuracy": _percent(finalist["qat_validation_accuracy"], Source.HOST, reason),
+        "qat_reason": reason,
+        "final_training": finalist["final_training"],
+    }
 
 
 def _look(look: Look) -> LookAtTest:

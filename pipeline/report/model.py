@@ -27,7 +27,17 @@ class ModelSummary(_Frozen):
 
 
 class Finalist(_Frozen):
-    """One of the best candidates, as it was quantized. Accuracies are on the validation split."""
+    """One of the best candidates, as it was finished. Accuracies are on the validation split.
+
+    Attributes:
+        inherited_accuracy: With the supernet's weights.
+        float_accuracy: After final training.
+        ptq_accuracy: As int8, ranges by calibration.
+        qat_accuracy: As int8 after training for it; None where that was not needed, or not made.
+        qat_reason: Why it was made, or not.
+        int8_accuracy: Of the better of both, which is what counts.
+        final_training: Accuracy before and after it, its steps and its teacher.
+    """
 
     genotype: str
     inherited_accuracy: Figure
@@ -36,6 +46,10 @@ class Finalist(_Frozen):
     ram: Figure
     flash: Figure
     macs: Figure
+    ptq_accuracy: Figure | None = None
+    qat_accuracy: Figure | None = None
+    qat_reason: str = ""
+    final_training: dict[str, Any] = {}
     instructions: Figure | None = None
     latency: Modelled | None = None
     energy: Modelled | None = None

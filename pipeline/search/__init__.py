@@ -6,7 +6,8 @@ Importing this package imports no TensorFlow; :func:`run` does, when it trains.
 from __future__ import annotations
 
 from pipeline.search.candidate import Candidate
-from pipeline.search.engine import ScoringSettings, SearchConfig, SearchResult, full, quick, run
+from pipeline.search.config import ScoringSettings, SearchConfig, full, quick
+from pipeline.search.engine import SearchResult, run
 from pipeline.search.feasibility import analytic
 from pipeline.search.fitness import Fitness, Scores
 from pipeline.search.objectives import Objectives

@@ -17,9 +17,8 @@ from search_toy import SPACE, ToySource, config, estimate
 
 from pipeline import search
 from pipeline.genotype import Genotype
-from pipeline.search.engine import _Search
 from pipeline.search.feasibility import Feasibility
-from pipeline.search.study import Study
+from pipeline.search.scorers import SupernetScorer
 from pipeline.search.supernets import stored_weights
 
 pytestmark = pytest.mark.slow
@@ -97,22 +96,18 @@ def test_the_result_is_sorted_feasible_and_repeated_for_nothing(
     assert [moment.phase for moment in moments] == [search.Phase.DONE]
 
 
-def test_scores_do_not_depend_on_visiting_order(
-    tmp_path: Path, uninterrupted: tuple[Path, search.SearchResult]
-) -> None:
+def test_scores_do_not_depend_on_visiting_order(uninterrupted: tuple[Path, search.SearchResult]) -> None:
     settings, source = config(), ToySource()
-    study = Study(tmp_path / "study.db", {})
     feasibility = Feasibility(SPACE, estimate, settings.limits)
-    made = _Search(settings, source, feasibility, study, folder=uninterrupted[0])
+    scorer = SupernetScorer(settings, source, feasibility, uninterrupted[0])
     chosen = [
         Genotype.parse(f"{uninterrupted[1].candidates[0].genotype.data.id}-{text}")
         for text in ("d21000-a02", "d00000-a01", "d10000-a02")
     ]
-    supernet = made.supernets.get(chosen[0].data, report=lambda _: None, keep_going=lambda: True)
-    forward = {genotype: made._score(supernet, genotype) for genotype in chosen}
-    backward = {genotype: made._score(supernet, genotype) for genotype in reversed(chosen)}
+    supernet = scorer.supernets.get(chosen[0].data, report=lambda _: None, keep_going=lambda: True)
+    forward = {genotype: scorer.measure(supernet, genotype) for genotype in chosen}
+    backward = {genotype: scorer.measure(supernet, genotype) for genotype in reversed(chosen)}
     assert forward == backward
-    study.close()
 
 
 def test_a_time_budget_ends_the_search_with_what_it_has(tmp_path: Path) -> None:
