@@ -81,8 +81,6 @@ class Arm:
             fitness=self.fitness,
             evolution=self.evolution,
             scorer=self.scorer,
-            naive=budget.naive,
-            published=budget.published,
         )
 
     def task(self, budget: Budget, seed: int) -> Task:
@@ -106,9 +104,7 @@ def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
         estimate = only(estimate, arm.data)
     config = arm.config(budget, seed)
     own = arm.scorer != "supernet"
-    clock = Clock(
-        place.folder / "clock.json", (place.folder if own else place.supernets) / "training.json", inside=own
-    )
+    clock = Clock(place.folder / "clock.json", (place.folder if own else place.supernets) / "training.json", inside=own)
     folder = place.folder / "search"
     if arm.clocked:
         (place.supernets / _SCORES).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ were chosen instead, those that exclude 30 to 70 % of a scale's space: every jou
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -162,8 +163,7 @@ def admitted(space: Space, estimate: Estimator, limits: Limits) -> dict[str, flo
     """The share of a space that is within the limits, over all and a data configuration, by a fixed sample."""
     rng = np.random.default_rng(0)
     each = max(1, SAMPLED // len(space.data))
-    found = {
-        data.id: float(np.mean([limits.admits(estimate(space.random(rng, data))) for _ in range(each)]))
-        for data in space.data
-    }
+    # Drawn with repetitions, but a small space has few designs.
+    admits = functools.cache(lambda genotype: limits.admits(estimate(genotype)))
+    found = {data.id: float(np.mean([admits(space.random(rng, data)) for _ in range(each)])) for data in space.data}
     return {"all": float(np.mean(list(found.values()))), **found}
