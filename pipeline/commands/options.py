@@ -59,7 +59,29 @@ EvaluationsOption = Annotated[
 TimeOption = Annotated[
     str | None, typer.Option("--time", help="Stop the search after this long: 10m, 1h30m.", show_default=False)
 ]
-SamplerOption = Annotated[str, typer.Option("--sampler", help="`evolution` or `random`.")]
+StrategyOption = Annotated[
+    str,
+    typer.Option(
+        "--strategy",
+        help="`evolution`, `random`, `nsga2` (several objectives), or `hardware-aware` (the images fixed by --fix).",
+    ),
+]
+FixOption = Annotated[
+    str | None,
+    typer.Option("--fix", help="Hold the images: `resolution=96,colour=rgb`, or one of the two.", show_default=False),
+]
+PenaltyOption = Annotated[
+    str,
+    typer.Option("--penalty", help="Designs beyond a limit: `reject` them, or `soft`: a lower fitness, as published."),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="Of accuracy, precision, recall, RAM and flash in the fitness: `w1=1,w4=10`.",
+        show_default="all 1",
+    ),
+]
 RamOption = Annotated[
     str | None, typer.Option("--ram", help="RAM limit below the board's: 256k.", show_default="the board's")
 ]
@@ -82,11 +104,12 @@ EnergyOption = Annotated[
     typer.Option("--energy", help="Most energy an inference, as modelled for the board: 5mJ.", show_default=False),
 ]
 ObjectiveOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--objective",
         help="What the search makes best: `accuracy`, or with commas also `instructions`, `latency`, `energy`, `ram`, "
         "`flash`.",
+        show_default="accuracy; of nsga2 also ram, flash and, where it is modelled, latency",
     ),
 ]
 FinalistsOption = Annotated[

@@ -99,7 +99,6 @@ class FolderSource:
         self._group_numbers = numbers
         self._fingerprint = self._digest()
         self._smaller = quality.smaller(self._check_readable())
-        self._balanced = quality.of(self).balanced
 
     @property
     def name(self) -> str:
@@ -144,7 +143,6 @@ class FolderSource:
             ),
             labels=np.array([item.label for item in items], dtype=np.int64),
             ids=tuple(printable(item.file.id, limit=1000) for item in items),
-            balanced=self._balanced,
         )
 
     def describe(self) -> dict[str, Any]:

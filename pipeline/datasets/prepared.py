@@ -141,7 +141,6 @@ class PreparedSource:
         self._fingerprint = digest.hexdigest()
         self._check_counts()
         self._smaller = quality.smaller([row.side for row in self._rows[Split.TRAIN]])
-        self._balanced = quality.of(self).balanced
 
     @property
     def name(self) -> str:
@@ -192,7 +191,6 @@ class PreparedSource:
             ),
             labels=np.array([row.label for row in rows], dtype=np.int64),
             ids=tuple(printable(row.id, limit=1000) for row in rows),
-            balanced=self._balanced,
         )
 
     def describe(self) -> dict[str, Any]:

@@ -34,23 +34,14 @@ class View:
         images: uint8, [images, height, width, channels]; a read-only memory map of the cache or an array.
         labels: int64, [images]; indices into ``class_names``.
         ids: Names the images within their source; stable, and printable as they are.
-        balanced: Whether each class counts the same, however many images it has.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     ids: tuple[str, ...]
-    balanced: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def accuracy(self, predicted: NDArray[np.int64]) -> float:
-        """The share of predictions [images] that are right; where ``balanced``, the mean of that over the classes."""
-        right = predicted == self.labels
-        if not self.balanced:
-            return float(np.mean(right))
-        return float(np.mean([np.mean(right[self.labels == label]) for label in np.unique(self.labels)]))
 
 
 @runtime_checkable

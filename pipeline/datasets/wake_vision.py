@@ -41,6 +41,8 @@ _PREFIXES: Mapping[Split, str] = {
 _FILE = re.compile(r"^(?:data/)?([a-z_]+?)(?:_part_\d+)?-\d{5}-of-\d{5}\.parquet$")
 #: Row groups that are taken of a file before the next one has its turn, so that a subset is of many files.
 _ROW_GROUPS = 4
+#: Bytes that are read beyond what was asked for; a row group has some 30 MB.
+_AHEAD = 2**20
 _COLUMNS = ["image", "filename", "person"]
 
 
@@ -83,7 +85,8 @@ class Hub:
     def open(self, name: str) -> Iterator[IO[bytes]]:
         """A file by ranges."""
         hub = _hub()
-        with _reached(hub), hub.HfFileSystem().open(f"datasets/{REPOSITORY}@{REVISION}/{name}", "rb") as file:
+        address = f"datasets/{REPOSITORY}@{REVISION}/{name}"
+        with _reached(hub), hub.HfFileSystem().open(address, "rb", block_size=_AHEAD) as file:
             yield file
 
 

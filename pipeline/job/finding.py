@@ -39,7 +39,10 @@ _SEARCH_SETTINGS = (
         "supernet",
         "evaluations",
         "time_s",
-        "sampler",
+        "strategy",
+        "fix",
+        "penalty",
+        "weights",
         "ram",
         "flash",
         "macs",
@@ -119,7 +122,7 @@ def usable(space: Space, settings: Settings, source: DatasetSource) -> Space:
     """A space without the resolutions that most images would have to be enlarged for, unless these are asked for.
 
     Raises:
-        UsageError: ``images-too-small``: nothing is left.
+        UsageError: ``images-too-small``: nothing is left; ``fix-not-in-space``: nothing of what ``--fix`` holds.
     """
     from pipeline.datasets import quality
 
@@ -133,6 +136,13 @@ def usable(space: Space, settings: Settings, source: DatasetSource) -> Space:
             why="Enlarged images hold nothing that the sensor has not seen.",
             next="Use larger images, or take them as they are with --allow-upsampling.",
         )
+    if not any(map(settings.fix.holds, kept)):
+        raise UsageError(
+            "fix-not-in-space",
+            f"--fix {settings.fix.id}: the search has no such images",
+            why=f"It has {', '.join(data.id for data in kept)}.",
+            next="Fix one of these, or take --preset full, which has all resolutions.",
+        )
     return space if len(kept) == len(space.data) else dataclasses.replace(space, data=kept)
 
 
@@ -140,7 +150,7 @@ def demand_images(settings: Settings, source: DatasetSource, board: Board) -> No
     """Refuse images that no resolution of the search can use, before there is a run.
 
     Raises:
-        UsageError: ``images-too-small``.
+        UsageError: ``images-too-small``, ``fix-not-in-space``.
     """
     from pipeline import search as engine
 
@@ -173,7 +183,10 @@ def config(context: Context) -> SearchConfig:
         made,
         evaluations=evaluations,
         seconds=settings.time_s,
-        sampler=settings.sampler,
+        strategy=settings.strategy,
+        fix=settings.fix,
+        soft=settings.penalty == "soft",
+        fitness=engine.Fitness.of(settings.weights),
         training=dataclasses.replace(made.training, sharing=settings.supernet),
         objectives=engine.Objectives(settings.objective),
     )
@@ -363,9 +376,9 @@ def quantize_result(context: Context) -> StageResult:
     ]
     test = winner["int8_test_accuracy"]
     shown = f"{test:.1%}" if test is not None else f"none: {winner['int8_test_reason']}"
-    return StageResult(
-        winner, "\n".join(["Finalists on validation:", *lines, f"Winner {winner['genotype']}, int8 test {shown}"])
-    )
+    metric = context.run.read_json("search/candidates.json").get("metric", "accuracy")
+    title = f"Finalists on validation, {metric}:"
+    return StageResult(winner, "\n".join([title, *lines, f"Winner {winner['genotype']}, int8 test {shown}"]))
 
 
 def _trained_for_int8(finalist: dict[str, Any]) -> str:

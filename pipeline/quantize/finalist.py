@@ -25,6 +25,7 @@ from pipeline.quantize.evaluation import quick_accuracy
 from pipeline.quantize.settings import QuantizeSettings, steps
 from pipeline.search import layers, subnet, supernets, training
 from pipeline.search.batches import Batches
+from pipeline.search.scorers import naive
 
 SCHEMA_VERSION = 2
 _AWARE = 12
@@ -117,7 +118,7 @@ def quantize(
     Args:
         genotype: A candidate of the search.
         source: Its images.
-        search_folder: The search's folder, with the trained supernet.
+        search_folder: The search's folder, with the weights that it has scored with.
         out: Where to put ``GENOTYPE.tflite`` and ``GENOTYPE.json``.
         seed: The run's seed.
         settings: See there.
@@ -126,13 +127,13 @@ def quantize(
         report: Called after each step, and at the start of each phase.
 
     Raises:
-        UsageError: ``no-supernet``: the search never trained this data configuration.
+        UsageError: ``no-supernet``: the search has no weights for it.
         EnvironmentProblem: ``disk-full``, ``not-writable``.
         DanasError: ``conversion``.
     """
     settings = settings if settings is not None else QuantizeSettings()
     tell = report if report is not None else _silent
-    weights, largest = _supernet(search_folder, genotype)
+    weights, largest = _start(search_folder, genotype)
     train, validation = source.view(Split.TRAIN, genotype.data), source.view(Split.VALIDATION, genotype.data)
     classes, balanced = len(source.class_names), quality.of(source).balanced
     calibration = subnet.calibration_images(train.images, settings.calibration_images, seed)
@@ -145,7 +146,7 @@ def quantize(
     tell(Doing("final training"))
     most = steps(settings.final_epochs, len(train), settings.batch)
     teacher = None
-    if most and settings.distillation:
+    if most and settings.distillation and largest is not None:
         teacher = finishing.Teacher(subnet.settle(weights, largest, classes, calibration))
     meta: dict[str, Any] = {
         "genotype": genotype.id,
@@ -153,7 +154,7 @@ def quantize(
         "seed": seed,
         "settings": asdict(settings),
         "weights": _hash(weights),
-        "teacher": largest.id if teacher is not None else "",
+        "teacher": largest.id if teacher is not None and largest is not None else "",
     }
 
     def fitted() -> int:
@@ -241,18 +242,22 @@ def _planned(file: Path, meta: Mapping[str, Any], make: Callable[[], int]) -> in
     return steps
 
 
-def _supernet(folder: Path, genotype: Genotype) -> tuple[layers.Weights, Genotype]:
-    """The shared weights, and the largest network that they hold, for the genotype's images.
+def _start(folder: Path, genotype: Genotype) -> tuple[layers.Weights, Genotype | None]:
+    """The weights that the search has scored the genotype with, and the largest network in them, if they are shared.
 
     Raises:
         UsageError: ``no-supernet``.
     """
+    own = naive.stored_weights(folder, genotype)
+    if own is not None:
+        return own, None
     weights, largest = supernets.stored_weights(folder, genotype.data), supernets.stored_envelope(folder, genotype.data)
     if weights is None or largest is None:
         raise UsageError(
             "no-supernet",
-            f"there is no supernet of {genotype.data.id} in {printable(folder)}",
-            why="The search did not train one, or its checkpoint is damaged.",
+            f"there are no weights for {printable(genotype.id)} in {printable(folder)}",
+            why="The search did not train them, or their checkpoint is damaged. Those that were scored the published way "
+            "are of another network than the one that would be deployed.",
             next="Run the search again; what it has is kept.",
         )
     return weights, largest.at(genotype.data)

@@ -173,7 +173,7 @@ def _accuracy(measurement: Measurement, host: dict[str, Any], search: SearchArti
         f"validation, float{balanced}": _percent(chosen["float_validation_accuracy"], Source.HOST),
         f"validation, int8{balanced}": _percent(chosen["int8_validation_accuracy"], Source.HOST),
         f"test, int8{balanced}": _percent(winner["int8_test_accuracy"], Source.HOST, winner["int8_test_reason"]),
-        f"{count} images of the {host['origin']}, on the device": _percent(
+        f"{count} images of the {host['origin']}, on the device{', not balanced' if balanced else ''}": _percent(
             correct / count if correct is not None else None, measurement.memory_after.static.source
         ),
     }

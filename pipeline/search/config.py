@@ -7,10 +7,12 @@ from typing import Any
 
 from pipeline.datasets import DatasetSource
 from pipeline.estimate.model import Limits
-from pipeline.search import scorers, spaces
+from pipeline.genotype import Fix
+from pipeline.search import samplers, scorers, spaces
 from pipeline.search.fitness import Fitness
 from pipeline.search.objectives import Objectives
-from pipeline.search.sampler import Evolution
+from pipeline.search.samplers import Evolution, HardwareAwareSampler, Nsga2Sampler
+from pipeline.search.scorers import NaiveSettings, PublishedSettings
 from pipeline.search.space import Space
 from pipeline.search.training import TrainingSettings
 
@@ -48,12 +50,15 @@ class SearchConfig:
         evaluations: Budget of evaluated candidates; None for none.
         seconds: Budget of time; None for none. At least one of the two.
         seed: Seed of everything random.
-        sampler: ``evolution`` or ``random``.
+        strategy: How designs are proposed, see :mod:`pipeline.search.samplers`.
+        fix: What of the data configuration stays as it is.
         scorer: How candidates are scored, see :mod:`pipeline.search.scorers`.
+        naive: How they are trained from scratch, if they are.
+        published: The budgets of the published way to score, if it is used.
         soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
         fitness: The weights of the fitness.
         objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
-        evolution: The parameters of the sampler ``evolution``.
+        evolution: The parameters of the genetic algorithms.
     """
 
     space: Space
@@ -63,8 +68,11 @@ class SearchConfig:
     evaluations: int | None = None
     seconds: float | None = None
     seed: int = 0
-    sampler: str = "evolution"
+    strategy: str = "evolution"
+    fix: Fix = field(default_factory=Fix)
     scorer: str = "supernet"
+    naive: NaiveSettings = field(default_factory=NaiveSettings)
+    published: PublishedSettings = field(default_factory=PublishedSettings)
     soft: bool = False
     fitness: Fitness = field(default_factory=Fitness)
     objectives: Objectives = field(default_factory=Objectives)
@@ -77,6 +85,14 @@ class SearchConfig:
             raise ValueError("a budget is positive")
         if self.seed < 0:
             raise ValueError("a seed is not negative")
+        if self.strategy not in samplers.NAMES:
+            raise ValueError(f"strategy {self.strategy!r} is none of {sorted(samplers.NAMES)}")
+        if self.strategy == HardwareAwareSampler.name and not self.fix.whole:
+            raise ValueError("a hardware-aware search needs a fixed resolution and a fixed colour")
+        if self.strategy == Nsga2Sampler.name and not self.objectives.several:
+            raise ValueError("nsga2 needs at least two objectives")
+        if not any(map(self.fix.holds, self.space.data)):
+            raise ValueError(f"the space has no data configuration with {self.fix.id}")
         if self.scorer not in scorers.NAMES:
             raise ValueError(f"scorer {self.scorer!r} is none of {sorted(scorers.NAMES)}")
 
@@ -86,7 +102,8 @@ class SearchConfig:
             "space": self.space.identity,
             "limits": self.limits.model_dump(exclude_none=True),
             "seed": self.seed,
-            "sampler": self.sampler,
+            "strategy": self.strategy,
+            "fix": self.fix.id,
             "scorer": self.scorer,
             "soft": self.soft,
             "fitness": asdict(self.fitness),

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.datasets import DatasetSource, quality
 from pipeline.estimate.model import Estimate
 from pipeline.genotype import Genotype
-from pipeline.search import sampler, scorers, training
+from pipeline.search import samplers, scorers, training
 from pipeline.search.candidate import Candidate
 from pipeline.search.config import SearchConfig
 from pipeline.search.feasibility import Feasibility
@@ -77,7 +77,7 @@ def run(
         KeyboardInterrupt: The user's; the folder is left resumable.
     """
     listener = progress if progress is not None else _ignore
-    feasibility = Feasibility(config.space, estimate, config.limits, soft=config.soft)
+    feasibility = Feasibility(config.space, estimate, config.limits, soft=config.soft, fix=config.fix)
     feasibility.demand()
     scorer = scorers.make(config, source, feasibility, folder, supernets)
     identity = config.identity(source) | scorer.identity()
@@ -104,8 +104,8 @@ def _loop(
     history = study.history()
     before = len(history)
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
-    proposer = sampler.make(
-        config.sampler, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
+    proposer = samplers.make(
+        config.strategy, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
     )
 
     waiting: dict[str, float] = {}

@@ -7,6 +7,7 @@ proper ones: per class, then the mean over the classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,6 +68,12 @@ class Fitness:
     recall: float = 1.0
     ram: float = 1.0
     flash: float = 1.0
+
+    @classmethod
+    def of(cls, weights: Sequence[float]) -> Fitness:
+        """With the weights w1 … w5, in the order of the sum."""
+        accuracy, precision, recall, ram, flash = weights
+        return cls(accuracy=accuracy, precision=precision, recall=recall, ram=ram, flash=flash)
 
     def __call__(self, scored: Scores, estimate: Estimate, limits: Limits) -> float:
         """F, at most the sum of the weights; higher is better."""

@@ -6,14 +6,16 @@ import contextlib
 import hashlib
 import http.server
 import json
+import os
 import shutil
+import subprocess
 import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 import public_samples
@@ -142,45 +144,95 @@ def test_a_folder_without_files_is_told(tmp_path: Path, wakes: Path) -> None:
     assert caught.value.id == "no-such-folder"
 
 
-def test_the_hub_is_asked_for_the_pinned_revision_by_ranges(
-    wakes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub = pytest.importorskip("huggingface_hub", reason="needs the extra `wake-vision`", exc_type=ImportError)
-    asked: list[str] = []
+class _Hub(http.server.BaseHTTPRequestHandler):
+    """As much of the Hub's interface as reading a data set's files by ranges takes; has one revision of one of them."""
 
-    class Entry:
-        def __init__(self, path: str) -> None:
-            self.path = path
+    protocol_version = "HTTP/1.1"
+    folder: ClassVar[Path]
+    asked: ClassVar[list[str]]
 
-    class Api:
-        def list_repo_tree(self, repository: str, folder: str, *, revision: str, repo_type: str) -> list[Entry]:
-            assert (repository, repo_type) == (wake_vision.REPOSITORY, "dataset")
-            asked.append(revision)
-            return [Entry(f"data/{path.name}") for path in (wakes / folder).iterdir()]
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is http.server's
+        """Nothing is printed."""
 
-    class Files:
-        def open(self, address: str, mode: str) -> IO[bytes]:
-            repository, _, rest = address.removeprefix("datasets/").partition("@")
-            revision, _, name = rest.partition("/")
-            assert repository == wake_vision.REPOSITORY and mode == "rb"
-            asked.append(revision)
-            return (wakes / name).open("rb")
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
-    monkeypatch.setattr(hub, "HfApi", Api)
-    monkeypatch.setattr(hub, "HfFileSystem", Files)
-    source = open_source("wake-vision:images=40", cache=tmp_path / "cache")
-    assert set(asked) == {wake_vision.REVISION} and len(wake_vision.REVISION) == 40
-    local = open_source(f"wake-vision:images=40,folder={wakes}", cache=tmp_path / "local")
-    assert set(source.view(Split.TEST, SMALL).ids) <= {f"test/{number:016x}.jpg" for number in range(85, 109)}
-    np.testing.assert_array_equal(source.view(Split.TRAIN, SMALL).labels, local.view(Split.TRAIN, SMALL).labels)
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        api, files = f"/api/datasets/{wake_vision.REPOSITORY}", f"/datasets/{wake_vision.REPOSITORY}"
+        if path == f"{api}/revision/{wake_vision.REVISION}":
+            self._json({"id": wake_vision.REPOSITORY, "sha": wake_vision.REVISION})
+        elif path == f"{api}/tree/{wake_vision.REVISION}/data":
+            found = [(f"data/{one.name}", one.stat().st_size) for one in sorted((self.folder / "data").iterdir())]
+            self._json([{"type": "file", "path": name, "size": size, "oid": "0" * 40} for name, size in found])
+        elif path.startswith(f"{files}/resolve/{wake_vision.REVISION}/"):
+            content = (self.folder / path.removeprefix(f"{files}/resolve/{wake_vision.REVISION}/")).read_bytes()
+            first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+            self.asked.append(self.headers["Range"])
+            self._send(206, content[first : last + 1], {"Content-Range": f"bytes {first}-{last}/{len(content)}"})
+        else:
+            self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
 
-    def fails(*_: object, **__: object) -> None:
-        raise hub.errors.HTTPError("429 too many requests")
+    def _json(self, content: object) -> None:
+        self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
-    monkeypatch.setattr(Api, "list_repo_tree", fails)
-    with pytest.raises(EnvironmentProblem) as caught:
-        open_source("wake-vision:images=50", cache=tmp_path / "cache")
-    assert caught.value.id == "download-failed" and "429" in caught.value.why
+    def _send(self, code: int, content: bytes, headers: dict[str, str]) -> None:
+        self.send_response(code)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+_READS = """
+import sys
+from pathlib import Path
+from pipeline.datasets import open_source, wake_vision
+from pipeline.errors import EnvironmentProblem
+
+cache = Path(sys.argv[1])
+print(open_source("wake-vision:images=40", cache=cache).fingerprint)
+wake_vision.REVISION = "f" * 40
+try:
+    open_source("wake-vision:images=40", cache=cache)
+except EnvironmentProblem as error:
+    print(error.id, error.why, error.next)
+"""
+
+
+def test_the_hub_is_read_by_ranges_at_the_pinned_revision(wakes: Path, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub", reason="needs the extra `wake-vision`", exc_type=ImportError)
+
+    class Hub(_Hub):
+        folder = wakes
+        asked: ClassVar[list[str]] = []
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub) as served:
+        thread = threading.Thread(target=served.serve_forever, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{served.server_address[1]}"
+        # A process of its own: huggingface_hub reads where the hub is when it is imported.
+        done = subprocess.run(
+            [sys.executable, "-c", _READS, str(tmp_path / "cache")],
+            env=os.environ | {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        served.shutdown()
+        thread.join()
+    assert done.returncode == 0, done.stderr
+    fingerprint, failure = done.stdout.splitlines()
+    assert len(fingerprint) == 64 and Hub.asked
+    assert failure.startswith("download-failed huggingface.co: RevisionNotFoundError") and "0 of 40 images" in failure
+    kept = {path.name: np.load(path) for path in (tmp_path / "cache" / "subsets").rglob("*.npy")}
+    _prepared(wake_vision.Folder(wakes), tmp_path / "local")
+    for path in (tmp_path / "local" / "subsets").rglob("*.npy"):
+        np.testing.assert_array_equal(kept.pop(path.name), np.load(path))
+    assert not kept
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from dataset_samples import write_image
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.datasets import DatasetSource, Split, View, open_source, quality
+from pipeline.datasets import DatasetSource, open_source, quality
 from pipeline.errors import UsageError
-from pipeline.genotype import RESOLUTIONS, Colour, DataConfig
+from pipeline.genotype import RESOLUTIONS
 
 
 class Said:
@@ -104,8 +103,6 @@ def test_a_folder_knows_its_sizes_and_its_balance(tmp_path: Path) -> None:
     found = quality.of(source)
     assert found.ratio == 21 and (found.rarest, found.frequent, found.split) == ("few", "many", "train")
     assert found.smaller[32] == pytest.approx(3 / 66, abs=1e-4) and found.smaller[64] == 1
-    data = DataConfig(32, Colour.MONO)
-    assert source.view(Split.VALIDATION, data).balanced
     # Known from the cache alone.
     again = open_source(f"folder:{tmp_path / 'images'}", cache=tmp_path / "cache")
     assert quality.of(again) == found
@@ -117,13 +114,3 @@ def test_a_folder_knows_its_sizes_and_its_balance(tmp_path: Path) -> None:
 def hash_of(split: str, number: int) -> int:
     """A seed of its own for each image."""
     return 1000 * (1 + len(split)) + number
-
-
-def test_balanced_accuracy_of_a_view() -> None:
-    labels = np.array([0] * 8 + [1] * 2)
-    predicted = np.zeros(10, np.int64)
-    images = np.zeros((10, 1, 1, 1), np.uint8)
-    ids = tuple(map(str, range(10)))
-    assert View(images, labels, ids).accuracy(predicted) == 0.8
-    assert View(images, labels, ids, balanced=True).accuracy(predicted) == 0.5
-    assert View(images[:8], labels[:8], ids[:8], balanced=True).accuracy(predicted[:8]) == 1.0

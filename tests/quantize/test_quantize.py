@@ -161,3 +161,25 @@ def test_without_a_supernet_there_is_nothing_to_quantize(tmp_path: Path) -> None
     with pytest.raises(UsageError) as caught:
         quantize(GENOTYPE, ToySource(), search_folder=tmp_path, out=tmp_path, seed=0)
     assert caught.value.id == "no-supernet"
+
+
+def test_a_finalist_that_was_trained_alone_goes_on_without_a_teacher(tmp_path: Path) -> None:
+    settings = config(evaluations=1, scorer="naive", naive=search.NaiveSettings(steps=30))
+    found = search.run(settings, ToySource(), folder=tmp_path, estimate=estimate).candidates[0]
+    made = quantize(
+        found.genotype, ToySource(), search_folder=tmp_path, out=tmp_path / "out", seed=3, settings=SETTINGS
+    )
+    assert made.teacher == ""
+    assert made.inherited_accuracy == pytest.approx(found.scores.accuracy, abs=0.05)
+    assert made.final_steps == 42
+
+
+def test_the_published_way_to_score_leaves_nothing_to_deploy(tmp_path: Path) -> None:
+    settings = config(
+        evaluations=1,
+        scorer="published",
+        published=search.PublishedSettings(supernet_steps=1, steps=1, validations=0, batch=16),
+    )
+    found = search.run(settings, ToySource(), folder=tmp_path, estimate=estimate).candidates[0]
+    with pytest.raises(UsageError, match="no weights"):
+        quantize(found.genotype, ToySource(), search_folder=tmp_path, out=tmp_path / "out", seed=3, settings=SETTINGS)

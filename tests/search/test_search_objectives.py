@@ -14,7 +14,7 @@ from pipeline.estimate.model import Estimate, Limits, Predicted
 from pipeline.genotype import Genotype
 from pipeline.search import Candidate, Objectives, Scores
 from pipeline.search.feasibility import Feasibility
-from pipeline.search.sampler import EvolutionSampler
+from pipeline.search.samplers import EvolutionSampler
 from pipeline.search.scorers import SupernetScorer
 
 TRADE = Objectives(("accuracy", "instructions"))

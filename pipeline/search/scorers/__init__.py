@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 
 from pipeline.datasets import DatasetSource
 from pipeline.search.feasibility import Feasibility
+from pipeline.search.scorers.naive import NaiveScorer, NaiveSettings
 from pipeline.search.scorers.protocol import Scorer
+from pipeline.search.scorers.published import PublishedScorer, PublishedSettings
 from pipeline.search.scorers.supernet import SupernetScorer
 
 if TYPE_CHECKING:
     from pipeline.search.config import SearchConfig
 
-__all__ = ["NAMES", "Scorer", "SupernetScorer", "make"]
+__all__ = ["NAMES", "NaiveSettings", "PublishedSettings", "Scorer", "SupernetScorer", "make"]
 
 #: The configuration, the images, the limits and the search's folder give a scorer.
 _Maker = Callable[["SearchConfig", DatasetSource, Feasibility, Path, "Path | None"], Scorer]
 
 _MAKERS: dict[str, _Maker] = {
     SupernetScorer.name: SupernetScorer,
+    NaiveScorer.name: NaiveScorer,
+    PublishedScorer.name: PublishedScorer,
 }
 
 NAMES = tuple(_MAKERS)

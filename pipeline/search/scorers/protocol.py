@@ -13,6 +13,8 @@ from pipeline.search.training import Step
 class Scorer(Protocol):
     """Scores genotypes; the same genotype gets the same scores, in whatever order they are asked for.
 
+    The one exception is what was published, a baseline to compare with, where candidates train shared weights in turn.
+
     Attributes:
         name: As ``SearchConfig.scorer`` has it.
         steps: Optimizer steps of a training that ``report`` tells of.
