@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from pipeline.datasets import DatasetSource, Split, quality
 from pipeline.errors import DoesNotFitError, printable
-from pipeline.experiments.places import Profile, estimator, only
+from pipeline.experiments.places import Profile, estimator
 from pipeline.experiments.protocol import Place, Result, Task
 from pipeline.experiments.scales import Budget
 from pipeline.files import write_atomic
-from pipeline.genotype import DataConfig, Genotype
+from pipeline.genotype import Fix, Genotype
 from pipeline.search import Candidate, Fitness, Phase, Progress, SearchConfig, engine, standalone, subnet, supernets
-from pipeline.search.sampler import Evolution
+from pipeline.search.samplers import Evolution, EvolutionSampler, HardwareAwareSampler
 from pipeline.search.training import Step
 
 #: Scores that searches with the same supernets share.
@@ -38,7 +38,7 @@ class Arm:
         name: Short; names files.
         title: For tables.
         profile: Limits, and how memory is counted.
-        data: Data configurations that may be proposed; None for all of the space.
+        fix: What of the data configuration stays as it is.
         scorer: How candidates are scored.
         latency_ms: Longest inference, as modelled; None for no limit.
         evolution: The genetic algorithm's parameters.
@@ -54,7 +54,7 @@ class Arm:
     name: str
     title: str
     profile: Profile
-    data: tuple[DataConfig, ...] | None = None
+    fix: Fix = field(default_factory=Fix)
     scorer: str = "supernet"
     latency_ms: float | None = None
     evolution: Evolution = field(default_factory=Evolution)
@@ -77,15 +77,19 @@ class Arm:
             scoring=scoring,
             evaluations=budget.evaluations,
             seed=seed,
+            strategy=HardwareAwareSampler.name if self.fix.whole else EvolutionSampler.name,
+            fix=self.fix,
             soft=self.soft,
             fitness=self.fitness,
             evolution=self.evolution,
             scorer=self.scorer,
+            naive=budget.naive,
+            published=budget.published,
         )
 
     def task(self, budget: Budget, seed: int) -> Task:
         """The search as a task; arms of several experiments that are the same search are the same task."""
-        identity = dataclasses.asdict(self) | {"data": None if self.data is None else [data.id for data in self.data]}
+        identity = dataclasses.asdict(self) | {"fix": self.fix.id}
         del identity["name"], identity["title"]
         return Task(f"{self.name}.{seed}", seed, {"kind": "search", "arm": identity, **budget.search(self.scorer)})
 
@@ -100,8 +104,6 @@ def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
     """
     classes = len(place.source.class_names)
     estimate = estimator(arm.profile, place.board, classes, timed=arm.timed or arm.latency_ms is not None)
-    if arm.data is not None:
-        estimate = only(estimate, arm.data)
     config = arm.config(budget, seed)
     own = arm.scorer != "supernet"
     clock = Clock(place.folder / "clock.json", (place.folder if own else place.supernets) / "training.json", inside=own)

@@ -8,6 +8,7 @@ from pipeline.errors import UsageError, printable
 from pipeline.experiments.comparing import ConstraintSensitivity, DataAblation, DataAware
 from pipeline.experiments.protocol import Experiment, Scale
 from pipeline.experiments.scales import BUDGETS, Budget
+from pipeline.experiments.scoring import OursVsPublished, SupernetVsNaive
 from pipeline.experiments.varying import Ablation, LatencyLimit
 
 #: In the order in which they are best run: the first trains the supernets that the others share.
@@ -15,7 +16,9 @@ EXPERIMENTS: dict[str, Callable[[Budget], Experiment]] = {
     DataAware.name: DataAware,
     DataAblation.name: DataAblation,
     ConstraintSensitivity.name: ConstraintSensitivity,
+    SupernetVsNaive.name: SupernetVsNaive,
     Ablation.name: Ablation,
+    OursVsPublished.name: OursVsPublished,
     LatencyLimit.name: LatencyLimit,
 }
 

@@ -16,7 +16,7 @@ from pipeline.experiments.scales import Budget
 from pipeline.experiments.searches import Searches, averaged, winners
 from pipeline.experiments.statistics import Interval
 from pipeline.experiments.tables import Table, number, percents, points
-from pipeline.genotype import Colour
+from pipeline.genotype import Colour, Fix
 
 #: From how many points on an advantage is what was aimed at.
 GOAL = 0.02
@@ -59,7 +59,7 @@ class DataAware(Searches):
                 name=f"fixed-{data.id}.{profile.name}",
                 title=f"hardware-aware, {data.id}",
                 profile=profile,
-                data=(data,),
+                fix=Fix(data.resolution, data.colour),
             )
             for data in self.budget.fixed
         )
@@ -188,20 +188,19 @@ class DataAblation(Searches):
     def under(self, profile: Profile) -> tuple[Arm, ...]:
         """Both, resolution only (in RGB), colour only (at the first of the fixed resolutions)."""
         fixed = self.budget.fixed[0]
-        every = self.budget.space.data
         return (
             replace(aware(profile), title="both"),
             Arm(
                 name=f"resolution-only.{profile.name}",
                 title="resolution only (RGB)",
                 profile=profile,
-                data=tuple(data for data in every if data.colour is Colour.RGB),
+                fix=Fix(colour=Colour.RGB),
             ),
             Arm(
                 name=f"colour-only.{profile.name}",
                 title=f"colour only ({fixed.resolution} pixels)",
                 profile=profile,
-                data=tuple(data for data in every if data.resolution == fixed.resolution),
+                fix=Fix(resolution=fixed.resolution),
             ),
         )
 

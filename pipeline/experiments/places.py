@@ -19,7 +19,6 @@ import numpy as np
 from pipeline.estimate.macs import macs
 from pipeline.estimate.model import Estimate, InputMode, Item, Limits, Prefer
 from pipeline.estimate.published import published
-from pipeline.genotype import DataConfig, Genotype
 from pipeline.graph.skeleton import from_genotype
 from pipeline.search.feasibility import Estimator, analytic
 from pipeline.search.space import Space
@@ -139,24 +138,6 @@ def _timed(profile: Profile) -> Callable[[Graph, Board], Estimate]:
         return timed(runtime.estimate(graph, board, plan), runtime.predict(graph, board, plan), board)
 
     return figures
-
-
-def only(estimate: Estimator, data: tuple[DataConfig, ...]) -> Estimator:
-    """An estimator by which nothing but these data configurations can be feasible.
-
-    The search then holds them fixed, while space and supernets stay those of every other arm.
-    """
-
-    def figures(genotype: Genotype) -> Estimate:
-        if genotype.data in data:
-            return estimate(genotype)
-        return Estimate(ram=(Item(name="excluded", bytes=_NEVER),), flash=(), stack_reserve=0, macs=0)
-
-    return figures
-
-
-#: More RAM than any limit allows.
-_NEVER = 2**62
 
 
 def admitted(space: Space, estimate: Estimator, limits: Limits) -> dict[str, float]:

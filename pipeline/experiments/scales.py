@@ -9,6 +9,7 @@ from pipeline.experiments.places import PUBLISHED, Profiles, exact
 from pipeline.experiments.protocol import Scale
 from pipeline.genotype import ALPHAS, Colour, DataConfig
 from pipeline.search import ScoringSettings, TrainingSettings
+from pipeline.search.scorers import NaiveSettings, PublishedSettings
 from pipeline.search.space import PaperSpace, Space, all_data, all_depths
 
 
@@ -28,6 +29,8 @@ class Budget:
         least: How many of them the comparison with the published scoring has.
         threshold: Accuracy above which models are counted.
         alone: Steps for which winners are trained alone where that is compared.
+        naive: How candidates are trained without a supernet.
+        published: The published scoring; its supernets had 30,000 steps in the paper.
         tuning: Fine-tuning steps that the ablation tries.
         latencies: Limits in ms that are tried, the largest first.
     """
@@ -43,15 +46,19 @@ class Budget:
     least: int
     threshold: float
     alone: int
+    naive: NaiveSettings
+    published: PublishedSettings
     tuning: tuple[int, ...]
     latencies: tuple[float, ...]
 
     def search(self, scorer: str) -> dict[str, Any]:
         """What a search's result depends on, as JSON."""
-        scored = {
+        scored: dict[str, dict[str, Any]] = {
             "supernet": {"training": asdict(self.training), "scoring": asdict(self.scoring)},
-        }[scorer]
-        return {"space": self.space.identity, "evaluations": self.evaluations, **scored}
+            "naive": {"naive": asdict(self.naive), "validation_images": self.scoring.validation_images},
+            "published": {"published": asdict(self.published), "validation_images": self.scoring.validation_images},
+        }
+        return {"space": self.space.identity, "evaluations": self.evaluations, **scored[scorer]}
 
     def as_dict(self) -> dict[str, Any]:
         """What a reader must know, as JSON."""
@@ -88,6 +95,8 @@ _SMOKE = Budget(
     least=1,
     threshold=0.5,
     alone=4,
+    naive=NaiveSettings(steps=4),
+    published=PublishedSettings(supernet_steps=4, steps=4, validations=2, batch=16),
     tuning=(0, 2),
     latencies=(20.0,),
 )
@@ -109,6 +118,8 @@ _SMALL = Budget(
     least=2,
     threshold=0.75,
     alone=600,
+    naive=NaiveSettings(steps=200),
+    published=PublishedSettings(supernet_steps=300),
     tuning=(0, 100, 500),
     latencies=(100.0, 50.0),
 )
@@ -132,6 +143,8 @@ _FULL = Budget(
     least=3,
     threshold=0.75,
     alone=25_000,
+    naive=NaiveSettings(),
+    published=PublishedSettings(),
     tuning=(0, 100, 500),
     latencies=(200.0, 100.0),
 )

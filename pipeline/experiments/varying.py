@@ -15,7 +15,7 @@ from pipeline.experiments.searches import Searches, winners
 from pipeline.experiments.statistics import Interval
 from pipeline.experiments.tables import Table, number, percents, points
 from pipeline.search import Fitness
-from pipeline.search.sampler import Evolution
+from pipeline.search.samplers import Evolution
 
 _WEIGHTS = (0.1, 1.0, 10.0)
 

@@ -115,6 +115,24 @@ def test_a_fall_is_graceful_by_three_points_a_step(accuracies: tuple[float | Non
     assert all(wanted in line for line in found.conclusion[:2])
 
 
+@pytest.mark.parametrize("name", ["supernet-vs-naive", "ours-vs-published"])
+def test_what_a_scorer_saves_and_what_its_winner_is_worth(name: str) -> None:
+    def of(ours: Result) -> Callable[[str, int], Result]:
+        return lambda task, _: ours if task.startswith("supernet.") else _found(0.5, first_at=4, alone=0.5)
+
+    quick = _conclude(name, of(_found(0.75, first_at=1, alone=0.75))).conclusion
+    assert "75% fewer evaluations; the bar of 75% is reached" in quick[0]
+    assert "A search took 14 s with supernets" in quick[1]
+    assert "winners are better, +25.0 points" in quick[2]
+    slow = _conclude(name, of(_found(0.75, first_at=4, alone=0.5))).conclusion
+    assert "0% fewer evaluations; the bar of 75% is missed" in slow[0]
+    assert "no difference between the winners" in slow[2]
+    never = _conclude(name, of(_found(0.25, alone=0.25))).conclusion
+    assert "does not reach" in never[0]
+    assert "winners are worse" in never[2]
+    assert "cannot be compared" in _conclude(name, of(NOTHING)).conclusion[2]
+
+
 def test_a_change_matters_or_nothing_is_concluded() -> None:
     def of(task: str, _: int) -> Result:
         return _found(0.25) if task.startswith("mutation-20.") else _found(0.5)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pipeline.search.config import SearchConfig
 from search_toy import ToySource
 
 from pipeline.boards import Board
@@ -21,30 +19,66 @@ from pipeline.experiments import arms, catalogue, runner
 from pipeline.experiments.protocol import Experiment, Place, Result, Scale, Task
 from pipeline.genotype import Genotype
 from pipeline.progress import QuietDisplay
-from pipeline.search import Scores, scorers, standalone
-from pipeline.search.training import Step
+from pipeline.search import Candidate, Phase, Progress, Scores, SearchConfig, engine, samplers, standalone
+from pipeline.search.feasibility import Estimator, Feasibility
+from pipeline.search.progress import Listener
 
 
-class Formula:
-    """A scorer without a network: larger is better, with noise of the genotype's and the seed's own."""
-
-    name = "formula"
-    steps = 1
-
-    def __init__(self, config: SearchConfig, *_: object) -> None:
-        self._seed = config.seed
-
-    def identity(self) -> dict[str, Any]:
-        return {}
-
-    def subject(self, genotype: Genotype) -> str:
-        return genotype.data.id
-
-    def score(self, genotype: Genotype, *, report: Callable[[Step], None], **_: object) -> Scores:
-        report(Step(1, 0.5, 0.5))
-        noise = np.random.default_rng([self._seed, genotype.seed]).random()
+def by_formula(
+    config: SearchConfig,
+    source: DatasetSource,
+    *,
+    folder: Path,
+    estimate: Estimator,
+    progress: Listener,
+    supernets: Path,
+) -> engine.SearchResult:
+    """A search without a network or a study: larger is better, with noise of the genotype's and the seed's own."""
+    assert folder.name == "search"
+    assert supernets.name == f"seed-{config.seed}"
+    feasibility = Feasibility(config.space, estimate, config.limits, soft=config.soft, fix=config.fix)
+    feasibility.demand()
+    sampler = samplers.make(config.strategy, feasibility, seed=config.seed, evolution=config.evolution)
+    history: list[Candidate] = []
+    while len(history) < (config.evaluations or 0) and (genotype := sampler.propose(history)) is not None:
+        noise = np.random.default_rng([config.seed, genotype.seed]).random()
         accuracy = 0.5 + genotype.data.resolution / 640 + genotype.alpha / 2 + noise / 10
-        return Scores(accuracy=accuracy, precision=accuracy, recall=accuracy)
+        scores = Scores(accuracy=accuracy, precision=accuracy, recall=accuracy)
+        figures = feasibility.estimate(genotype)
+        history.append(
+            Candidate(
+                proposal=len(history),
+                genotype=genotype,
+                scores=scores,
+                fitness=config.fitness(scores, figures, config.limits),
+                feasible=feasibility.fits(genotype),
+                estimate=figures,
+            )
+        )
+        progress(_progress(Phase.SUPERNET, len(history) - 1, config))
+        progress(_progress(Phase.CANDIDATE, len(history), config))
+    found = config.objectives.best_first(history)
+    return engine.SearchResult(
+        candidates=found,
+        front=found[:1],
+        evaluations=len(history),
+        supernets=(),
+        waiting={},
+        stopped="evaluations" if len(history) == config.evaluations else "exhausted",
+        seconds=0.0,
+    )
+
+
+def _progress(phase: Phase, evaluations: int, config: SearchConfig) -> Progress:
+    return Progress(
+        phase=phase,
+        subject="shared",
+        evaluations=evaluations,
+        evaluations_of=config.evaluations,
+        best=None,
+        elapsed=0.0,
+        left=None,
+    )
 
 
 class _Guess:
@@ -72,9 +106,8 @@ class Killed:
 
 
 @pytest.fixture
-def by_formula(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in scorers.NAMES:
-        monkeypatch.setitem(scorers._MAKERS, name, Formula)
+def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "run", by_formula)
     monkeypatch.setattr(standalone, "train", lambda *_, **__: _Guess())
 
 
@@ -103,7 +136,8 @@ def test_tasks_are_the_same_each_time_and_named_for_files(name: str, scale: Scal
     json.dumps(experiment.settings())
 
 
-@pytest.mark.usefixtures("by_formula")
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_networks")
 @pytest.mark.parametrize("name", catalogue.EXPERIMENTS)
 def test_an_experiment_concludes_and_a_killed_one_to_the_same(name: str, tmp_path: Path, board: Board) -> None:
     experiment = catalogue.make(name, Scale.SMOKE)
@@ -125,7 +159,7 @@ def test_an_experiment_concludes_and_a_killed_one_to_the_same(name: str, tmp_pat
     assert str(tmp_path) not in whole.journal.read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("by_formula")
+@pytest.mark.usefixtures("without_networks")
 def test_experiments_share_what_they_have_in_common(tmp_path: Path, board: Board) -> None:
     one = _run(catalogue.make("data-aware-vs-hardware-aware", Scale.SMOKE), tmp_path, board)
     before = set((tmp_path / "work" / "tasks").iterdir())
@@ -137,7 +171,7 @@ def test_experiments_share_what_they_have_in_common(tmp_path: Path, board: Board
         assert other.contents["results"][name] == one.contents["results"][name]
 
 
-@pytest.mark.usefixtures("by_formula")
+@pytest.mark.usefixtures("without_networks")
 def test_the_arms_are_what_they_are_called(tmp_path: Path, board: Board) -> None:
     found = _run(catalogue.make("data-aware-vs-hardware-aware", Scale.SMOKE), tmp_path, board).contents
     budget = found["settings"]
