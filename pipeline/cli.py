@@ -52,12 +52,15 @@ from pipeline.commands.options import (
     SerialOption,
     SourceArgument,
     SpaceOption,
+    StorageOption,
     StrategyOption,
+    StudyOption,
     SupernetOption,
     TimeOption,
     TreeOption,
     UpsamplingOption,
     WeightsOption,
+    WorkersOption,
     checked,
     print_json,
     target_of,
@@ -110,6 +113,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         fix: FixOption = None,
         penalty: PenaltyOption = "reject",
         weights: WeightsOption = None,
+        storage: StorageOption = None,
+        study: StudyOption = "search",
+        workers: WorkersOption = 1,
         ram: RamOption = None,
         flash: FlashOption = None,
         macs: MacsOption = None,
@@ -163,6 +169,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             strategy=strategy,
             fix=given.parse_fix(fix) if fix else Fix(),
             penalty=penalty,
+            storage=storage,
+            study=study,
+            workers=workers,
             weights=given.parse_weights(weights) if weights else given.EVEN,
             ram=parse_size(ram) if ram else None,
             flash=parse_size(flash) if flash else None,
@@ -192,6 +201,17 @@ _search_command(
     "The main job: search, quantize, render, build, flash, measure, validate, report.",
     whole=True,
 )
+
+
+@app.command("search-worker", hidden=True)
+def search_worker(run: RunArgument, debug: DebugOption = False) -> None:
+    """One more worker on a search; `search --workers` starts it."""
+    from pipeline.job.context import Context
+    from pipeline.job.workers import work
+    from pipeline.progress import QuietDisplay
+    from pipeline.runs import Run
+
+    work(Context(Run.open(run), QuietDisplay()))
 
 
 @app.command()

@@ -90,6 +90,9 @@ class Settings(BaseModel):
     strategy: Literal["evolution", "random", "nsga2", "hardware-aware"] = "evolution"
     fix: Fix = Fix()
     penalty: Literal["reject", "soft"] = "reject"
+    storage: Text | None = None
+    study: Annotated[Text, Field(min_length=1, max_length=200)] = "search"
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     weights: Annotated[tuple[float, ...], Field(min_length=5, max_length=5)] = EVEN
     ram: Annotated[int | None, Field(ge=1)] = None
     flash: Annotated[int | None, Field(ge=1)] = None

@@ -66,6 +66,17 @@ StrategyOption = Annotated[
         help="`evolution`, `random`, `nsga2` (several objectives), or `hardware-aware` (the images fixed by --fix).",
     ),
 ]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Database of the study, for workers on several machines: postgresql://user@host/name.",
+        show_default="a file in the run",
+    ),
+]
+StudyOption = Annotated[str, typer.Option("--study", help="The study's name in the storage.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that search together.")]
 FixOption = Annotated[
     str | None,
     typer.Option("--fix", help="Hold the images: `resolution=96,colour=rgb`, or one of the two.", show_default=False),

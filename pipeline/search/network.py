@@ -114,15 +114,15 @@ class Network:
         return layers.forward_sliced(weights, self.envelope, subnet, last, inputs, free=free, **how)
 
     def _trace_training(self, images: Any, subnet: Any, last: Any, *given: Any) -> tuple[Any, Any, Any]:
-        """``given``: targets, what the gradient is multiplied by, and what it is added to."""
+        """``given``: targets, a factor on the loss, and what its gradient is added to."""
         tf = tensorflow()
         targets, share, before = given
         with tf.GradientTape() as tape:
             flat = tf.identity(self._weights)
             tape.watch(flat)
             logits = self._forward(self._tensors(flat, self._pace.half), images, subnet, last)
-            loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
-        return loss, tf.nn.softmax(logits), before + share * tape.gradient(loss, flat)
+            loss = share * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+        return loss, tf.nn.softmax(logits), before + tape.gradient(loss, flat)
 
     def _trace_apply(self, gradient: Any, rate: Any, scale: Any, power1: Any, power2: Any) -> None:
         tf = tensorflow()
@@ -191,7 +191,7 @@ class Network:
             some = images[start : start + size]
             share = np.float32(len(some) / len(images))
             loss, answer, gradient = training(some, *subnet, targets[start : start + size], share, gradient)
-            losses.append(loss * share)
+            losses.append(loss)
             answers.append(answer)
         return tf.add_n(losses), answers[0] if len(answers) == 1 else tf.concat(answers, axis=0), gradient
 
