@@ -66,6 +66,28 @@ StrategyOption = Annotated[
         help="`evolution`, `random`, `nsga2` (several objectives), or `hardware-aware` (the images fixed by --fix).",
     ),
 ]
+ScorerOption = Annotated[
+    str,
+    typer.Option(
+        "--scorer",
+        help="What scores candidates: a `supernet`, `naive` training of each from scratch, or what was `published`.",
+    ),
+]
+NaiveStepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--naive-steps", min=1, help="Steps of a candidate with --scorer naive.", show_default="from the preset"
+    ),
+]
+PublishedStepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--published-steps",
+        min=1,
+        help="Steps of the full networks with --scorer published; 30,000 in the paper.",
+        show_default="from the preset",
+    ),
+]
 StorageOption = Annotated[
     str | None,
     typer.Option(

@@ -41,6 +41,9 @@ _SEARCH_SETTINGS = (
         "evaluations",
         "time_s",
         "strategy",
+        "scorer",
+        "naive_steps",
+        "published_steps",
         "fix",
         "penalty",
         "weights",
@@ -208,6 +211,11 @@ def config(context: Context) -> SearchConfig:
         evaluations=evaluations,
         seconds=settings.time_s,
         strategy=settings.strategy,
+        scorer=settings.scorer,
+        naive=dataclasses.replace(made.naive, steps=settings.naive_steps or made.naive.steps),
+        published=dataclasses.replace(
+            made.published, supernet_steps=settings.published_steps or made.published.supernet_steps
+        ),
         fix=settings.fix,
         soft=settings.penalty == "soft",
         fitness=engine.Fitness.of(settings.weights),
@@ -217,16 +225,18 @@ def config(context: Context) -> SearchConfig:
 
 
 def _show(step: Step, progress: Progress) -> None:
-    best = f"best {_brief(progress.best)}, " if progress.best else ""
     doing = progress.subject
     if progress.steps:
-        doing = f"supernet {progress.subject} step {progress.step}/{progress.steps}"
+        kind = "supernet " if progress.phase == "supernet" else ""
+        doing = f"{kind}{progress.subject} step {progress.step}/{progress.steps}"
         if progress.loss is not None and progress.accuracy is not None:
             doing += f" loss {progress.loss:.3f} accuracy {progress.accuracy:.3f}"
         if progress.waiting is not None and progress.waiting >= 0.005:
             doing += f" waiting {progress.waiting:.0%}"
-    left = f", {progress.left / 60:.1f} min left" if progress.left is not None else ""
-    step.update(f"{best}{doing}{left}", done=progress.evaluations, total=progress.evaluations_of)
+    best = f"best {_brief(progress.best)}" if progress.best else ""
+    left = f"{progress.left / 60:.1f} min left" if progress.left is not None else ""
+    text = ", ".join(part for part in (best, doing, left) if part)
+    step.update(text, done=progress.evaluations, total=progress.evaluations_of)
 
 
 def _brief(candidate: Candidate) -> str:

@@ -152,7 +152,7 @@ def _loop(
     waiting: dict[str, float] = {}
 
     def tell(phase: Phase, subject: str, step: training.Step | None = None) -> None:
-        if step is not None:
+        if step is not None and phase is Phase.SUPERNET:
             waiting[subject] = step.waiting
         listener(
             Progress(
@@ -188,7 +188,8 @@ def _loop(
         tell(Phase.CANDIDATE, genotype.id)
 
         def report(step: training.Step, genotype: Genotype = genotype) -> None:
-            tell(Phase.SUPERNET, scorer.subject(genotype), step)
+            subject = scorer.subject(genotype)
+            tell(Phase.CANDIDATE if subject == genotype.id else Phase.SUPERNET, subject, step)
             if step.number >= scorer.steps:
                 tell(Phase.CANDIDATE, genotype.id)
 
