@@ -124,8 +124,7 @@ def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
     except DoesNotFitError as error:
         return {"feasible": False, "why": printable(error.why, 400)}
     ended = clock.ends
-    # Without supernets all training is that of candidates.
-    training = clock.supernets() if arm.scorer != "naive" else 0.0
+    training = clock.supernets()
     winner = max(found.candidates, key=lambda candidate: (candidate.scores.accuracy, candidate.fitness), default=None)
     result: Result = {
         "feasible": winner is not None,

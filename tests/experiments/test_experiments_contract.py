@@ -159,6 +159,7 @@ def test_an_experiment_concludes_and_a_killed_one_to_the_same(name: str, tmp_pat
     assert str(tmp_path) not in whole.journal.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_networks")
 def test_experiments_share_what_they_have_in_common(tmp_path: Path, board: Board) -> None:
     one = _run(catalogue.make("data-aware-vs-hardware-aware", Scale.SMOKE), tmp_path, board)
@@ -171,6 +172,7 @@ def test_experiments_share_what_they_have_in_common(tmp_path: Path, board: Board
         assert other.contents["results"][name] == one.contents["results"][name]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_networks")
 def test_the_arms_are_what_they_are_called(tmp_path: Path, board: Board) -> None:
     found = _run(catalogue.make("data-aware-vs-hardware-aware", Scale.SMOKE), tmp_path, board).contents
