@@ -22,14 +22,15 @@ class Population:
         envelope: Holds every one of them as a slice; its data configuration has the most pixels and colours.
         tops: The largest subnets, of which each step trains one: where the highest resolution allows for less than a
             lower one does, each that no other one holds.
-        bottom: The smallest subnet, at the lowest resolution.
-        draw: A random subnet of a random data configuration.
+        bottoms: The smallest subnet of each data configuration; each step trains one of them.
+        draw: A random subnet of a random data configuration; one of half the resolution comes twice as often, so that a
+            step costs little more than its largest subnet.
         identity: What makes it this population, as JSON.
     """
 
     envelope: Genotype
     tops: tuple[Genotype, ...]
-    bottom: Genotype
+    bottoms: tuple[Genotype, ...]
     draw: Callable[[np.random.Generator], Genotype]
     identity: dict[str, Any]
 
@@ -52,8 +53,11 @@ def population(datas: Sequence[DataConfig], feasibility: Feasibility, kind: Lite
         corners = {data: tuple(whole.corners(data)) for data in datas}
         ends = {data: (space.largest(found), space.smallest(found)) for data, found in corners.items()}
 
+    chances = np.array([1 / data.resolution for data in datas])
+    chances /= chances.sum()
+
     def draw(rng: np.random.Generator) -> Genotype:
-        data = datas[int(rng.integers(len(datas)))]
+        data = datas[int(rng.choice(len(datas), p=chances))]
         if kind == "space":
             return whole.random(rng, data)
         return choices[data][int(rng.integers(len(choices[data])))]
@@ -64,17 +68,17 @@ def population(datas: Sequence[DataConfig], feasibility: Feasibility, kind: Lite
             tops.append(ends[data][0])
     names = sorted(genotype.id for found in choices.values() for genotype in found)
     envelope = space.largest([largest for largest, _ in ends.values()])
-    bottom = ends[min(datas, key=lambda one: (one.resolution, one.channels))][1]
+    bottoms = tuple(ends[data][1] for data in sorted(datas))
     return Population(
         envelope=envelope,
         tops=tuple(tops),
-        bottom=bottom,
+        bottoms=bottoms,
         draw=draw,
         identity={
-            "data": [data.id for data in datas],
+            "data": {data.id: float(chance) for data, chance in zip(datas, chances, strict=True)},
             "envelope": envelope.id,
             "tops": [top.id for top in tops],
-            "bottom": bottom.id,
+            "bottoms": [bottom.id for bottom in bottoms],
             "choices": _axes(whole) if kind == "space" else hashlib.sha256(" ".join(names).encode()).hexdigest(),
         },
     )
