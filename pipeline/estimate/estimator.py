@@ -39,10 +39,15 @@ def plan_for(
     streams = input_mode is InputMode.STREAMED
     if not stages(graph):
         raise UsageError("no-operators", "the model has no operators", next="Give a model that computes something.")
-    static, stack = other_items(graph, called(graph, streams=streams), load_for(board))
-    room = (board.ram_bytes if ram_bytes is None else ram_bytes) - static.bytes - stack.bytes
-    room = min(room, arena_room(board, stack=board.stack.reserve_bytes, static=static.bytes))
-    return make_plan(graph, prefer=prefer, limit=max(0, room), streamed_input=streams)
+    static, stack = other_items(graph.output.nbytes, called(graph, streams=streams), load_for(board))
+    room = room_for(board, static=static.bytes, stack=stack.bytes, ram_bytes=ram_bytes)
+    return make_plan(graph, prefer=prefer, limit=room, streamed_input=streams)
+
+
+def room_for(board: Board, *, static: int, stack: int, ram_bytes: int | None = None) -> int:
+    """Bytes that static data and what is used of the stack leave for the arena."""
+    room = (board.ram_bytes if ram_bytes is None else ram_bytes) - static - stack
+    return max(0, min(room, arena_room(board, stack=board.stack.reserve_bytes, static=static)))
 
 
 def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None, forms: Forms | None = None) -> Estimate:
