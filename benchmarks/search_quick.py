@@ -1,6 +1,6 @@
 """How long the quick preset takes, phase by phase, and what its three finalists reach: the demo without a device.
 
-    python benchmarks/search_quick.py [--data sample] [--evaluations 24] [--seed 0] [--folder FOLDER]
+    python benchmarks/search_quick.py [--data sample] [--evaluations 24] [--seed 0] [--supernet KIND] [--folder FOLDER]
 
 Wall-clock and processor seconds; on a machine that does other work the latter, halved, say what two free cores take.
 """
@@ -11,6 +11,7 @@ import argparse
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import boards, search
@@ -19,6 +20,7 @@ from pipeline.datasets.guard import Guarded, MemoryJournal
 from pipeline.estimate.model import Limits
 from pipeline.files import file_sha256
 from pipeline.quantize import evaluate, quantize
+from pipeline.search import training
 from pipeline.search.backend import tensorflow
 
 
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--data", default="sample")
     parser.add_argument("--evaluations", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--supernet", choices=training.SHARINGS, default="per-config")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="search-quick-"))
@@ -55,6 +58,7 @@ def main() -> None:
     board = boards.load("nucleo_f746zg")
     limits = Limits(ram_bytes=board.ram_bytes, flash_bytes=board.flash_bytes)
     config = search.quick(limits, evaluations=options.evaluations, seed=options.seed)
+    config = replace(config, training=replace(config.training, sharing=options.supernet))
     clock.enter("estimates and proposals")
 
     def progress(moment: search.Progress) -> None:

@@ -22,6 +22,10 @@ from pipeline.commands.options import (
     EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
+    FinalEpochsOption,
+    FinalistsOption,
+    FinalTimeOption,
+    FixOption,
     FlashOption,
     GroupOption,
     ImagesOption,
@@ -34,6 +38,7 @@ from pipeline.commands.options import (
     MaybeBoardOption,
     ModelArgument,
     ObjectiveOption,
+    PenaltyOption,
     PortOption,
     PreferOption,
     PresetOption,
@@ -42,13 +47,16 @@ from pipeline.commands.options import (
     RunArgument,
     RunOption,
     RuntimeOption,
-    SamplerOption,
     SeedOption,
     SerialOption,
     SourceArgument,
     SpaceOption,
+    StrategyOption,
+    SupernetOption,
     TimeOption,
     TreeOption,
+    UpsamplingOption,
+    WeightsOption,
     checked,
     print_json,
     target_of,
@@ -91,18 +99,26 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         board: BoardOption,
         data: DataOption = "sample",
         group_by: GroupOption = None,
+        allow_upsampling: UpsamplingOption = False,
         space: SpaceOption = "paper",
         preset: PresetOption = "quick",
+        supernet: SupernetOption = "per-config",
         evaluations: EvaluationsOption = None,
         time: TimeOption = None,
-        sampler: SamplerOption = "evolution",
+        strategy: StrategyOption = "evolution",
+        fix: FixOption = None,
+        penalty: PenaltyOption = "reject",
+        weights: WeightsOption = None,
         ram: RamOption = None,
         flash: FlashOption = None,
         macs: MacsOption = None,
         instructions: InstructionsOption = None,
         latency: LatencyOption = None,
         energy: EnergyOption = None,
-        objective: ObjectiveOption = "accuracy",
+        objective: ObjectiveOption = None,
+        finalists: FinalistsOption = 3,
+        final_epochs: FinalEpochsOption = None,
+        final_time: FinalTimeOption = None,
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
@@ -118,7 +134,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
+        from pipeline import boards
         from pipeline import settings as given
+        from pipeline.genotype import Fix
         from pipeline.settings import Kind, Settings, parse_count, parse_duration, parse_size
 
         settings = checked(
@@ -135,18 +153,28 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             input_mode=input_mode,
             data=_absolute(data),
             group_by=group_by,
+            allow_upsampling=allow_upsampling,
             space=space,
             preset=preset,
+            supernet=supernet,
             evaluations=evaluations,
             time_s=parse_duration(time) if time else None,
-            sampler=sampler,
+            strategy=strategy,
+            fix=given.parse_fix(fix) if fix else Fix(),
+            penalty=penalty,
+            weights=given.parse_weights(weights) if weights else given.EVEN,
             ram=parse_size(ram) if ram else None,
             flash=parse_size(flash) if flash else None,
             macs=parse_count(macs) if macs else None,
             instructions=parse_count(instructions) if instructions else None,
             latency_ms=given.parse_latency(latency) if latency else None,
             energy_mj=given.parse_energy(energy) if energy else None,
-            objective=given.parse_objective(objective),
+            objective=given.parse_objective(objective)
+            if objective
+            else given.default_objective(strategy, boards.load(board), runtime),
+            finalists=finalists,
+            final_epochs=final_epochs,
+            final_time_s=parse_duration(final_time) if final_time else None,
         )
         job = new_job(settings, run, quiet, needs_board=whole)
         if whole:
@@ -237,7 +265,7 @@ def _stage_command(name: str, text: str) -> None:
     app.command(name)(command)
 
 
-_stage_command("quantize", "Slice, fine-tune and convert the best candidates of RUN to int8; choose the winner.")
+_stage_command("quantize", "Train the best candidates of RUN to the end and make them int8; choose the winner.")
 
 
 def _model_or_run_command(name: str, text: str) -> None:
@@ -346,5 +374,8 @@ def _board_row(board: Any) -> dict[str, Any]:
 
 def _absolute(data: str) -> str:
     """A folder by its absolute path: a run may be resumed from elsewhere."""
-    kind, _, path = data.partition(":")
-    return f"folder:{Path(path).expanduser().resolve()}" if kind == "folder" and path else data
+    kind, _, rest = data.partition(":")
+    if kind == "folder":
+        return f"folder:{Path(rest).expanduser().resolve()}" if rest else data
+    options, named, path = f",{rest}".partition(",folder=")
+    return f"{kind}:{(options + named)[1:]}{Path(path).expanduser().resolve()}" if path else data

@@ -93,6 +93,29 @@ class DataConfig:
 
 
 @dataclass(frozen=True)
+class Fix:
+    """What of the data configuration a search must not change; None: free."""
+
+    resolution: int | None = None
+    colour: Colour | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether one data configuration alone is left."""
+        return self.resolution is not None and self.colour is not None
+
+    def holds(self, data: DataConfig) -> bool:
+        """Whether a data configuration is as it was fixed."""
+        return self.resolution in (None, data.resolution) and self.colour in (None, data.colour)
+
+    @property
+    def id(self) -> str:
+        """As ``--fix`` takes it: ``resolution=96,colour=rgb``; empty where nothing is fixed."""
+        parts = [f"resolution={self.resolution}"] if self.resolution is not None else []
+        return ",".join(parts + ([f"colour={self.colour.value}"] if self.colour is not None else []))
+
+
+@dataclass(frozen=True)
 class Block:
     """One inverted residual block.
 

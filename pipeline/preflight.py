@@ -31,6 +31,7 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
         EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``disk-full``.
     """
     board = boards.load(settings.board)
+    settings.demand_strategy()
     settings.demand_modelled(board)
     if needs_board:
         device(board, settings.target)

@@ -14,16 +14,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pipeline.boards import Board
 from pipeline.errors import UsageError, printable
 from pipeline.estimate.model import InputMode, Limits, Prefer
+from pipeline.genotype import RESOLUTIONS, Colour, Fix
 
 _SIZE = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(b|k|kb|kib|m|mb|mib)?$", re.IGNORECASE)
 _DURATION = re.compile(r"^(?:(\d{1,9})h)?(?:(\d{1,9})m(?:in)?)?(?:(\d{1,9})s?)?$", re.IGNORECASE)
 _QUANTITY = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(?:(n|u|µ|μ|m)?(s|j|a))?$", re.IGNORECASE)
 _PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9}
+_WEIGHT = re.compile(r"^(w[1-5])\s*=\s*(\d{1,9}(?:\.\d{1,9})?)$")
 _COUNT = re.compile(r"^(\d{1,15}(?:\.\d{1,15})?)\s*(k|m)?$", re.IGNORECASE)
 
 DEFAULT_IMAGES = 100
 #: What a search can be asked to make best; accuracy grows, all others shrink.
 OBJECTIVES = ("accuracy", "instructions", "latency", "energy", "ram", "flash")
+#: The weights w1 … w5 of the published fitness.
+EVEN = (1.0, 1.0, 1.0, 1.0, 1.0)
 #: The user's own settings for all runs, in the folder where a command is given.
 SETTINGS_FILE = "danas.toml"
 TFLM_TREE_VARIABLE = "DANAS_TFLM_TREE"
@@ -77,11 +81,16 @@ class Settings(BaseModel):
     # search
     data: Text = "sample"
     group_by: Text | None = None
+    allow_upsampling: bool = False
     space: Literal["paper", "wide"] = "paper"
     preset: Literal["quick", "full"] = "quick"
+    supernet: Literal["per-config", "per-colour", "shared"] = "per-config"
     evaluations: Annotated[int | None, Field(ge=1)] = None
     time_s: Annotated[float | None, Field(gt=0)] = None
-    sampler: Literal["evolution", "random"] = "evolution"
+    strategy: Literal["evolution", "random", "nsga2", "hardware-aware"] = "evolution"
+    fix: Fix = Fix()
+    penalty: Literal["reject", "soft"] = "reject"
+    weights: Annotated[tuple[float, ...], Field(min_length=5, max_length=5)] = EVEN
     ram: Annotated[int | None, Field(ge=1)] = None
     flash: Annotated[int | None, Field(ge=1)] = None
     macs: Annotated[int | None, Field(ge=1)] = None
@@ -89,6 +98,9 @@ class Settings(BaseModel):
     latency_ms: Annotated[float | None, Field(gt=0)] = None
     energy_mj: Annotated[float | None, Field(gt=0)] = None
     objective: tuple[str, ...] = ("accuracy",)
+    finalists: Annotated[int, Field(ge=1, le=100)] = 3
+    final_epochs: Annotated[int | None, Field(ge=0, le=10_000)] = None  # None: the preset's
+    final_time_s: Annotated[float | None, Field(gt=0)] = None  # of all finalists together
 
     # deploy
     model: Text | None = None
@@ -105,6 +117,27 @@ class Settings(BaseModel):
             energy_mj=self.energy_mj,
             linked_bytes=board.ram_bytes,
         )
+
+    def demand_strategy(self) -> None:
+        """Refuse a strategy without what it needs.
+
+        Raises:
+            UsageError: ``fix-missing``, ``one-objective``.
+        """
+        if self.strategy == "hardware-aware" and not self.fix.whole:
+            raise UsageError(
+                "fix-missing",
+                "--strategy hardware-aware without the images that it holds",
+                why="It searches networks for one resolution and one colour.",
+                next="For example --fix resolution=96,colour=rgb; to hold one of the two, leave --strategy out.",
+            )
+        if self.strategy == "nsga2" and len(self.objective) == 1:
+            raise UsageError(
+                "one-objective",
+                "--strategy nsga2 with accuracy alone",
+                why="It trades objectives for each other.",
+                next="Leave --objective out, or name more: --objective accuracy,ram.",
+            )
 
     def demand_modelled(self, board: Board) -> None:
         """Refuse limits and objectives that nobody can reckon with: before any work, and never silently.
@@ -321,6 +354,81 @@ def parse_objective(text: str) -> tuple[str, ...]:
             next="For example --objective accuracy,latency.",
         )
     return found
+
+
+def default_objective(strategy: str, board: Board, runtime: str) -> tuple[str, ...]:
+    """What is made best where the user does not say: accuracy; of several objectives also what a design needs.
+
+    Latency is among them where it is modelled for the board.
+    """
+    if strategy != "nsga2":
+        return ("accuracy",)
+    from pipeline.estimate.cost.table import load
+
+    found: tuple[str, ...] = ("accuracy", "ram", "flash")
+    if runtime == "aot":
+        try:
+            cycles = load(board.core.cpu).unit == "cycles"
+        except UsageError:
+            return found
+        if cycles or board.latency:
+            found += ("latency",)
+    return found
+
+
+def parse_fix(text: str) -> Fix:
+    """What is fixed by ``resolution=96,colour=rgb``, or by one of the two.
+
+    Raises:
+        UsageError: ``bad-fix``.
+    """
+    values: dict[str, str] = {}
+    for part in text.split(","):
+        axis, found, value = (piece.strip().lower() for piece in part.partition("="))
+        known = {"resolution": tuple(map(str, RESOLUTIONS)), "colour": tuple(Colour)}.get(axis)
+        wrong = (
+            f"{printable(axis)!r} is neither resolution nor colour"
+            if known is None
+            else f"{axis} is named twice"
+            if axis in values
+            else f"{axis} is one of {', '.join(known)}"
+            if not found or value not in known
+            else ""
+        )
+        if wrong:
+            raise UsageError(
+                "bad-fix",
+                f"--fix {printable(text)!r}: {wrong}",
+                why="An axis of the images and its value, with = between them; commas separate two.",
+                next="For example --fix resolution=96,colour=rgb, or --fix colour=mono.",
+            )
+        values[axis] = value
+    return Fix(
+        int(values["resolution"]) if "resolution" in values else None,
+        Colour(values["colour"]) if "colour" in values else None,
+    )
+
+
+def parse_weights(text: str) -> tuple[float, ...]:
+    """The weights w1 … w5 of ``w1=2,w4=10``; those that are not named are 1.
+
+    Raises:
+        UsageError: ``bad-weights``.
+    """
+    values: dict[str, float] = {}
+    for part in text.split(","):
+        match = _WEIGHT.match(part.strip().lower())
+        if match is None or match[1] in values:
+            raise UsageError(
+                "bad-weights",
+                f"--weights {printable(text)!r}: {printable(part)!r} is "
+                + ("named twice" if match else "no weight with a value"),
+                why="w1, w2, w3 are those of accuracy, precision and recall, w4 and w5 those of the RAM and flash "
+                "penalties; each a number that is not negative.",
+                next="For example --weights w1=1,w4=10,w5=10.",
+            )
+        values[match[1]] = float(match[2])
+    return tuple(values.get(f"w{number}", 1.0) for number in range(1, 6))
 
 
 def parse_count(text: str) -> int:

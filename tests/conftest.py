@@ -5,11 +5,18 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 from device_samples import compile_probe
 
 from pipeline import boards
 from pipeline.boards import Board
+
+# How long an example takes says how busy the machine is, and nothing about what is tested.
+hypothesis.settings.register_profile(
+    "danas", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], parent=hypothesis.settings()
+)
+hypothesis.settings.load_profile("danas")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.__main__ import run
+from pipeline.cli import _absolute
 
 
 def _error(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
@@ -168,3 +169,19 @@ def test_colour_is_for_terminals_that_want_it(wish: str, monkeypatch: pytest.Mon
     monkeypatch.setattr("pipeline.cli.open_job", lambda *_: SimpleNamespace(all=lambda: None))
     assert run(["resume", "."]) == 130
     assert asked == [not wish]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("sample", "sample"),
+        ("folder:a", "folder:{here}/a"),
+        ("folder:", "folder:"),
+        ("wake-vision", "wake-vision"),
+        ("wake-vision:images=5", "wake-vision:images=5"),
+        ("wake-vision:folder=a,b", "wake-vision:folder={here}/a,b"),
+        ("visual-wake-words:images=5,folder=a", "visual-wake-words:images=5,folder={here}/a"),
+    ],
+)
+def test_a_folder_of_images_is_kept_by_its_absolute_path(given: str, wanted: str) -> None:
+    assert _absolute(given) == wanted.format(here=Path.cwd())

@@ -9,16 +9,20 @@ from pydantic import ValidationError
 
 from pipeline import boards
 from pipeline.errors import UsageError
+from pipeline.genotype import Colour, Fix
 from pipeline.settings import (
     Kind,
     Settings,
+    default_objective,
     parse_count,
     parse_current,
     parse_duration,
     parse_energy,
+    parse_fix,
     parse_latency,
     parse_objective,
     parse_size,
+    parse_weights,
     tflm_tree,
 )
 
@@ -167,3 +171,56 @@ def test_limits_on_work_are_passed_on() -> None:
     limits = settings.limits(board)
     assert (limits.instructions, limits.latency_ms, limits.energy_mj) == (5, 2.5, 0.5)
     assert not Settings(kind=Kind.SEARCH, board=board.name).limits(board).on_work
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("resolution=96,colour=rgb", Fix(96, Colour.RGB)),
+        (" Colour = MONO ", Fix(colour=Colour.MONO)),
+        ("resolution=32", Fix(32)),
+    ],
+)
+def test_what_is_fixed(text: str, expected: Fix) -> None:
+    assert parse_fix(text) == expected
+    assert parse_fix(expected.id) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "96", "resolution=97", "colour=red", "alpha=1", "colour=rgb,colour=rgb", "resolution"]
+)
+def test_what_fixes_nothing_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_fix(text)
+    assert caught.value.id == "bad-fix"
+
+
+def test_weights() -> None:
+    assert parse_weights("w4=10, W1 = 0.5") == (0.5, 1.0, 1.0, 10.0, 1.0)
+    for text in ("", "w6=1", "w1=-1", "w1", "w1=1,w1=2", "accuracy=1"):
+        with pytest.raises(UsageError) as caught:
+            parse_weights(text)
+        assert caught.value.id == "bad-weights"
+
+
+def test_a_strategy_without_what_it_needs_is_refused() -> None:
+    made = Settings(kind=Kind.SEARCH, board="nucleo_f746zg", strategy="hardware-aware", fix=Fix(96))
+    with pytest.raises(UsageError) as caught:
+        made.demand_strategy()
+    assert caught.value.id == "fix-missing"
+    made.model_copy(update={"fix": Fix(96, Colour.RGB)}).demand_strategy()
+    with pytest.raises(UsageError) as caught:
+        Settings(kind=Kind.SEARCH, board="nucleo_f746zg", strategy="nsga2").demand_strategy()
+    assert caught.value.id == "one-objective"
+
+
+def test_settings_with_a_fix_survive_the_manifest() -> None:
+    made = Settings(kind=Kind.SEARCH, board="nucleo_f746zg", fix=Fix(96, Colour.RGB), weights=(1, 2, 3, 4, 5))
+    assert Settings.model_validate_json(made.model_dump_json()) == made
+
+
+def test_what_is_made_best_by_default() -> None:
+    board = boards.load("nucleo_f746zg")
+    assert default_objective("evolution", board, "aot") == ("accuracy",)
+    assert default_objective("nsga2", board, "aot") == ("accuracy", "ram", "flash", "latency")
+    assert default_objective("nsga2", board, "tflm") == ("accuracy", "ram", "flash")

@@ -30,15 +30,28 @@ PortOption = Annotated[
 SerialOption = Annotated[
     str | None, typer.Option("--serial-number", help="USB serial number of the board's probe.", show_default=False)
 ]
-DataOption = Annotated[str, typer.Option("--data", help="`sample`, or `folder:PATH`.")]
+DataOption = Annotated[
+    str, typer.Option("--data", help="`sample`, `folder:PATH`, `wake-vision`, `visual-wake-words` …")
+]
 GroupOption = Annotated[
     str | None,
     typer.Option("--group-by", help="Regular expression: images with the same match are never torn apart."),
+]
+UpsamplingOption = Annotated[
+    bool,
+    typer.Option("--allow-upsampling", help="Search resolutions too that most images would be enlarged for."),
 ]
 PresetOption = Annotated[str, typer.Option("--preset", help="Search space and effort: `quick` or `full`.")]
 SpaceOption = Annotated[
     str,
     typer.Option("--space", help="`paper`: the published space; `wide`: width, kernel and expansion a stage as well."),
+]
+SupernetOption = Annotated[
+    str,
+    typer.Option(
+        "--supernet",
+        help="Shared weights: `per-config` (one supernet a resolution and colour), `per-colour`, or `shared` by all.",
+    ),
 ]
 EvaluationsOption = Annotated[
     int | None, typer.Option("--evaluations", min=1, help="Stop after N candidates.", show_default="from the preset")
@@ -46,7 +59,29 @@ EvaluationsOption = Annotated[
 TimeOption = Annotated[
     str | None, typer.Option("--time", help="Stop the search after this long: 10m, 1h30m.", show_default=False)
 ]
-SamplerOption = Annotated[str, typer.Option("--sampler", help="`evolution` or `random`.")]
+StrategyOption = Annotated[
+    str,
+    typer.Option(
+        "--strategy",
+        help="`evolution`, `random`, `nsga2` (several objectives), or `hardware-aware` (the images fixed by --fix).",
+    ),
+]
+FixOption = Annotated[
+    str | None,
+    typer.Option("--fix", help="Hold the images: `resolution=96,colour=rgb`, or one of the two.", show_default=False),
+]
+PenaltyOption = Annotated[
+    str,
+    typer.Option("--penalty", help="Designs beyond a limit: `reject` them, or `soft`: a lower fitness, as published."),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="Of accuracy, precision, recall, RAM and flash in the fitness: `w1=1,w4=10`.",
+        show_default="all 1",
+    ),
+]
 RamOption = Annotated[
     str | None, typer.Option("--ram", help="RAM limit below the board's: 256k.", show_default="the board's")
 ]
@@ -69,11 +104,32 @@ EnergyOption = Annotated[
     typer.Option("--energy", help="Most energy an inference, as modelled for the board: 5mJ.", show_default=False),
 ]
 ObjectiveOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--objective",
         help="What the search makes best: `accuracy`, or with commas also `instructions`, `latency`, `energy`, `ram`, "
         "`flash`.",
+        show_default="accuracy; of nsga2 also ram, flash and, where it is modelled, latency",
+    ),
+]
+FinalistsOption = Annotated[
+    int, typer.Option("--finalists", min=1, help="Best candidates that are trained on, made int8 and compared.")
+]
+FinalEpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--final-epochs",
+        min=0,
+        help="Epochs of each finalist's final training; 0 ships the weights as inherited.",
+        show_default="from the preset",
+    ),
+]
+FinalTimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--final-time",
+        metavar="TIME",
+        help="Final training of all finalists in this time, e.g. `10m`: their epochs are cut to fit.",
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]

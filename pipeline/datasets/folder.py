@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import stat
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import images, splitting
+from pipeline.datasets import images, quality, splitting
 from pipeline.datasets.cache import Cache
 from pipeline.datasets.values import LEAST_TRAINING_IMAGES, Split, View
 from pipeline.datasets.views import cached_images
@@ -97,7 +98,7 @@ class FolderSource:
         numbers = {group: number for number, group in enumerate(sorted(set(groups)))}
         self._group_numbers = numbers
         self._fingerprint = self._digest()
-        self._check_readable()
+        self._smaller = quality.smaller(self._check_readable())
 
     @property
     def name(self) -> str:
@@ -166,6 +167,7 @@ class FolderSource:
             "labelled": "by the name of the folder that holds the image",
             "split_by": self._split_by(),
             "grouped_by": printable(self._group_by) if self._group_by is not None else "contents of the file",
+            "smaller": self._smaller,
             "notes": self._notes(),
         }
 
@@ -262,20 +264,37 @@ class FolderSource:
             digest.update(repr(row).encode("utf-8", "surrogateescape") + b"\n")  # repr keeps hostile names apart
         return digest.hexdigest()
 
-    def _check_readable(self) -> None:
-        """Decode every image once, so that a damaged one is known before any training and not hours into it."""
-        marker = f"checked/v{VERSION}/{self._fingerprint[:32]}"
-        if self._cache.path(marker).is_file():
-            return
-        bad = []
-        for item in (item for of_split in self._items.values() for item in of_split):
-            try:
-                images.decode(_read(item.file))
-            except images.UnreadableError as error:
-                bad.append((item.file, str(error)))
+    def _check_readable(self) -> list[int]:
+        """Decode every image once, so that a damaged one is known before any training and not hours into it.
+
+        Returns:
+            Of each training image the shorter side, in pixels.
+        """
+        marker = f"checked/v{VERSION}/{self._fingerprint[:32]}.json"
+        known = _sides(self._cache.path(marker))
+        if known is not None and len(known) == len(self._items[Split.TRAIN]):
+            return known
+        bad, sides = [], []
+        for split, of_split in self._items.items():
+            for item in of_split:
+                try:
+                    shape = images.decode(_read(item.file)).shape
+                except images.UnreadableError as error:
+                    bad.append((item.file, str(error)))
+                else:
+                    sides += [min(shape[:2])] if split is Split.TRAIN else []
         if bad:
             raise _unreadable(bad)
-        self._cache.store(marker, b"")
+        self._cache.store(marker, json.dumps({"sides": sides}).encode())
+        return sides
+
+
+def _sides(path: Path) -> list[int] | None:
+    """What was found when the images were checked; None where they were not, or the file is damaged."""
+    try:
+        return [int(side) for side in json.loads(path.read_bytes())["sides"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _compiled(group_by: str | None) -> re.Pattern[str] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import scene
+from pipeline.datasets import quality, scene
 from pipeline.datasets.cache import Cache
 from pipeline.datasets.values import Split, View
 from pipeline.datasets.views import cached_images
@@ -126,7 +126,7 @@ class SampleSource:
                 for split in Split
             ),
             "grouped_by": "second of the video",
-            "image_pixels": [scene.CROP_PIXELS, scene.CROP_PIXELS],
+            "smaller": quality.smaller([scene.CROP_PIXELS]),
             "notes": ["Every person crop has a partner: the same window of another frame, empty."],
         }
 

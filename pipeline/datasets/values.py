@@ -91,5 +91,8 @@ class DatasetSource(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Plain values for JSON: source, classes, counts per split and class, how labelled, what is missing and why."""
+        """Plain values for JSON: source, classes, counts per split and class, how labelled, what is missing and why.
+
+        A source that knows the sizes of its images has ``smaller`` as well (:mod:`pipeline.datasets.quality`).
+        """
         ...

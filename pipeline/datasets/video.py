@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.datasets import scene
+from pipeline.datasets import downloads, scene
 from pipeline.datasets.cache import Cache
 from pipeline.errors import EnvironmentProblem, UsageError, printable
 
@@ -184,20 +184,11 @@ def _member(dpkg_deb: str, package: Path) -> bytes:
 
 
 def _from_opencv() -> bytes:
-    import pooch  # late: it brings requests, which nothing else needs
-
     _log.info("downloading vtest.avi (8 MB) from OpenCV's repository")
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel(logging.WARNING)
     try:
-        with tempfile.TemporaryDirectory(prefix="danas-") as folder:
-            got = pooch.retrieve(URL, known_hash=f"sha256:{SHA256}", fname="vtest.avi", path=folder)
-            return Path(got).read_bytes()
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+        return downloads.get(URL, f"sha256:{SHA256}")
+    except (OSError, ValueError) as error:
         raise _MissedError(error) from error
-    finally:
-        logger.setLevel(level)
 
 
 def _sha256(path: Path) -> str | None:

@@ -13,24 +13,41 @@ from pipeline.files import file_sha256, write_atomic
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import digest, missing
-from pipeline.settings import Kind
+from pipeline.settings import Kind, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pipeline.boards import Board
+    from pipeline.datasets import DatasetSource
     from pipeline.estimate.model import Estimate
     from pipeline.graph.model import Graph
-    from pipeline.quantize import Quantized
-    from pipeline.search import Candidate, Progress, SearchConfig
-    from pipeline.search.training import Step as TrainingStep
+    from pipeline.quantize import Doing, Quantized, QuantizeSettings
+    from pipeline.search import Candidate, Progress, SearchConfig, Space
 
-#: Best candidates that are quantized.
-FINALISTS = 3
+#: Settings that decide how finalists are finished, beside the search's own.
+_QUANTIZE_SETTINGS = ("finalists", "final_epochs", "final_time_s", "preset", "seed")
 
 _SEARCH_SETTINGS = (
     "runtime",
-    *("data", "group_by", "space", "preset", "evaluations", "time_s", "sampler", "ram", "flash", "macs", "seed"),
+    *(
+        "data",
+        "group_by",
+        "allow_upsampling",
+        "space",
+        "preset",
+        "supernet",
+        "evaluations",
+        "time_s",
+        "strategy",
+        "fix",
+        "penalty",
+        "weights",
+        "ram",
+        "flash",
+        "macs",
+        "seed",
+    ),
     *("instructions", "latency_ms", "energy_mj", "objective"),
     *("prefer", "input_mode"),  # They decide the plan, and so what is feasible.
 )
@@ -57,9 +74,19 @@ def search_key(context: Context) -> str:
 def search(context: Context, step: Step) -> tuple[Path, ...]:
     """Search, or go on with a search that was stopped; leaves the feasible candidates, best first."""
     from pipeline import search as engine
+    from pipeline.datasets import quality
 
+    wanted = config(context)
+    space = usable(wanted.space, context.settings, context.source)
+    found = quality.of(context.source)
+    warnings = found.warnings(
+        {data.resolution for data in wanted.space.data}, allow_upsampling=context.settings.allow_upsampling
+    )
+    for text in warnings:
+        context.display.note(f"Note: {text}")
+        context.run.note("data-warning", {"text": text})
     result = engine.run(
-        config(context),
+        dataclasses.replace(wanted, space=space),
         context.source,
         folder=context.run.path("search"),
         estimate=engine.analytic(context.board, len(context.source.class_names), of=runtime_estimate(context)),
@@ -77,6 +104,8 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
                 "supernets": list(result.supernets),
                 "waiting": {data: round(share, 4) for data, share in result.waiting.items()},
                 "data": context.source.describe(),
+                "metric": found.metric,
+                "warnings": list(warnings),
                 "objectives": list(context.settings.objective),
                 "front": [candidate.genotype.id for candidate in result.front],
                 "candidates": [candidate.as_dict() for candidate in result.candidates],
@@ -87,6 +116,46 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
         + "\n",
     )
     return (path,)
+
+
+def usable(space: Space, settings: Settings, source: DatasetSource) -> Space:
+    """A space without the resolutions that most images would have to be enlarged for, unless these are asked for.
+
+    Raises:
+        UsageError: ``images-too-small``: nothing is left; ``fix-not-in-space``: nothing of what ``--fix`` holds.
+    """
+    from pipeline.datasets import quality
+
+    out = frozenset[int]() if settings.allow_upsampling else quality.of(source).upsampled
+    kept = tuple(data for data in space.data if data.resolution not in out)
+    if not kept:
+        least = min(data.resolution for data in space.data)
+        raise UsageError(
+            "images-too-small",
+            f"the images of {source.name} are smaller than {least} px, the lowest resolution of the search",
+            why="Enlarged images hold nothing that the sensor has not seen.",
+            next="Use larger images, or take them as they are with --allow-upsampling.",
+        )
+    if not any(map(settings.fix.holds, kept)):
+        raise UsageError(
+            "fix-not-in-space",
+            f"--fix {settings.fix.id}: the search has no such images",
+            why=f"It has {', '.join(data.id for data in kept)}.",
+            next="Fix one of these, or take --preset full, which has all resolutions.",
+        )
+    return space if len(kept) == len(space.data) else dataclasses.replace(space, data=kept)
+
+
+def demand_images(settings: Settings, source: DatasetSource, board: Board) -> None:
+    """Refuse images that no resolution of the search can use, before there is a run.
+
+    Raises:
+        UsageError: ``images-too-small``, ``fix-not-in-space``.
+    """
+    from pipeline import search as engine
+
+    preset = engine.quick if settings.preset == "quick" else engine.full
+    usable(preset(settings.limits(board), space=settings.space, seed=settings.seed).space, settings, source)
 
 
 def runtime_estimate(context: Context) -> Callable[[Graph, Board], Estimate]:
@@ -114,7 +183,11 @@ def config(context: Context) -> SearchConfig:
         made,
         evaluations=evaluations,
         seconds=settings.time_s,
-        sampler=settings.sampler,
+        strategy=settings.strategy,
+        fix=settings.fix,
+        soft=settings.penalty == "soft",
+        fitness=engine.Fitness.of(settings.weights),
+        training=dataclasses.replace(made.training, sharing=settings.supernet),
         objectives=engine.Objectives(settings.objective),
     )
 
@@ -152,7 +225,9 @@ def search_result(context: Context) -> StageResult:
     """The best candidates, for the `search` command."""
     best, found = candidates(context)
     front = found.get("front", [])
-    lines = [f"{found['evaluations']} evaluations, {len(best)} feasible candidates; the best:"]
+    metric = found.get("metric", "accuracy")
+    by = "" if metric == "accuracy" else f" by {metric}"
+    lines = [f"{found['evaluations']} evaluations, {len(best)} feasible candidates; the best{by}:"]
     several = len(found.get("objectives", [])) > 1
     if several:
         lines = [
@@ -194,12 +269,14 @@ def quantize_key(context: Context) -> str:
     path = context.run.path("search", "candidates.json")
     if not path.is_file():
         raise missing(context.run, "search/candidates.json")
-    return digest(file_sha256(path), context.settings.seed, context.run.manifest.versions)
+    wanted = context.settings.model_dump(include=set(_QUANTIZE_SETTINGS))
+    return digest(file_sha256(path), wanted, context.run.manifest.versions)
 
 
 def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     """The finalists become int8 models; the best of them on validation is the winner, and alone sees the test split."""
     from pipeline import quantize as engine
+    from pipeline.datasets import quality
 
     best, _ = candidates(context)
     if not best:
@@ -209,12 +286,13 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
             why="It was ended before the first one was scored.",
             next="Start a search with more --time or --evaluations.",
         )
-    finalists = best[:FINALISTS]
+    finalists, time_s = best[: context.settings.finalists], context.settings.final_time_s
     made = []
     for number, candidate in enumerate(finalists):
 
-        def show(at: TrainingStep, number: int = number, subject: str = candidate.genotype.id) -> None:
-            step.update(f"{subject} fine-tuning step {at.number}", done=number, total=len(finalists))
+        def show(at: Doing, number: int = number, subject: str = candidate.genotype.id) -> None:
+            of = f" step {at.step}/{at.steps}" if at.steps else ""
+            step.update(f"{subject} {at.phase}{of}", done=number, total=len(finalists))
 
         step.update(candidate.genotype.id, done=number, total=len(finalists))
         made.append(
@@ -224,6 +302,8 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                 search_folder=context.run.path("search"),
                 out=context.run.path("finalists"),
                 seed=context.settings.seed,
+                settings=quantize_settings(context),
+                seconds=None if time_s is None else time_s / len(finalists),
                 report=show,
             )
         )
@@ -232,9 +312,8 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
     test = None
     if context.source.has_test:
         seen = {genotype.id: file_sha256(winner.path)}
-        test = engine.device_accuracy(
-            winner.path, context.source.look(genotype.data, models=seen, purpose="accuracy of the int8 winner")
-        )
+        view = context.source.look(genotype.data, models=seen, purpose="accuracy of the int8 winner")
+        test = engine.device_accuracy(winner.path, view, balanced=quality.of(context.source).balanced)
     write_atomic(context.model, winner.path.read_bytes())
     step.result(f"winner {genotype.id}, int8 validation {winner.int8_accuracy:.1%}")
     record = context.run.write_json(
@@ -247,9 +326,7 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
                 {
                     "genotype": candidate.genotype.id,
                     "inherited_validation_accuracy": candidate.scores.accuracy,
-                    "float_validation_accuracy": one.float_accuracy,
-                    "int8_validation_accuracy": one.int8_accuracy,
-                    "tflite_bytes": one.tflite_bytes,
+                    **one.as_dict(),
                     "ram_bytes": candidate.estimate.ram_bytes,
                     "flash_bytes": candidate.estimate.flash_bytes,
                     "macs": candidate.estimate.macs,
@@ -262,6 +339,15 @@ def quantize(context: Context, step: Step) -> tuple[Path, ...]:
         },
     )
     return (context.model, record)
+
+
+def quantize_settings(context: Context) -> QuantizeSettings:
+    """The preset's, with the user's number of epochs."""
+    from pipeline.quantize import FULL, QUICK
+
+    settings = context.settings
+    preset = QUICK if settings.preset == "quick" else FULL
+    return preset if settings.final_epochs is None else dataclasses.replace(preset, final_epochs=settings.final_epochs)
 
 
 def _winner(context: Context, pairs: tuple[tuple[Candidate, Quantized], ...]) -> tuple[Candidate, Quantized]:
@@ -283,12 +369,19 @@ def quantize_result(context: Context) -> StageResult:
     winner = context.run.read_json("winner.json")
     width = _id_width(one["genotype"] for one in winner["finalists"])
     lines = [
-        f"  {one['genotype']:<{width}} float {one['float_validation_accuracy']:6.1%}"
-        f"  int8 {one['int8_validation_accuracy']:6.1%}"
+        f"  {one['genotype']:<{width}} inherited {one['inherited_validation_accuracy']:6.1%}"
+        f"  trained {one['float_validation_accuracy']:6.1%}"
+        f"  int8 {one['ptq_validation_accuracy']:6.1%}{_trained_for_int8(one)}"
         for one in winner["finalists"]
     ]
     test = winner["int8_test_accuracy"]
     shown = f"{test:.1%}" if test is not None else f"none: {winner['int8_test_reason']}"
-    return StageResult(
-        winner, "\n".join(["Finalists on validation:", *lines, f"Winner {winner['genotype']}, int8 test {shown}"])
-    )
+    metric = context.run.read_json("search/candidates.json").get("metric", "accuracy")
+    title = f"Finalists on validation, {metric}:"
+    return StageResult(winner, "\n".join([title, *lines, f"Winner {winner['genotype']}, int8 test {shown}"]))
+
+
+def _trained_for_int8(finalist: dict[str, Any]) -> str:
+    """What quantization-aware training made of a finalist, where it was needed."""
+    accuracy = finalist["qat_validation_accuracy"]
+    return "" if accuracy is None else f"  trained for int8 {accuracy:6.1%} ({finalist['qat_reason']})"

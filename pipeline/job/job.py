@@ -167,5 +167,6 @@ def _opened(settings: Settings, display: Display) -> DatasetSource:
 
     with display.step("Images") as step, logged(display, "pipeline.datasets"):
         source = open_source(settings.data, seed=settings.seed, group_by=settings.group_by)
+        finding.demand_images(settings, source, boards.load(settings.board))
         step.result(f"{source.name}, {len(source.class_names)} classes")
         return source

@@ -119,6 +119,7 @@ def _search(search: SearchArtifacts) -> SearchSummary:
                 ram=_bytes(one["ram_bytes"], Source.ANALYTIC),
                 flash=_bytes(one["flash_bytes"], Source.ANALYTIC),
                 macs=_macs(one["macs"]),
+                **_finalists_training(one),
                 **_finalists_work(one),
             )
             for one in search.winner["finalists"]
@@ -126,7 +127,22 @@ def _search(search: SearchArtifacts) -> SearchSummary:
         genotype=search.winner["genotype"],
         objectives=tuple(search.candidates.get("objectives", ("accuracy",))),
         front=tuple(search.candidates.get("front", ())),
+        metric=search.candidates.get("metric", "accuracy"),
+        warnings=tuple(search.candidates.get("warnings", ())),
     )
+
+
+def _finalists_training(finalist: dict[str, Any]) -> dict[str, Any]:
+    """How a finalist came to its accuracy; runs of earlier versions do not know."""
+    if "ptq_validation_accuracy" not in finalist:
+        return {}
+    reason = finalist["qat_reason"]
+    return {
+        "ptq_accuracy": _percent(finalist["ptq_validation_accuracy"], Source.HOST),
+        "qat_accuracy": _percent(finalist["qat_validation_accuracy"], Source.HOST, reason),
+        "qat_reason": reason,
+        "final_training": finalist["final_training"],
+    }
 
 
 def _look(look: Look) -> LookAtTest:
@@ -151,12 +167,13 @@ def _accuracy(measurement: Measurement, host: dict[str, Any], search: SearchArti
         return {}
     winner = search.winner
     chosen = next(one for one in winner["finalists"] if one["genotype"] == winner["genotype"])
+    balanced = ", balanced" if search.candidates.get("metric", "accuracy") != "accuracy" else ""
     correct, count = host["device_correct"], len(measurement.inputs)
     return {
-        "validation, float": _percent(chosen["float_validation_accuracy"], Source.HOST),
-        "validation, int8": _percent(chosen["int8_validation_accuracy"], Source.HOST),
-        "test, int8": _percent(winner["int8_test_accuracy"], Source.HOST, winner["int8_test_reason"]),
-        f"{count} images of the {host['origin']}, on the device": _percent(
+        f"validation, float{balanced}": _percent(chosen["float_validation_accuracy"], Source.HOST),
+        f"validation, int8{balanced}": _percent(chosen["int8_validation_accuracy"], Source.HOST),
+        f"test, int8{balanced}": _percent(winner["int8_test_accuracy"], Source.HOST, winner["int8_test_reason"]),
+        f"{count} images of the {host['origin']}, on the device{', not balanced' if balanced else ''}": _percent(
             correct / count if correct is not None else None, measurement.memory_after.static.source
         ),
     }

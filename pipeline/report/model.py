@@ -27,7 +27,17 @@ class ModelSummary(_Frozen):
 
 
 class Finalist(_Frozen):
-    """One of the best candidates, as it was quantized. Accuracies are on the validation split."""
+    """One of the best candidates, as it was finished. Accuracies are on the validation split.
+
+    Attributes:
+        inherited_accuracy: With the supernet's weights.
+        float_accuracy: After final training.
+        ptq_accuracy: As int8, ranges by calibration.
+        qat_accuracy: As int8 after training for it; None where that was not needed, or not made.
+        qat_reason: Why it was made, or not.
+        int8_accuracy: Of the better of both, which is what counts.
+        final_training: Accuracy before and after it, its steps and its teacher.
+    """
 
     genotype: str
     inherited_accuracy: Figure
@@ -36,13 +46,21 @@ class Finalist(_Frozen):
     ram: Figure
     flash: Figure
     macs: Figure
+    ptq_accuracy: Figure | None = None
+    qat_accuracy: Figure | None = None
+    qat_reason: str = ""
+    final_training: dict[str, Any] = {}
     instructions: Figure | None = None
     latency: Modelled | None = None
     energy: Modelled | None = None
 
 
 class SearchSummary(_Frozen):
-    """What the search did, and its finalists, best first; ``front``: genotypes that none beats in every objective."""
+    """What the search did, and its finalists, best first; ``front``: genotypes that none beats in every objective.
+
+    ``metric`` is what accuracies are: ``accuracy``, or ``balanced accuracy`` where one class is rare; ``warnings`` are
+    about the images.
+    """
 
     data: dict[str, Any]
     preset: str
@@ -52,6 +70,8 @@ class SearchSummary(_Frozen):
     genotype: str
     objectives: tuple[str, ...] = ("accuracy",)
     front: tuple[str, ...] = ()
+    metric: str = "accuracy"
+    warnings: tuple[str, ...] = ()
 
 
 class LookAtTest(_Frozen):

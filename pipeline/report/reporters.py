@@ -107,6 +107,7 @@ class TerminalReporter:
             f"Model {report.model.sha256[:16]}, input {'×'.join(map(str, report.model.input_shape))}, "
             f"{report.model.operators} operators, {_value(report.model.macs)}, build {printable(report.build_id)}"
         )
+        self._finalists(console, report)
         self._accuracy(console, report)
         self._memory(console, "RAM", report.ram)
         self._memory(console, "Flash", report.flash)
@@ -116,11 +117,29 @@ class TerminalReporter:
         self._work(console, report)
         for what, name in report.files.items():
             console.print(f"{printable(what[:1].upper() + what[1:])}: {printable(name)}")
-        for note in report.verdict.notes:
+        warnings = report.search.warnings if report.search is not None else ()
+        for note in (*warnings, *report.verdict.notes):
             console.print(Text(f"Note: {printable(note, 400)}", style="yellow"))
         style = "bold green" if report.passed else "bold red"
         console.print(Text(f"Verdict: {'PASS' if report.passed else 'FAIL'}", style=style))
         return buffer.getvalue()
+
+    @staticmethod
+    def _finalists(console: Console, report: Report) -> None:
+        """From inherited weights to int8, each finalist a line; the winner is marked."""
+        if report.search is None or not report.search.finalists:
+            return
+        table = Table("Finalist (validation)", "inherited", "trained", "int8", "trained for int8", title_justify="left")
+        for one in report.search.finalists:
+            aware = one.qat_accuracy
+            table.add_row(
+                Text(("* " if one.genotype == report.search.genotype else "  ") + printable(one.genotype)),
+                _value(one.inherited_accuracy),
+                _value(one.float_accuracy),
+                _value(one.ptq_accuracy or one.int8_accuracy),
+                "–" if aware is None else Text(_value(aware) if aware.value is not None else printable(aware.reason)),
+            )
+        console.print(table)
 
     @staticmethod
     def _accuracy(console: Console, report: Report) -> None:

@@ -59,15 +59,50 @@ def _python_output(descriptor: int) -> Iterator[None]:
 
 @cache
 def tensorflow() -> Any:
-    """The TensorFlow module, set up so that the same inputs give the same bits on the same machine."""
+    """The TensorFlow module, set up so that the same inputs give the same bits on the same machine.
+
+    Where it sees a GPU, that one is used, and bits may differ from run to run: the gradient of a depthwise convolution
+    has no deterministic kernel there, and TensorFlow would refuse it. ``CUDA_VISIBLE_DEVICES=-1`` hides the GPU.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     with captured(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import tensorflow
 
         tensorflow.get_logger().setLevel("ERROR")
         tensorflow.keras.utils.set_random_seed(0)
-        tensorflow.config.experimental.enable_op_determinism()
+        gpus = tensorflow.config.list_physical_devices("GPU")
+        for gpu in gpus:
+            tensorflow.config.experimental.set_memory_growth(gpu, True)
+        if not gpus:
+            tensorflow.config.experimental.enable_op_determinism()
         tensorflow.constant(0.0)  # the first operation initialises the runtime, which announces itself
     return tensorflow
+
+
+#: From this compute capability on a GPU has bfloat16, whose range is that of float32: no loss needs scaling.
+_BFLOAT16_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What makes training quick on the device at hand.
+
+    Attributes:
+        half: The type that convolutions are computed in, None for float32; weights and statistics stay float32.
+        compiled: Whether subnets that every few steps have are compiled by XLA, in their own shapes.
+    """
+
+    half: Any = None
+    compiled: bool = False
+
+
+@cache
+def pace() -> Pace:
+    """Mixed precision and XLA where TensorFlow sees a GPU; neither on processors, where both are slower."""
+    tf = tensorflow()
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return Pace()
+    capabilities = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
+    return Pace(half=tf.bfloat16 if min(capabilities) >= _BFLOAT16_CAPABILITY else None, compiled=True)

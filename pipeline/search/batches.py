@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.datasets.quality import MOST_TO_ONE
 from pipeline.genotype import DataConfig
 
 _ORDER, _CHANGE = 1, 2
@@ -62,6 +64,9 @@ class Changes:
 class Batches:
     """Endless augmented batches of a set of labelled images; every epoch in a new order, the last batch kept full.
 
+    Where one class is so rare that balanced accuracy counts (:data:`pipeline.datasets.quality.MOST_TO_ONE`), the
+    classes take turns, each in epochs of its own: otherwise a network learns to name the frequent one, and no more.
+
     Args:
         views: The same images as each data configuration sees them: uint8 [N, H, W, C].
         labels: int64 [N].
@@ -85,8 +90,10 @@ class Batches:
 
     def indices(self, step: int) -> NDArray[np.int64]:
         """Which images batch ``step`` has: a walk through permutation after permutation."""
-        count = len(self.labels)
         first = step * self.size
+        if self._in_turn is not None:
+            return self._turns(np.arange(first, first + self.size), self._in_turn)
+        count = len(self.labels)
         found: list[NDArray[np.int64]] = []
         position = first
         while position < first + self.size:
@@ -96,6 +103,25 @@ class Batches:
             found.append(part)
             position += len(part)
         return np.concatenate(found)
+
+    @cached_property
+    def _in_turn(self) -> tuple[NDArray[np.int64], ...] | None:
+        """The images of each class, where classes take turns."""
+        of_class = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+        counts = [len(one) for one in of_class]
+        return tuple(of_class) if max(counts) > MOST_TO_ONE * min(counts) else None
+
+    def _turns(self, places: NDArray[np.int64], in_turn: tuple[NDArray[np.int64], ...]) -> NDArray[np.int64]:
+        """The images at some places of the walk on which classes take turns."""
+        found = np.empty_like(places)
+        turns, numbers = np.divmod(places, len(in_turn))
+        for number, images in enumerate(in_turn):
+            epochs, within = np.divmod(turns, len(images))
+            for epoch in np.unique(epochs[numbers == number]):
+                order = np.random.default_rng([*self.seed, _ORDER, epoch, 1 + number]).permutation(len(images))
+                here = (numbers == number) & (epochs == epoch)
+                found[here] = images[order[within[here]]]
+        return found
 
     def __call__(
         self, step: int, datas: Sequence[DataConfig]

@@ -4,101 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from pipeline.datasets import DatasetSource, Split
-from pipeline.estimate.model import Estimate, Limits
+from pipeline.datasets import DatasetSource, quality
+from pipeline.estimate.model import Estimate
 from pipeline.genotype import Genotype
-from pipeline.search import sampler, spaces, subnet, training
-from pipeline.search.batches import Batches
+from pipeline.search import samplers, scorers, training
 from pipeline.search.candidate import Candidate
+from pipeline.search.config import SearchConfig
 from pipeline.search.feasibility import Feasibility
-from pipeline.search.fitness import Fitness, Scores
-from pipeline.search.objectives import Objectives
 from pipeline.search.progress import Budget, Listener, Phase, Progress
-from pipeline.search.space import Space
+from pipeline.search.scorers import Scorer
 from pipeline.search.study import Study
-from pipeline.search.supernets import Supernet, Supernets
-from pipeline.search.training import TrainingSettings
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoringSettings:
-    """How a candidate is scored.
-
-    Args:
-        calibration_images: Training images that batch-norm statistics are taken on.
-        validation_images: At most so many of the validation split, its first ones (a source mixes its classes).
-        fine_tuning_steps: Steps on the candidate's private copy before it is scored; 0 for none.
-        rate: Peak learning rate of these.
-    """
-
-    calibration_images: int = 512
-    validation_images: int = 2000
-    fine_tuning_steps: int = 0
-    rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        if self.calibration_images < 1 or self.validation_images < 1 or self.fine_tuning_steps < 0 or self.rate <= 0:
-            raise ValueError("scoring needs images, a positive rate and no negative number of steps")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchConfig:
-    """Everything a search's result depends on, besides the images and the estimates.
-
-    Args:
-        space: What may be proposed.
-        limits: What a design may need.
-        training: How supernets are trained.
-        scoring: How candidates are scored.
-        evaluations: Budget of evaluated candidates; None for none.
-        seconds: Budget of time; None for none. At least one of the two.
-        seed: Seed of everything random.
-        sampler: ``evolution`` or ``random``.
-        soft: Let infeasible designs take part with a penalty, as published, instead of rejecting them.
-        fitness: The weights of the fitness.
-        objectives: What is made best: accuracy alone by the fitness, or accuracy against what a design needs.
-    """
-
-    space: Space
-    limits: Limits
-    training: TrainingSettings
-    scoring: ScoringSettings = field(default_factory=ScoringSettings)
-    evaluations: int | None = None
-    seconds: float | None = None
-    seed: int = 0
-    sampler: str = "evolution"
-    soft: bool = False
-    fitness: Fitness = field(default_factory=Fitness)
-    objectives: Objectives = field(default_factory=Objectives)
-
-    def __post_init__(self) -> None:
-        if self.evaluations is None and self.seconds is None:
-            raise ValueError("a search needs a budget: evaluations, seconds or both")
-        if (self.evaluations is not None and self.evaluations < 1) or (self.seconds is not None and self.seconds <= 0):
-            raise ValueError("a budget is positive")
-        if self.seed < 0:
-            raise ValueError("a seed is not negative")
-
-    def identity(self, source: DatasetSource) -> dict[str, Any]:
-        """What has to be the same for a search to go on with a folder; the budgets may change."""
-        return {
-            "space": self.space.identity,
-            "limits": self.limits.model_dump(exclude_none=True),
-            "training": asdict(self.training),
-            "scoring": asdict(self.scoring),
-            "seed": self.seed,
-            "sampler": self.sampler,
-            "soft": self.soft,
-            "fitness": asdict(self.fitness),
-            "objectives": list(self.objectives.names),
-            "images": source.fingerprint,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,45 +47,6 @@ class SearchResult:
         return self.candidates[:count]
 
 
-class _Search:
-    def __init__(
-        self, config: SearchConfig, source: DatasetSource, feasibility: Feasibility, study: Study, folder: Path
-    ) -> None:
-        self.config = config
-        self.source = source
-        self.feasibility = feasibility
-        self.study = study
-        self.classes = len(source.class_names)
-        self.supernets = Supernets(source, feasibility, config.training, seed=config.seed, folder=folder)
-
-    def score(self, supernet: Supernet, genotype: Genotype) -> Scores:
-        """Scores of a private copy; the same in whatever order candidates come."""
-        settings, data, seed = self.config.scoring, genotype.data, self.config.seed
-        train = self.supernets.view(Split.TRAIN, data)
-        weights = supernet.weights
-        if settings.fine_tuning_steps:
-            # Outside the subnet's slices gradients are zero and nothing moves.
-            supernet.workspace.load(weights)
-            weights = training.fine_tune(
-                supernet.workspace,
-                Batches(
-                    {data: train.images},
-                    train.labels,
-                    self.classes,
-                    self.config.training.batch,
-                    subnet.fine_tuning_seed(seed, genotype),
-                ).of(data),
-                genotype,
-                steps=settings.fine_tuning_steps,
-                peak=settings.rate,
-            )
-        calibration = subnet.calibration_images(train.images, settings.calibration_images, seed)
-        settled = subnet.settle(weights, genotype, self.classes, calibration)
-        validation = self.supernets.view(Split.VALIDATION, data)
-        count = settings.validation_images
-        return settled.scores(np.asarray(validation.images[:count]), validation.labels[:count])
-
-
 def run(
     config: SearchConfig,
     source: DatasetSource,
@@ -175,6 +54,7 @@ def run(
     folder: Path,
     estimate: Callable[[Genotype], Estimate],
     progress: Listener | None = None,
+    supernets: Path | None = None,
 ) -> SearchResult:
     """Search, or go on with a search that was stopped.
 
@@ -188,6 +68,7 @@ def run(
         folder: The search's own folder; ``study.db`` and ``supernets/`` are kept in it.
         estimate: Genotype -> Estimate, from shapes alone.
         progress: Called often; must return quickly.
+        supernets: A folder of supernets that several searches share; None: ``supernets`` in the search's own.
 
     Raises:
         DoesNotFitError: ``nothing-feasible``, before any training.
@@ -196,11 +77,13 @@ def run(
         KeyboardInterrupt: The user's; the folder is left resumable.
     """
     listener = progress if progress is not None else _ignore
-    feasibility = Feasibility(config.space, estimate, config.limits, soft=config.soft)
+    feasibility = Feasibility(config.space, estimate, config.limits, soft=config.soft, fix=config.fix)
     feasibility.demand()
-    study = Study(folder / "study.db", config.identity(source), config.objectives.directions)
+    scorer = scorers.make(config, source, feasibility, folder, supernets)
+    identity = config.identity(source) | scorer.identity()
+    study = Study(folder / "study.db", identity, config.objectives.directions)
     try:
-        return _loop(_Search(config, source, feasibility, study, folder), listener)
+        return _loop(config, feasibility, scorer, study, listener, balanced=quality.of(source).balanced)
     finally:
         study.close()
 
@@ -209,12 +92,21 @@ def _ignore(_: Progress) -> None:
     pass
 
 
-def _loop(search: _Search, listener: Listener) -> SearchResult:
-    config, study, feasibility = search.config, search.study, search.feasibility
+def _loop(
+    config: SearchConfig,
+    feasibility: Feasibility,
+    scorer: Scorer,
+    study: Study,
+    listener: Listener,
+    *,
+    balanced: bool,
+) -> SearchResult:
     history = study.history()
     before = len(history)
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
-    proposer = sampler.make(config.sampler, feasibility, seed=config.seed, objectives=config.objectives)
+    proposer = samplers.make(
+        config.strategy, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
+    )
 
     waiting: dict[str, float] = {}
 
@@ -226,7 +118,7 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
                 phase=phase,
                 subject=subject,
                 step=step.number if step else 0,
-                steps=config.training.steps if step else 0,
+                steps=scorer.steps if step else 0,
                 loss=step.loss if step else None,
                 accuracy=step.accuracy if step else None,
                 waiting=step.waiting if step else None,
@@ -246,15 +138,23 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
             stopped = "exhausted"
             break
         study.begin(len(history), genotype)
-        supernet = search.supernets.get(
-            genotype.data,
-            report=lambda step, subject=genotype.data.id: tell(Phase.SUPERNET, subject, step),  # type: ignore[misc]
-            keep_going=lambda: budget.time_is_left,
-        )
-        if not supernet.complete and history:
-            break
         tell(Phase.CANDIDATE, genotype.id)
-        scored = search.score(supernet, genotype)
+
+        def report(step: training.Step, genotype: Genotype = genotype) -> None:
+            tell(Phase.SUPERNET, scorer.subject(genotype), step)
+            if step.number >= scorer.steps:
+                tell(Phase.CANDIDATE, genotype.id)
+
+        scored = scorer.score(
+            genotype,
+            report=report,
+            keep_going=lambda: budget.time_is_left,
+            first=not history,
+        )
+        if scored is None:
+            break
+        if balanced:
+            scored = scored.by_class
         figures = feasibility.estimate(genotype)
         fitness = config.fitness(scored, figures, config.limits)
         if not math.isfinite(fitness):
@@ -280,49 +180,4 @@ def _loop(search: _Search, listener: Listener) -> SearchResult:
         waiting=waiting,
         stopped=stopped,
         seconds=budget.elapsed,
-    )
-
-
-def quick(
-    limits: Limits,
-    *,
-    space: str = "paper",
-    evaluations: int | None = 24,
-    seconds: float | None = None,
-    seed: int = 0,
-) -> SearchConfig:
-    """The demo's preset: minutes on two cores. At most 6 M MAC, unless the limits say less."""
-    macs = QUICK_MACS if limits.macs is None else min(limits.macs, QUICK_MACS)
-    return SearchConfig(
-        space=spaces.made(space, "quick"),
-        limits=limits.model_copy(update={"macs": macs}),
-        training=TrainingSettings(steps=100, batch=32),
-        scoring=ScoringSettings(calibration_images=512, validation_images=1000, fine_tuning_steps=40, rate=3e-3),
-        evaluations=evaluations,
-        seconds=seconds,
-        seed=seed,
-    )
-
-
-#: Largest design of the quick preset, multiply-accumulate operations.
-QUICK_MACS = 6_000_000
-
-
-def full(
-    limits: Limits,
-    *,
-    space: str = "paper",
-    evaluations: int | None = 200,
-    seconds: float | None = None,
-    seed: int = 0,
-) -> SearchConfig:
-    """The whole space, with supernets trained for hours; a candidate gets 100 steps on its private copy."""
-    return SearchConfig(
-        space=spaces.made(space, "full"),
-        limits=limits,
-        training=TrainingSettings(steps=30_000, batch=128, rate=2e-3, checkpoint_every=200),
-        scoring=ScoringSettings(calibration_images=2048, validation_images=4000, fine_tuning_steps=100),
-        evaluations=evaluations,
-        seconds=seconds,
-        seed=seed,
     )

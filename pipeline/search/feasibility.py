@@ -13,7 +13,7 @@ from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
 from pipeline.estimate import estimate, plan_for
 from pipeline.estimate.model import Estimate, InputMode, Limits, Prefer
-from pipeline.genotype import DataConfig, Genotype
+from pipeline.genotype import DataConfig, Fix, Genotype
 from pipeline.graph.model import Graph
 from pipeline.graph.skeleton import from_genotype
 from pipeline.search.space import Space, holds, largest, smallest
@@ -59,12 +59,16 @@ class Feasibility:
         estimate: Genotype -> Estimate; asked only when needed, since a whole space has 37,520.
         limits: What a design may need.
         soft: Admit everything: limits then only lower the fitness. For comparison with the published method.
+        fix: What of the data configuration must not change.
     """
 
-    def __init__(self, space: Space, estimate: Estimator, limits: Limits, *, soft: bool = False) -> None:
+    def __init__(
+        self, space: Space, estimate: Estimator, limits: Limits, *, soft: bool = False, fix: Fix | None = None
+    ) -> None:
         self.space = space
         self.limits = limits
         self.soft = soft
+        self.fix = fix if fix is not None else Fix()
         self._estimate = estimate
         self._known: dict[Genotype, Estimate] = {}
         self._of: dict[DataConfig, tuple[Genotype, ...]] = {}
@@ -82,11 +86,19 @@ class Feasibility:
 
     def admits(self, genotype: Genotype) -> bool:
         """Whether the search may train the genotype: a slice of its data configuration's envelope that fits."""
+        if not self.fix.holds(genotype.data):
+            return False
         if not self.space.listed:
             envelope = self._envelope(genotype.data)
             if envelope is None or not holds(envelope[0], genotype):
                 return False
         return self.soft or self.fits(genotype)
+
+    def violation(self, genotype: Genotype) -> float:
+        """How far beyond its limits a genotype is: the sum of what each limit is exceeded by, relative to it."""
+        figures = self.estimate(genotype)
+        known = ((bound.figure(figures), bound.limit) for bound in self.limits.bounds)
+        return sum(max(0.0, math.inf if figure is None else figure / limit - 1) for figure, limit in known)
 
     def of(self, data: DataConfig) -> tuple[Genotype, ...]:
         """The admitted genotypes of a data configuration, in the space's order; of a space that is not listed a sample.
@@ -168,7 +180,8 @@ class Feasibility:
     @cached_property
     def data(self) -> tuple[DataConfig, ...]:
         """The data configurations with an admitted genotype; only the cheapest designs are looked at."""
-        return tuple(data for data in self.space.data if any(map(self.admits, self.space.least(data))))
+        held = (data for data in self.space.data if self.fix.holds(data))
+        return tuple(data for data in held if any(map(self.admits, self.space.least(data))))
 
     def demand(self) -> None:
         """Make sure that something is feasible.

@@ -7,7 +7,8 @@ proper ones: per class, then the mean over the classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,15 @@ class Scores:
     accuracy: float
     precision: float
     recall: float
+
+    @property
+    def by_class(self) -> Scores:
+        """With balanced accuracy, which is the macro recall, in place of accuracy: what counts where classes do not.
+
+        >>> Scores(accuracy=0.96, precision=0.5, recall=0.5).by_class.accuracy
+        0.5
+        """
+        return replace(self, accuracy=self.recall)
 
 
 def scores(predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> Scores:
@@ -58,6 +68,12 @@ class Fitness:
     recall: float = 1.0
     ram: float = 1.0
     flash: float = 1.0
+
+    @classmethod
+    def of(cls, weights: Sequence[float]) -> Fitness:
+        """With the weights w1 … w5, in the order of the sum."""
+        accuracy, precision, recall, ram, flash = weights
+        return cls(accuracy=accuracy, precision=precision, recall=recall, ram=ram, flash=flash)
 
     def __call__(self, scored: Scores, estimate: Estimate, limits: Limits) -> float:
         """F, at most the sum of the weights; higher is better."""

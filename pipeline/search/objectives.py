@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.estimate.model import Estimate
+from pipeline.genotype import Genotype
 from pipeline.search import pareto
 from pipeline.search.candidate import Candidate
 
@@ -78,16 +79,27 @@ class Objectives:
         values = self.measures(candidate, candidate.scores.accuracy if accuracy is None else accuracy)
         return tuple(-value if name == "accuracy" else value for name, value in zip(self.names, values, strict=True))
 
-    def strength(self, population: Sequence[Candidate]) -> list[tuple[float, ...]]:
+    def strength(
+        self, population: Sequence[Candidate], *, violation: Callable[[Genotype], float] | None = None
+    ) -> list[tuple[float, ...]]:
         """What decides a tournament between members of a population: the smaller one wins.
 
         With several objectives an infeasible member loses to every feasible one; then the front counts, then how
         crowded it is there, then the rank.
+
+        Args:
+            population: The members.
+            violation: How far beyond its limits a genotype is: of infeasible members the lesser violation then wins.
         """
         if not self.several:
             return [candidate.rank for candidate in population]
         points = [self.point(candidate) for candidate in population]
-        fronts = _fronts(population, points)
+        fronts: list[float] = [float(front) for front in _fronts(population, points)]
+        if violation is not None:
+            fronts = [
+                front if candidate.feasible else len(population) + violation(candidate.genotype)
+                for front, candidate in zip(fronts, population, strict=True)
+            ]
         crowds = [0.0] * len(population)
         for front in set(fronts):
             members = [number for number, of in enumerate(fronts) if of == front]

@@ -15,6 +15,7 @@ from pipeline.genotype import Genotype
 from pipeline.search import layers
 from pipeline.search.backend import tensorflow
 from pipeline.search.fitness import Scores, scores
+from pipeline.search.network import Network
 
 _CALIBRATION, _FINE_TUNING = 4, 5
 _BATCH = 128
@@ -78,3 +79,30 @@ def settle(weights: layers.Weights, genotype: Genotype, classes: int, calibratio
     for start in range(0, len(calibration), _BATCH):
         layers.forward(tensors, genotype, as_input(calibration[start : start + _BATCH]), recorder)
     return Subnet(genotype, classes, own, recorder.statistics())
+
+
+def score(
+    network: Network,
+    genotype: Genotype,
+    *,
+    calibration: NDArray[np.uint8],
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+) -> Scores:
+    """What :func:`settle` and :meth:`Subnet.scores` give, by the traced graphs of a network that holds the weights.
+
+    Args:
+        network: Holds the weights; only the subnet's parts are read.
+        genotype: The subnet.
+        calibration: uint8 [N, H, W, C] of the training split, not augmented.
+        images: uint8 [N, H, W, C] to score on.
+        labels: int64 [N].
+    """
+    pool = layers.Pool()
+    for start in range(0, len(calibration), _BATCH):
+        network.record(calibration[start : start + _BATCH], genotype, pool)
+    statistics = pool.statistics()
+    found = [
+        network.logits(images[start : start + _BATCH], genotype, statistics) for start in range(0, len(images), _BATCH)
+    ]
+    return scores(np.concatenate(found).argmax(axis=1), labels, network.classes)

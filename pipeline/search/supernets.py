@@ -1,31 +1,48 @@
-"""The supernets of a search: one for each data configuration, trained when the first candidate asks for it.
+"""The supernets of a search, each trained when the first candidate of its family asks for it, and kept on disk.
 
-A supernet's largest subnet is the envelope of the *feasible* genotypes of its data configuration: each stage's most
-blocks and the largest alpha among them. Channels and blocks that no feasible design can have are never trained. Other
-limits therefore give another envelope and another supernet; the checkpoint knows its own and is not mistaken for one.
+A family is a data configuration, all those of a colour, or all there are (``sharing``). A supernet's largest subnet is
+the envelope of what it is trained for (``population``): each gene's largest value among the feasible genotypes, so that
+channels and blocks that no feasible design can have are never trained, or among all of the space.
+
+A checkpoint is found by its content key: a hash over all that the weights depend on. Searches that share a folder
+therefore share what they can and never mistake one for another; ``supernets.json`` in a search's own folder says which
+ones it has used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.datasets import DatasetSource, Split, View
+from pipeline.files import write_atomic
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.search import checkpoint, layers, training
 from pipeline.search.batches import Batches
 from pipeline.search.feasibility import Feasibility
+from pipeline.search.locks import alone
 from pipeline.search.network import Network
+from pipeline.search.population import Population, family, population
 
 _WEIGHTS, _BATCHES, _SANDWICH = 8, 9, 10
+_PREFIX = "weights:"
+#: Supernets in memory at a time, each with its graphs; the others are on disk.
+KEPT = 2
 
 
 @dataclass(frozen=True)
 class Supernet:
     """Trained shared weights; never written to after training.
 
-    ``workspace`` holds the traced graph. Whoever trains a private copy in it loads the weights first, every time.
+    ``workspace`` holds the traced graphs. Whoever uses it lets it hold the weights first, every time.
     """
 
     envelope: Genotype
@@ -33,10 +50,13 @@ class Supernet:
     complete: bool
     workspace: Network
 
-
-def file_of(folder: Path, data: DataConfig) -> Path:
-    """Where the checkpoint of a data configuration's supernet is."""
-    return folder / "supernets" / data.id / "checkpoint.npz"
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the weights."""
+        digest = hashlib.sha256(self.envelope.id.encode())
+        for name in sorted(self.weights):
+            digest.update(name.encode() + np.ascontiguousarray(self.weights[name]).tobytes())
+        return digest.hexdigest()
 
 
 class Supernets:
@@ -44,10 +64,12 @@ class Supernets:
 
     Args:
         source: The images.
-        feasibility: Decides the envelopes and what the random subnets are drawn from.
+        feasibility: Decides what is trained.
         settings: How to train.
         seed: Seed of start, order, augmentation and random subnets.
         folder: The search's folder.
+        shared: Where checkpoints go; several searches may have the same; None: ``supernets`` in the search's folder.
+        kept: Supernets in memory at a time.
     """
 
     def __init__(
@@ -58,13 +80,18 @@ class Supernets:
         *,
         seed: int,
         folder: Path,
+        shared: Path | None = None,
+        kept: int = KEPT,
     ) -> None:
+        self.folder = shared if shared is not None else folder / "supernets"
         self._source = source
         self._feasibility = feasibility
         self._settings = settings
         self._seed = seed
-        self._folder = folder
-        self._trained: dict[DataConfig, Supernet] = {}
+        self._search = folder
+        self._kept = kept
+        self._trained: OrderedDict[tuple[DataConfig, ...], Supernet] = OrderedDict()
+        self._populations: dict[tuple[DataConfig, ...], Population] = {}
         self._views: dict[tuple[Split, DataConfig], View] = {}
 
     def view(self, split: Split, data: DataConfig) -> View:
@@ -72,6 +99,10 @@ class Supernets:
         if (split, data) not in self._views:
             self._views[split, data] = self._source.view(split, data)
         return self._views[split, data]
+
+    def name(self, data: DataConfig) -> str:
+        """What to call the supernet that serves a data configuration: ``96-rgb``, ``rgb`` or ``shared``."""
+        return {"per-config": data.id, "per-colour": data.colour.value, "shared": "shared"}[self._settings.sharing]
 
     def get(
         self,
@@ -81,51 +112,107 @@ class Supernets:
         keep_going: Callable[[], bool],
     ) -> Supernet:
         """The supernet, trained now if it is not; ``complete`` is False where ``keep_going`` ended it early."""
-        if data not in self._trained:
-            supernet = self._train(data, report, keep_going)
+        datas = self._family(data)
+        if datas not in self._trained:
+            while len(self._trained) >= self._kept:
+                self._trained.popitem(last=False)
+            supernet = self._train(datas, report, keep_going)
             if not supernet.complete:
                 return supernet
-            self._trained[data] = supernet
-        return self._trained[data]
+            self._trained[datas] = supernet
+        self._trained.move_to_end(datas)
+        return self._trained[datas]
+
+    def _family(self, data: DataConfig) -> tuple[DataConfig, ...]:
+        everywhere = self._settings.population == "space"
+        return family(
+            data, self._feasibility.space.data if everywhere else self._feasibility.data, self._settings.sharing
+        )
 
     def _train(
-        self, data: DataConfig, report: Callable[[training.Step], None], keep_going: Callable[[], bool]
+        self,
+        datas: tuple[DataConfig, ...],
+        report: Callable[[training.Step], None],
+        keep_going: Callable[[], bool],
     ) -> Supernet:
-        feasible = self._feasibility.of(data)
-        envelope, least = self._feasibility.envelope(data)
-        classes = len(self._source.class_names)
+        if datas not in self._populations:
+            self._populations[datas] = population(datas, self._feasibility, self._settings.population)
+        trained = self._populations[datas]
+        envelope, classes = trained.envelope, len(self._source.class_names)
         exits = layers.exit_stages(envelope)
-        words = (self._seed, data.resolution, data.channels)
+        words = (self._seed, *(word for one in datas for word in (one.resolution, one.channels)))
         start = layers.initial(layers.parameters(envelope, classes, exits=exits), (*words, _WEIGHTS))
-        network = Network(envelope, classes, start, exits=exits)
-        view = self.view(Split.TRAIN, data)
-        complete = training.train_supernet(
-            network,
-            Batches({data: view.images}, view.labels, classes, self._settings.batch, (*words, _BATCHES)),
-            largest=envelope,
-            smallest=least,
-            feasible=feasible,
-            settings=self._settings,
-            seed=(*words, _SANDWICH),
-            file=file_of(self._folder, data),
-            meta={
-                "kind": "supernet",
-                "envelope": envelope.id,
-                "smallest": least.id,
-                "feasible": len(feasible),
-                "classes": classes,
-                "data": self._source.fingerprint,
-            },
-            report=report,
-            keep_going=keep_going,
-        )
+        network = Network(envelope, classes, start, exits=exits, often=(*trained.tops, trained.bottom))
+        meta = {
+            "kind": "supernet",
+            "population": trained.identity,
+            "classes": classes,
+            "images": self._source.fingerprint,
+            "settings": asdict(self._settings),
+            "seed": self._seed,
+        }
+        key = hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()[:24]
+        file = self.folder / f"{key}.npz"
+        _note(self._search, datas, file, envelope)
+        # Workers that come to the same supernet at once would all train it; the others find it trained.
+        with alone(file.with_suffix(".lock"), keep_going=keep_going):
+            complete = training.train_supernet(
+                network,
+                self._batches(datas, words),
+                trained,
+                settings=self._settings,
+                seed=(*words, _SANDWICH),
+                file=file,
+                meta=meta,
+                report=report,
+                keep_going=keep_going,
+            )
         return Supernet(envelope, network.values(), complete, network)
 
+    def _batches(self, datas: tuple[DataConfig, ...], words: tuple[int, ...]) -> Batches:
+        views = {data: self.view(Split.TRAIN, data) for data in datas}
+        return Batches(
+            {data: view.images for data, view in views.items()},
+            views[datas[0]].labels,
+            len(self._source.class_names),
+            self._settings.batch,
+            (*words, _BATCHES),
+        )
 
-def stored_weights(folder: Path, data: DataConfig) -> layers.Weights | None:
-    """The weights of a search's checkpoint; None if there is none that can be read."""
-    arrays = checkpoint.load(file_of(folder, data))
+
+def _index(folder: Path) -> Path:
+    return folder / "supernets.json"
+
+
+def _note(folder: Path, datas: Sequence[DataConfig], file: Path, envelope: Genotype) -> None:
+    """Write down where the supernet of these data configurations is, and its largest network."""
+    place = os.path.relpath(file, folder) if file.is_relative_to(folder) else str(file.absolute())
+    entry = {"file": place, "envelope": envelope.id}
+    with alone(_index(folder).with_suffix(".lock"), keep_going=lambda: True):
+        known = _noted(folder)
+        if any(known.get(data.id) != entry for data in datas):
+            known |= {data.id: entry for data in datas}
+            write_atomic(_index(folder), json.dumps({"schema_version": 1, "supernets": known}, indent=1) + "\n")
+
+
+def _noted(folder: Path) -> dict[str, dict[str, str]]:
+    try:
+        found = json.loads(_index(folder).read_text(encoding="utf-8"))["supernets"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def stored_weights(search_folder: Path, data: DataConfig) -> layers.Weights | None:
+    """The weights of the supernet that a search has scored a data configuration with; None if none can be read."""
+    entry = _noted(search_folder).get(data.id)
+    arrays = None if entry is None else checkpoint.load(search_folder / entry["file"])
     if arrays is None:
         return None
-    prefix = "weights:"
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)}
+
+
+def stored_envelope(search_folder: Path, data: DataConfig) -> Genotype | None:
+    """The largest network of that supernet, at its own data configuration; None if the search has none."""
+    entry = _noted(search_folder).get(data.id)
+    return None if entry is None else Genotype.parse(entry["envelope"])

@@ -1,29 +1,35 @@
 """Supernet training (sandwich rule, in-place distillation) and private fine-tuning.
 
 Every step trains the largest subnet on the labels and, with its answers as soft targets, the smallest and two random
-ones (BigNAS, arXiv 2003.11142). The random ones are drawn from the *feasible* subnets: no step is spent on a network
-that could never be deployed. All randomness is a function of (seed, step), so that a checkpoint of weights, optimizer
-and step is enough to go on with exactly the same bits.
+ones (BigNAS, arXiv 2003.11142), each on the whole batch. Where a supernet serves several data configurations, the
+largest sees the images at the highest resolution, the smallest at the lowest, and each random one at a random data
+configuration: always the same images, so that distillation goes across resolutions, and a step costs less than four of
+the largest. All randomness is a function of (seed, step), so that a checkpoint of weights, optimizer and step is enough
+to go on with exactly the same bits.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from pipeline.genotype import Genotype
+from pipeline.genotype import DataConfig, Genotype
 from pipeline.search import checkpoint, layers
 from pipeline.search.batches import Batches, SingleBatches
 from pipeline.search.feeding import Batch, Feeder
 from pipeline.search.network import Network
+from pipeline.search.population import Population
 
 _SUBNETS = 3
 _WARM_UP = 0.05
+
+Sharing = Literal["per-config", "per-colour", "shared"]
+SHARINGS: tuple[Sharing, ...] = get_args(Sharing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,9 @@ class TrainingSettings:
         distillation: Share of the largest subnet's answer in the targets of the others.
         random_subnets: Random subnets a step beside the largest and the smallest.
         checkpoint_every: Steps between checkpoints.
+        sharing: What has a supernet of its own: each data configuration, each colour, or one serves all.
+        population: What is trained: the subnets that are feasible, or all of the space; the latter can be shared by
+            searches with other limits.
     """
 
     steps: int
@@ -45,12 +54,16 @@ class TrainingSettings:
     distillation: float = 0.5
     random_subnets: int = 2
     checkpoint_every: int = 50
+    sharing: Sharing = "per-config"
+    population: Literal["feasible", "space"] = "feasible"
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2 or self.checkpoint_every < 1 or self.random_subnets < 0:
             raise ValueError("steps and checkpoint_every are at least 1, batch at least 2")
         if not (0 <= self.distillation <= 1 and self.rate > 0):
             raise ValueError("distillation is within 0..1 and rate positive")
+        if self.sharing not in SHARINGS or self.population not in ("feasible", "space"):
+            raise ValueError(f"sharing is one of {SHARINGS}, population feasible or space")
 
 
 def rate(step: int, steps: int, peak: float) -> float:
@@ -74,38 +87,39 @@ class Step:
     waiting: float = 0.0
 
 
-def sandwich_step(
-    network: Network,
-    batch: Batch,
-    *,
-    largest: Genotype,
-    smallest: Genotype,
-    feasible: Sequence[Genotype],
-    settings: TrainingSettings,
-    seed: Sequence[int],
-) -> Step:
-    """One step of the sandwich rule, on the batch of ``network.step`` at the largest subnet's data configuration."""
+def subnets(population: Population, settings: TrainingSettings, seed: Sequence[int], step: int) -> tuple[Genotype, ...]:
+    """What a step trains: a largest one, the smallest one, and random ones."""
+    rng = np.random.default_rng([*seed, _SUBNETS, step])
+    others = (population.draw(rng) for _ in range(settings.random_subnets))
+    return (population.tops[step % len(population.tops)], population.bottom, *others)
+
+
+def sandwich_step(network: Network, batch: Batch, chosen: Sequence[Genotype], *, settings: TrainingSettings) -> Step:
+    """One step of the sandwich rule.
+
+    Args:
+        network: The supernet.
+        batch: The step's images at the data configuration of each of ``chosen``, and its targets.
+        chosen: The subnets of the step, the largest one first; see :func:`subnets`.
+        settings: See there.
+    """
     number = network.step
-    views, targets = batch
-    images = views[largest.data]
-    loss, answer = network.accumulate(images, targets, largest)
+    images, targets = batch
+    largest, *others = chosen
+    loss, answer = network.accumulate(images[largest.data], targets, largest)
     soft = settings.distillation * answer + (1 - settings.distillation) * targets
-    rng = np.random.default_rng([*seed, _SUBNETS, number])
-    others = [smallest, *(feasible[int(rng.integers(len(feasible)))] for _ in range(settings.random_subnets))]
     for genotype in others:
-        network.accumulate(images, soft, genotype)
-    network.apply(rate(number, settings.steps, settings.rate), of=1 + len(others))
-    correct = float(np.mean(answer.argmax(axis=1) == targets.argmax(axis=1)))
-    return Step(number + 1, loss, correct)
+        network.accumulate(images[genotype.data], soft, genotype)
+    network.apply(rate(number, settings.steps, settings.rate), of=len(chosen))
+    correct = float(np.mean(answer.numpy().argmax(axis=1) == targets.argmax(axis=1)))
+    return Step(number + 1, float(loss), correct)
 
 
 def train_supernet(
     network: Network,
     batches: Batches,
+    population: Population,
     *,
-    largest: Genotype,
-    smallest: Genotype,
-    feasible: Sequence[Genotype],
     settings: TrainingSettings,
     seed: Sequence[int],
     file: Path,
@@ -117,36 +131,30 @@ def train_supernet(
 
     Args:
         network: Freshly started weights.
-        batches: The training split.
-        largest: The envelope.
-        smallest: The smallest of the feasible ones.
-        feasible: What the random subnets are drawn from.
+        batches: The training split at every data configuration of the population.
+        population: What is trained.
         settings: See there.
         seed: Words of the random seed.
         file: Where checkpoints go.
-        meta: Everything else the weights depend on (envelope, data set fingerprint …).
+        meta: All that the weights depend on.
         report: Called after each step.
         keep_going: Asked before each step; False (the time is up) saves what is done and ends.
 
     Returns:
         True if all the steps are done.
     """
-    meta = {**meta, "settings": asdict(settings), "seed": list(seed)}
     stored = checkpoint.load(file, meta)
     if stored is not None:
         network.restore(stored)
     saved = network.step
-    with Feeder(batches, lambda _: (largest.data,), first=network.step, steps=settings.steps) as feeder:
+
+    def plan(step: int) -> tuple[DataConfig, ...]:
+        return tuple(genotype.data for genotype in subnets(population, settings, seed, step))
+
+    with Feeder(batches, plan, first=network.step, steps=settings.steps) as feeder:
         while network.step < settings.steps and keep_going():
-            done = sandwich_step(
-                network,
-                feeder(network.step),
-                largest=largest,
-                smallest=smallest,
-                feasible=feasible,
-                settings=settings,
-                seed=seed,
-            )
+            chosen = subnets(population, settings, seed, network.step)
+            done = sandwich_step(network, feeder(network.step), chosen, settings=settings)
             report(replace(done, waiting=feeder.waiting))
             if network.step % settings.checkpoint_every == 0 or network.step == settings.steps:
                 checkpoint.save(file, network.state(), meta)
@@ -171,6 +179,6 @@ def fine_tune(
         loss, answer = network.accumulate(images, targets, genotype)
         network.apply(rate(number, steps, peak), of=1)
         if report is not None:
-            correct = float(np.mean(answer.argmax(axis=1) == targets.argmax(axis=1)))
-            report(Step(number + 1, loss, correct))
+            correct = float(np.mean(answer.numpy().argmax(axis=1) == targets.argmax(axis=1)))
+            report(Step(number + 1, float(loss), correct))
     return network.values()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import public_samples
 import pytest
 from dataset_samples import PARAMETERS, Walkers, write_folder
 
@@ -31,8 +32,36 @@ def _sample(seed: int, cache: Path) -> DatasetSource:
     )
 
 
-@pytest.fixture(params=["sample", "folder", "folder-with-splits"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+@pytest.fixture(scope="session")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """What opens a subset of a public data set, written in small when it is first asked for."""
+    written: dict[str, Path] = {}
+    writers = {
+        "wake-vision": public_samples.write_wake_vision,
+        "visual-wake-words": public_samples.write_coco,
+        "wake-vision-tfds": public_samples.write_tfds,
+    }
+
+    def spec(name: str) -> str:
+        if name not in written:
+            written[name] = writers[name](tmp_path_factory.mktemp(name))
+        return f"{name}:images=40,folder={written[name]}"
+
+    return spec
+
+
+@pytest.fixture(
+    params=[
+        *("sample", "folder", "folder-with-splits", "wake-vision", "visual-wake-words"),
+        pytest.param("wake-vision-tfds", marks=pytest.mark.slow),
+    ]
+)
+def make(request: pytest.FixtureRequest, tmp_path: Path, public: Callable[[str], str]) -> Make:
+    package = {"wake-vision": "pyarrow", "wake-vision-tfds": "tensorflow_datasets"}.get(request.param)
+    if package is not None:
+        pytest.importorskip(package, reason=f"the source {request.param} needs its extra", exc_type=ImportError)
+    if request.param in ("wake-vision", "visual-wake-words", "wake-vision-tfds"):
+        return lambda seed, cache: open_source(public(request.param), seed=seed, cache=cache)
     if request.param == "sample":
         pytest.importorskip("cv2", reason="the sample source needs the extra `sample`", exc_type=ImportError)
         return _sample

@@ -42,6 +42,28 @@ def test_every_epoch_shows_every_image_once(count: int, size: int) -> None:
     assert list(walk[:count]) != list(walk[count : 2 * count])
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_where_a_class_is_rare_all_take_turns(classes: int) -> None:
+    count, rare = 150, 4
+    labels = np.array([0] * count + [1] * rare + [2] * rare * (classes - 2))
+    images = np.zeros((len(labels), *SMALL.shape), np.uint8)
+    batches = Batches({SMALL: images}, labels, classes, 10, (3,))
+    walk = np.concatenate([batches.indices(step) for step in range(60)])
+    shown = np.bincount(labels[walk], minlength=classes)
+    assert shown.max() - shown.min() <= 1
+    of_frequent = [number for number in walk if labels[number] == 0]
+    frequent = int(np.sum(labels == 0))
+    assert sorted(of_frequent[:frequent]) == sorted(np.flatnonzero(labels == 0)), "each epoch shows all of its class"
+    assert list(of_frequent[:frequent]) != list(of_frequent[frequent : 2 * frequent])
+    np.testing.assert_array_equal(batches.indices(7), walk[70:80])
+
+
+def test_at_twenty_to_one_images_still_count_alike() -> None:
+    labels = np.array([0] * 40 + [1] * 2)
+    batches = Batches({SMALL: np.zeros((42, *SMALL.shape), np.uint8)}, labels, 2, 42, (3,))
+    assert sorted(batches.indices(0)) == list(range(42))
+
+
 def test_a_step_is_the_same_whenever_it_is_asked_for() -> None:
     images, targets = _batches()(7, (LARGE,))
     again = _batches()

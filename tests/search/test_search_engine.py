@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,8 @@ from search_toy import SPACE, ToySource, config, estimate
 
 from pipeline import search
 from pipeline.genotype import Genotype
-from pipeline.search.engine import _Search
 from pipeline.search.feasibility import Feasibility
-from pipeline.search.study import Study
+from pipeline.search.scorers import SupernetScorer
 from pipeline.search.supernets import stored_weights
 
 pytestmark = pytest.mark.slow
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.slow
 _CHILD = """
 import sys
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[1])
 from search_toy import ToySource, config, estimate
 from pipeline import search
@@ -95,22 +96,18 @@ def test_the_result_is_sorted_feasible_and_repeated_for_nothing(
     assert [moment.phase for moment in moments] == [search.Phase.DONE]
 
 
-def test_scores_do_not_depend_on_visiting_order(
-    tmp_path: Path, uninterrupted: tuple[Path, search.SearchResult]
-) -> None:
+def test_scores_do_not_depend_on_visiting_order(uninterrupted: tuple[Path, search.SearchResult]) -> None:
     settings, source = config(), ToySource()
-    study = Study(tmp_path / "study.db", {})
     feasibility = Feasibility(SPACE, estimate, settings.limits)
-    made = _Search(settings, source, feasibility, study, uninterrupted[0])
+    scorer = SupernetScorer(settings, source, feasibility, uninterrupted[0])
     chosen = [
         Genotype.parse(f"{uninterrupted[1].candidates[0].genotype.data.id}-{text}")
         for text in ("d21000-a02", "d00000-a01", "d10000-a02")
     ]
-    supernet = made.supernets.get(chosen[0].data, report=lambda _: None, keep_going=lambda: True)
-    forward = {genotype: made.score(supernet, genotype) for genotype in chosen}
-    backward = {genotype: made.score(supernet, genotype) for genotype in reversed(chosen)}
+    supernet = scorer.supernets.get(chosen[0].data, report=lambda _: None, keep_going=lambda: True)
+    forward = {genotype: scorer.measure(supernet, genotype) for genotype in chosen}
+    backward = {genotype: scorer.measure(supernet, genotype) for genotype in reversed(chosen)}
     assert forward == backward
-    study.close()
 
 
 def test_a_time_budget_ends_the_search_with_what_it_has(tmp_path: Path) -> None:
@@ -137,3 +134,20 @@ def test_ctrl_c_leaves_a_search_that_goes_on(tmp_path: Path, uninterrupted: tupl
 def test_importing_the_package_imports_no_tensorflow() -> None:
     code = "import sys, pipeline.search, pipeline.quantize; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+def test_where_a_class_is_rare_balanced_accuracy_is_what_is_optimised(
+    tmp_path: Path, uninterrupted: tuple[Path, search.SearchResult]
+) -> None:
+    class Rare(ToySource):
+        """The same images, of which it is said that one class is rare."""
+
+        def describe(self) -> dict[str, Any]:
+            return {"splits": {"train": {"dark": 2100, "bright": 100}, "validation": {"dark": 1, "bright": 1}}}
+
+    result = search.run(config(evaluations=1), Rare(), folder=tmp_path, estimate=estimate)
+    (candidate,) = result.candidates
+    (plain,) = (one for one in uninterrupted[1].candidates if one.proposal == 0)
+    assert candidate.scores == plain.scores.by_class
+    assert candidate.scores.accuracy == plain.scores.recall
+    assert candidate.fitness == pytest.approx(plain.fitness - plain.scores.accuracy + plain.scores.recall)

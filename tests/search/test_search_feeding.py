@@ -12,7 +12,7 @@ from search_toy import MONO, RGB, ToySource
 from pipeline.datasets import Split
 from pipeline.genotype import DataConfig
 from pipeline.search.batches import Batches
-from pipeline.search.feeding import Batch, Feeder
+from pipeline.search.feeding import Batch, Feeder, default_threads
 
 
 def _batches() -> Batches:
@@ -26,7 +26,7 @@ def _plan(step: int) -> Sequence[DataConfig]:
 
 
 def _alive() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "feeder"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("feeder")]
 
 
 class _Recorder:
@@ -41,16 +41,17 @@ class _Recorder:
         if step == self.fails_at:
             raise OSError("no such image")
         self.made.append(step)
-        if len(self.made) >= 3:
+        if len(self.made) == 3:
             self.several.set()
         return {data: np.full((1, *data.shape), step, np.uint8) for data in datas}, np.zeros((1, 2), np.float32)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("depth", [1, 4])
 @pytest.mark.parametrize("first", [0, 5])
-def test_gives_what_the_batches_give(first: int, depth: int) -> None:
+def test_gives_what_the_batches_give(first: int, depth: int, threads: int) -> None:
     batches = _batches()
-    with Feeder(batches, _plan, first=first, steps=12, depth=depth) as feeder:
+    with Feeder(batches, _plan, first=first, steps=12, depth=depth, threads=threads) as feeder:
         for step in range(first, 12):
             images, targets = feeder(step)
             wanted, wanted_targets = batches(step, _plan(step))
@@ -62,8 +63,8 @@ def test_gives_what_the_batches_give(first: int, depth: int) -> None:
 
 def test_prepares_ahead_but_not_without_bound() -> None:
     maker = _Recorder()
-    with Feeder(maker, _plan, depth=2) as feeder:
-        assert maker.several.wait(30)  # two lie ready, a third is in hand: nobody has asked for one yet
+    with Feeder(maker, _plan, depth=3, threads=1) as feeder:
+        assert maker.several.wait(30)  # nobody has asked for one yet
         assert maker.made == [0, 1, 2]
         feeder(0)
     assert len(maker.made) <= 4
@@ -77,7 +78,7 @@ def test_no_step_is_made_past_the_last() -> None:
             feeder(step)
         with pytest.raises(ValueError, match="past the 3"):
             feeder(3)
-    assert maker.made == [0, 1, 2]
+    assert sorted(maker.made) == [0, 1, 2]
 
 
 def test_an_error_of_the_thread_is_raised_where_its_batch_is_asked_for() -> None:
@@ -134,3 +135,24 @@ def test_waiting_is_told_and_stands_still_afterwards() -> None:
     assert 0 < feeder.waited <= feeder.elapsed
     assert 0 < feeder.waiting <= 1
     assert feeder.elapsed == feeder.elapsed
+
+
+def test_threads_work_side_by_side() -> None:
+    together = threading.Barrier(3)
+
+    class Meeting(_Recorder):
+        def __call__(self, step: int, datas: Sequence[DataConfig]) -> Batch:
+            together.wait(30)  # raises, if the three never come together
+            return super().__call__(step, datas)
+
+    with Feeder(Meeting(), _plan, steps=3, threads=3) as feeder:
+        for step in range(3):
+            images, _ = feeder(step)
+            assert all((values == step).all() for values in images.values())
+    assert not _alive()
+
+
+def test_a_few_cores_are_the_trainers() -> None:
+    assert 1 <= default_threads() <= 4
+    with pytest.raises(ValueError, match="at least 1"):
+        Feeder(_Recorder(), _plan, threads=0)

@@ -12,12 +12,20 @@ from pipeline.search import layers, space, subnet, training
 from pipeline.search.backend import tensorflow
 from pipeline.search.batches import Batches
 from pipeline.search.network import Network
+from pipeline.search.population import Population
 
 pytestmark = pytest.mark.slow
 
 ENVELOPE = Genotype.parse("32-mono-d34331-a04")
 SMALLEST = Genotype.parse("32-mono-d00000-a01")
 CHOICES = [Genotype(MONO, depths, alpha) for depths in space.all_depths() for alpha in (0.1, 0.2, 0.3, 0.4)]
+POPULATION = Population(
+    envelope=ENVELOPE,
+    tops=(ENVELOPE,),
+    bottom=SMALLEST,
+    draw=lambda rng: CHOICES[int(rng.integers(len(CHOICES)))],
+    identity={},
+)
 SETTINGS = training.TrainingSettings(steps=20, batch=16, rate=3e-3)
 
 
@@ -28,16 +36,9 @@ def trained() -> Network:
     exits = layers.exit_stages(ENVELOPE)
     network = Network(ENVELOPE, 2, layers.initial(layers.parameters(ENVELOPE, 2, exits=exits), (1, 2)), exits=exits)
     batches = Batches({MONO: view.images}, view.labels, 2, 16, (1,))
-    for _ in range(SETTINGS.steps):
-        training.sandwich_step(
-            network,
-            batches(network.step, (MONO,)),
-            largest=ENVELOPE,
-            smallest=SMALLEST,
-            feasible=CHOICES,
-            settings=SETTINGS,
-            seed=(5,),
-        )
+    for number in range(SETTINGS.steps):
+        chosen = training.subnets(POPULATION, SETTINGS, (5,), number)
+        training.sandwich_step(network, batches(number, (MONO,)), chosen, settings=SETTINGS)
     return network
 
 
@@ -87,12 +88,12 @@ def test_the_traced_graph_equals_the_subnet_in_training_mode(trained: Network) -
     traced = tf.function(
         lambda counts, last: layers.forward_sliced(tensors, ENVELOPE, counts, last, tf.constant(images)),
         autograph=False,
-        input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.int32)],
+        input_signature=[tf.TensorSpec([None, 4], tf.int32), tf.TensorSpec([], tf.int32)],
     )
     for text in ("d34331-a04", "d00000-a01", "d10000-a03", "d12110-a02", "d22211-a01"):
         genotype = Genotype.parse(f"32-mono-{text}")
         alone = layers.forward(layers.cut(weights, genotype, 2), genotype, images, layers.by_batch)
-        assert np.allclose(traced(*layers.widths(ENVELOPE, genotype)), alone, atol=1e-4)
+        assert np.allclose(traced(*layers.sizes(ENVELOPE, genotype)), alone, atol=1e-4)
 
 
 def test_fine_tuning_moves_the_subnets_slice_alone(trained: Network) -> None:

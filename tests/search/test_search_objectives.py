@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -13,10 +12,10 @@ from pipeline import search
 from pipeline.errors import DoesNotFitError, UsageError
 from pipeline.estimate.model import Estimate, Limits, Predicted
 from pipeline.genotype import Genotype
-from pipeline.search import Candidate, Objectives, Scores, engine
+from pipeline.search import Candidate, Objectives, Scores
 from pipeline.search.feasibility import Feasibility
-from pipeline.search.sampler import EvolutionSampler
-from pipeline.search.supernets import Supernets
+from pipeline.search.samplers import EvolutionSampler
+from pipeline.search.scorers import SupernetScorer
 
 TRADE = Objectives(("accuracy", "instructions"))
 
@@ -126,12 +125,11 @@ def test_what_was_not_estimated_is_said() -> None:
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search without training: wider and deeper is more accurate. What training does is not what is tested here."""
 
-    def score(_: engine._Search, supernet: object, genotype: Genotype) -> Scores:
+    def score(_: SupernetScorer, genotype: Genotype, **__: object) -> Scores:
         accuracy = 0.5 + genotype.alpha + sum(genotype.depths) / 40 + genotype.data.channels / 50
         return Scores(accuracy, accuracy, accuracy)
 
-    monkeypatch.setattr(engine._Search, "score", score)
-    monkeypatch.setattr(Supernets, "get", lambda self, data, **_: SimpleNamespace(complete=True))
+    monkeypatch.setattr(SupernetScorer, "score", score)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from pipeline.estimate.model import Limits
 from pipeline.genotype import Colour, DataConfig, Genotype, architecture
 from pipeline.search import PaperSpace, Space, WideSpace, space, wide
 from pipeline.search.feasibility import SAMPLED, Feasibility
-from pipeline.search.sampler import EvolutionSampler, RandomSampler, Sampler
+from pipeline.search.samplers import EvolutionSampler, RandomSampler, Sampler
 
 _DATA = (DataConfig(32, Colour.MONO), DataConfig(64, Colour.RGB))
 _DEPTHS = ((0, 0, 0, 0, 0), (1, 0, 0, 0, 0), (2, 0, 0, 0, 0), (2, 1, 0, 0, 0))

@@ -3,7 +3,7 @@
 TensorFlow's converter hands the model to Python, which adds metadata and writes the file once more with the
 ``flatbuffers`` package, bytes last to first. That is done here with sizes in place of bytes: strings, vectors, tables,
 and the tables' layouts (vtables), of which equal ones are written once. What a file contains beside the constants,
-names above all, is what TensorFlow 2.21 makes of the Keras network in ``pipeline/quantize.py``. A bias that training
+names above all, is what TensorFlow 2.21 makes of the Keras network in ``pipeline/quantize/``. A bias that training
 left at zero in every channel is missing from the file, which is then smaller.
 
 Source of the format: the FlatBuffers internals document; of the tables: TensorFlow Lite's schema.fbs.
