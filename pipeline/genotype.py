@@ -263,18 +263,6 @@ class Genotype:
             raise ValueError(f"{text!r} is no genotype id; {made.id!r} would be")
         return made
 
-    @property
-    def shorter(self) -> Genotype | None:
-        """The one without the last block of the last stage that may be empty; None where they all are."""
-        last = next((stage for stage in reversed(range(len(self.depths))) if self.depths[stage]), None)
-        if last is None:
-            return None
-        depths = _five(depth - (stage == last) for stage, depth in enumerate(self.depths))
-        wide = self.wide
-        if wide is not None and not depths[last]:
-            wide = replace(wide, stages=wide.stages[:-1])
-        return Genotype(self.data, depths, self.alpha, wide)
-
     def at(self, data: DataConfig) -> Genotype:
         """The same design for other images; kernels that reach beyond the smaller maps of these become smaller."""
         wide = self.wide
@@ -371,16 +359,15 @@ def architecture(genotype: Genotype) -> tuple[Block, ...]:
         if not count:
             break
         outputs, expansion, kernel = _stage(wide, number)
-        blocks += _blocks(number, count, channels, outputs, expansion, kernel, genotype.alpha)
+        blocks += _blocks(number, count, channels, (outputs, expansion, kernel), genotype.alpha)
         channels = outputs
     return tuple(blocks)
 
 
 @lru_cache(maxsize=4096)
-def _blocks(
-    number: int, count: int, inputs: int, outputs: int, expansion: int, kernel: int, alpha: float
-) -> tuple[Block, ...]:
+def _blocks(number: int, count: int, inputs: int, genes: tuple[int, int, int], alpha: float) -> tuple[Block, ...]:
     """The blocks of a stage."""
+    outputs, expansion, kernel = genes
     found = []
     for index in range(count):
         channels, stride = (outputs, 1) if index else (inputs, STAGES[number - 1][3])

@@ -28,10 +28,10 @@ from typing import NamedTuple
 
 from pipeline.boards import Board
 from pipeline.estimate.compilers import Calibration
-from pipeline.estimate.estimator import estimate, plan_for, room_for
+from pipeline.estimate.estimator import Planned, room_for
 from pipeline.estimate.flash import tallied
 from pipeline.estimate.macs import macs
-from pipeline.estimate.model import Estimate, Item, MemoryPlan
+from pipeline.estimate.model import Estimate, InputMode, Item, MemoryPlan, Prefer
 from pipeline.estimate.placing import Layout, State, traced
 from pipeline.estimate.planner import Attempt, Planner, align, balanced
 from pipeline.estimate.ram import Called, arena_item, arena_parts, other_items, stack_bound
@@ -277,17 +277,18 @@ class _End(NamedTuple):
 
 
 class Designs:
-    """Estimates designs on a board, each as :func:`pipeline.estimate.estimator.estimate` does."""
+    """Estimates designs on a board: the figures are those that :class:`Planned` gives of each alone."""
 
-    def __init__(self, board: Board, classes: int, *, ram_bytes: int | None = None) -> None:
+    def __init__(self, board: Board, classes: int, planned: Planned) -> None:
         """Estimates for a board.
 
         Args:
             board: The board type.
             classes: Outputs of the networks.
-            ram_bytes: RAM that a program may have; None: the board's.
+            planned: How they are planned. Only balanced plans of networks with their input in whole are shared.
         """
-        self.board, self.classes, self.ram_bytes = board, classes, ram_bytes
+        self.board, self.classes, self.planned = board, classes, planned
+        self._shares = planned.prefer is Prefer.BALANCED and planned.input_mode is InputMode.RESIDENT
         self._kinds: dict[object, _Kind] = {}
         self._trunks: dict[tuple[DataConfig, tuple[Block, ...], bool], _Step] = {}
         self._called: dict[Called, tuple[Item, Item, int]] = {}
@@ -296,12 +297,16 @@ class Designs:
         """The estimate of a design.
 
         Raises:
-            UsageError: As :func:`pipeline.estimate.estimator.estimate`.
+            UsageError: As :class:`Planned`.
         """
+        # Of the wide space's designs few are alike.
+        found = self._shared(genotype) if self._shares and genotype.wide is None else None
+        return self.planned(from_genotype(genotype, self.classes), self.board) if found is None else found
+
+    def _shared(self, genotype: Genotype) -> Estimate | None:
+        """The estimate of a design, None where it must be planned for itself."""
         if len(self._kinds) + len(self._trunks) > _MOST:
-            self._kinds.clear()
-            self._trunks.clear()
-            self._called.clear()
+            self._forget()
         blocks = architecture(genotype)
         for roomy in (True, False):
             end, gains, done = self._followed(genotype.data, blocks, roomy=roomy)
@@ -310,9 +315,14 @@ class Designs:
             found = self._estimate(end, together(gains), done, roomy=roomy)
             if found is not None:
                 return found
-        graph = from_genotype(genotype, self.classes)
-        plan = plan_for(graph, self.board, ram_bytes=self.ram_bytes)
-        return estimate(graph, self.board, plan=plan)
+        return None
+
+    def _forget(self) -> None:
+        for kind in (*self._kinds.values(), *(step.kind for step in self._trunks.values())):
+            kind.after.clear()  # A kind may be behind itself.
+        self._kinds.clear()
+        self._trunks.clear()
+        self._called.clear()
 
     def _estimate(self, end: _End, needs: Tally, done: int, *, roomy: bool) -> Estimate | None:
         """The estimate of a network, None where the board leaves its arena another room."""
@@ -321,7 +331,7 @@ class Designs:
         if not kernels <= table.kernels.keys():
             return None  # Refused later, with the operator.
         static, stack, frame = self._others(Called(len(needs.kernels), False, kernels, needs.needs))
-        room = room_for(board, static=static.bytes, stack=stack.bytes, ram_bytes=self.ram_bytes)
+        room = room_for(board, static=static.bytes, stack=stack.bytes, ram_bytes=self.planned.ram_bytes)
         if room < balanced(end.least) if roomy else room > end.least:
             return None
         return Estimate(

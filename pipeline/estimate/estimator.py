@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pipeline.boards import Board
 from pipeline.errors import UsageError
 from pipeline.estimate.flash import Forms, flash_items
@@ -42,6 +44,24 @@ def plan_for(
     static, stack = other_items(graph.output.nbytes, called(graph, streams=streams), load_for(board))
     room = room_for(board, static=static.bytes, stack=stack.bytes, ram_bytes=ram_bytes)
     return make_plan(graph, prefer=prefer, limit=room, streamed_input=streams)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a network will need of the runtime ``aot``, with a plan as :func:`plan_for` makes it with these settings."""
+
+    prefer: Prefer = Prefer.BALANCED
+    ram_bytes: int | None = None
+    input_mode: InputMode = InputMode.RESIDENT
+
+    def __call__(self, graph: Graph, board: Board) -> Estimate:
+        """The estimate of a Graph on a board.
+
+        Raises:
+            UsageError: As :func:`plan_for` and :func:`estimate`.
+        """
+        plan = plan_for(graph, board, prefer=self.prefer, ram_bytes=self.ram_bytes, input_mode=self.input_mode)
+        return estimate(graph, board, plan=plan)
 
 
 def room_for(board: Board, *, static: int, stack: int, ram_bytes: int | None = None) -> int:
