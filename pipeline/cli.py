@@ -37,26 +37,32 @@ from pipeline.commands.options import (
     MacsOption,
     MaybeBoardOption,
     ModelArgument,
+    NaiveStepsOption,
     ObjectiveOption,
     PenaltyOption,
     PortOption,
     PreferOption,
     PresetOption,
+    PublishedStepsOption,
     QuietOption,
     RamOption,
     RunArgument,
     RunOption,
     RuntimeOption,
+    ScorerOption,
     SeedOption,
     SerialOption,
     SourceArgument,
     SpaceOption,
+    StorageOption,
     StrategyOption,
+    StudyOption,
     SupernetOption,
     TimeOption,
     TreeOption,
     UpsamplingOption,
     WeightsOption,
+    WorkersOption,
     checked,
     print_json,
     target_of,
@@ -106,9 +112,15 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         evaluations: EvaluationsOption = None,
         time: TimeOption = None,
         strategy: StrategyOption = "evolution",
+        scorer: ScorerOption = "supernet",
+        naive_steps: NaiveStepsOption = None,
+        published_steps: PublishedStepsOption = None,
         fix: FixOption = None,
         penalty: PenaltyOption = "reject",
         weights: WeightsOption = None,
+        storage: StorageOption = None,
+        study: StudyOption = "search",
+        workers: WorkersOption = 1,
         ram: RamOption = None,
         flash: FlashOption = None,
         macs: MacsOption = None,
@@ -160,8 +172,14 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             evaluations=evaluations,
             time_s=parse_duration(time) if time else None,
             strategy=strategy,
+            scorer=scorer,
+            naive_steps=naive_steps,
+            published_steps=published_steps,
             fix=given.parse_fix(fix) if fix else Fix(),
             penalty=penalty,
+            storage=storage,
+            study=study,
+            workers=workers,
             weights=given.parse_weights(weights) if weights else given.EVEN,
             ram=parse_size(ram) if ram else None,
             flash=parse_size(flash) if flash else None,
@@ -191,6 +209,17 @@ _search_command(
     "The main job: search, quantize, render, build, flash, measure, validate, report.",
     whole=True,
 )
+
+
+@app.command("search-worker", hidden=True)
+def search_worker(run: RunArgument, debug: DebugOption = False) -> None:
+    """One more worker on a search; `search --workers` starts it."""
+    from pipeline.job.context import Context
+    from pipeline.job.workers import work
+    from pipeline.progress import QuietDisplay
+    from pipeline.runs import Run
+
+    work(Context(Run.open(run), QuietDisplay()))
 
 
 @app.command()

@@ -92,11 +92,26 @@ def score(
     """What :func:`settle` and :meth:`Subnet.scores` give, by the traced graphs of a network that holds the weights.
 
     Args:
+        network: See :func:`logits`.
+        genotype: The subnet.
+        calibration: See :func:`logits`.
+        images: uint8 [N, H, W, C] to score on.
+        labels: int64 [N].
+    """
+    found = logits(network, genotype, calibration=calibration, images=images)
+    return scores(found.argmax(axis=1), labels, network.classes)
+
+
+def logits(
+    network: Network, genotype: Genotype, *, calibration: NDArray[np.uint8], images: NDArray[np.uint8]
+) -> layers.Array:
+    """Logits [N, classes] of a subnet, its batch-norm statistics taken anew.
+
+    Args:
         network: Holds the weights; only the subnet's parts are read.
         genotype: The subnet.
         calibration: uint8 [N, H, W, C] of the training split, not augmented.
-        images: uint8 [N, H, W, C] to score on.
-        labels: int64 [N].
+        images: uint8 [N, H, W, C].
     """
     pool = layers.Pool()
     for start in range(0, len(calibration), _BATCH):
@@ -105,4 +120,4 @@ def score(
     found = [
         network.logits(images[start : start + _BATCH], genotype, statistics) for start in range(0, len(images), _BATCH)
     ]
-    return scores(np.concatenate(found).argmax(axis=1), labels, network.classes)
+    return np.concatenate(found)

@@ -142,7 +142,7 @@ class Supernets:
         exits = layers.exit_stages(envelope)
         words = (self._seed, *(word for one in datas for word in (one.resolution, one.channels)))
         start = layers.initial(layers.parameters(envelope, classes, exits=exits), (*words, _WEIGHTS))
-        network = Network(envelope, classes, start, exits=exits, often=(*trained.tops, trained.bottom))
+        network = Network(envelope, classes, start, exits=exits, often=(*trained.tops, *trained.bottoms))
         meta = {
             "kind": "supernet",
             "population": trained.identity,
