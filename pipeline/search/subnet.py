@@ -98,11 +98,28 @@ def score(
         images: uint8 [N, H, W, C] to score on.
         labels: int64 [N].
     """
+    batch = _BATCH
+    while True:
+        try:
+            predicted = _predicted(network, genotype, calibration, images, batch)
+        except tensorflow().errors.ResourceExhaustedError:
+            if batch < 2:
+                raise
+            # Every candidate begins with whole batches again, so that no score depends on those before it.
+            batch //= 2
+        else:
+            return scores(predicted, labels, network.classes)
+
+
+def _predicted(
+    network: Network, genotype: Genotype, calibration: NDArray[np.uint8], images: NDArray[np.uint8], batch: int
+) -> NDArray[np.int64]:
     pool = layers.Pool()
-    for start in range(0, len(calibration), _BATCH):
-        network.record(calibration[start : start + _BATCH], genotype, pool)
+    for start in range(0, len(calibration), batch):
+        network.record(calibration[start : start + batch], genotype, pool)
     statistics = pool.statistics()
     found = [
-        network.logits(images[start : start + _BATCH], genotype, statistics) for start in range(0, len(images), _BATCH)
+        network.logits(images[start : start + batch], genotype, statistics) for start in range(0, len(images), batch)
     ]
-    return scores(np.concatenate(found).argmax(axis=1), labels, network.classes)
+    predicted: NDArray[np.int64] = np.concatenate(found).argmax(axis=1)
+    return predicted

@@ -39,6 +39,14 @@ KEPT = 2
 
 
 @dataclass(frozen=True)
+class Throttled:
+    """Memory did not suffice: a supernet's batches go through in parts of so many images from then on."""
+
+    supernet: str
+    images: int
+
+
+@dataclass(frozen=True)
 class Supernet:
     """Trained shared weights; never written to after training.
 
@@ -70,6 +78,9 @@ class Supernets:
         folder: The search's folder.
         shared: Where checkpoints go; several searches may have the same; None: ``supernets`` in the search's folder.
         kept: Supernets in memory at a time.
+
+    Attributes:
+        throttled: Whenever memory has not sufficed, in that order.
     """
 
     def __init__(
@@ -90,6 +101,7 @@ class Supernets:
         self._seed = seed
         self._search = folder
         self._kept = kept
+        self.throttled: list[Throttled] = []
         self._trained: OrderedDict[tuple[DataConfig, ...], Supernet] = OrderedDict()
         self._populations: dict[tuple[DataConfig, ...], Population] = {}
         self._views: dict[tuple[Split, DataConfig], View] = {}
@@ -142,7 +154,14 @@ class Supernets:
         exits = layers.exit_stages(envelope)
         words = (self._seed, *(word for one in datas for word in (one.resolution, one.channels)))
         start = layers.initial(layers.parameters(envelope, classes, exits=exits), (*words, _WEIGHTS))
-        network = Network(envelope, classes, start, exits=exits, often=(*trained.tops, trained.bottom))
+        network = Network(
+            envelope,
+            classes,
+            start,
+            exits=exits,
+            often=(*trained.tops, trained.bottom),
+            throttled=lambda images: self._throttle(Throttled(self.name(datas[0]), images)),
+        )
         meta = {
             "kind": "supernet",
             "population": trained.identity,
@@ -168,6 +187,11 @@ class Supernets:
                 keep_going=keep_going,
             )
         return Supernet(envelope, network.values(), complete, network)
+
+    def _throttle(self, moment: Throttled) -> None:
+        """Let go of the supernets that are not in training: they are on disk."""
+        self.throttled.append(moment)
+        self._trained.clear()
 
     def _batches(self, datas: tuple[DataConfig, ...], words: tuple[int, ...]) -> Batches:
         views = {data: self.view(Split.TRAIN, data) for data in datas}
