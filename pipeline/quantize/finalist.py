@@ -162,7 +162,7 @@ def quantize(
             return most
         return finishing.steps_within(seconds, inherited, source, teacher, settings=settings, most=most)
 
-    final = _planned(out / f"{genotype.id}.plan.json", {**meta, "seconds": seconds}, fitted)
+    final = planned(out / f"{genotype.id}.plan.json", {**meta, "seconds": seconds}, fitted)
     finished = finishing.finish(
         inherited,
         source,
@@ -228,7 +228,7 @@ def quantize(
     return quantized
 
 
-def _planned(file: Path, meta: Mapping[str, Any], make: Callable[[], int]) -> int:
+def planned(file: Path, meta: Mapping[str, Any], make: Callable[[], int]) -> int:
     """The number of steps that was planned once for this; a resumed training must keep to it."""
     wanted = json.loads(json.dumps(meta))
     try:
@@ -256,8 +256,8 @@ def _start(folder: Path, genotype: Genotype) -> tuple[layers.Weights, Genotype |
         raise UsageError(
             "no-supernet",
             f"there are no weights for {printable(genotype.id)} in {printable(folder)}",
-            why="The search did not train them, or their checkpoint is damaged. Those that were scored the published way "
-            "are of another network than the one that would be deployed.",
+            why="The search did not train them, or their checkpoint is damaged. Those that were scored the published "
+            "way are of another network than the one that would be deployed.",
             next="Run the search again; what it has is kept.",
         )
     return weights, largest.at(genotype.data)

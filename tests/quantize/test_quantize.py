@@ -25,7 +25,6 @@ from pipeline.quantize import (
     device_accuracy,
     evaluate,
     finalist,
-    finishing,
     keras_model,
     quantize,
 )
@@ -143,18 +142,12 @@ def test_a_loss_beyond_the_tolerance_starts_training_for_int8(
     assert "training_for_int8" in one.seconds
 
 
-def test_a_time_shortens_the_training_once(
-    searched: tuple[Path, Genotype], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, genotype = searched
-    plans = iter([5])
-    monkeypatch.setattr(finishing, "steps_within", lambda *_, **__: next(plans))
-    settings = dataclasses.replace(SETTINGS, tolerance=1.0)
-    for _ in range(2):  # Taken up again it keeps to its plan.
-        one = quantize(
-            genotype, ToySource(), search_folder=folder, out=tmp_path, seed=3, settings=settings, seconds=1.0
-        )
-        assert (one.final_steps, one.final_of) == (5, 5)
+def test_a_plan_is_made_once(tmp_path: Path) -> None:
+    file, plans = tmp_path / "plan.json", iter([5, 6])
+    for meta, steps in (({"seed": 1}, 5), ({"seed": 1}, 5), ({"seed": 2}, 6)):
+        assert finalist.planned(file, meta, lambda: next(plans)) == steps
+    file.write_text("{")
+    assert finalist.planned(file, {"seed": 2}, lambda: 7) == 7
 
 
 def test_without_a_supernet_there_is_nothing_to_quantize(tmp_path: Path) -> None:

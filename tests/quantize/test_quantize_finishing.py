@@ -17,7 +17,8 @@ from pipeline.datasets import Split
 from pipeline.genotype import Genotype
 from pipeline.quantize import QuantizeSettings, finishing
 from pipeline.quantize.settings import steps as steps_of
-from pipeline.search import layers, subnet, training
+from pipeline.search import layers, standalone, subnet, training
+from pipeline.search.fitness import Scores
 
 GENOTYPE = Genotype.parse("32-mono-d00000-a02")
 SETTINGS = QuantizeSettings(batch=16, calibration_images=32)
@@ -69,15 +70,19 @@ def settled(seed: int) -> subnet.Subnet:
     return subnet.settle(layers.initial(layers.parameters(GENOTYPE, 2), (seed,)), GENOTYPE, 2, images)
 
 
-def train(network: subnet.Subnet, file: Path, *, kill_at: int | None = None, **changes: Any) -> finishing.Finished:
+def finish(network: subnet.Subnet, file: Path, **changes: Any) -> finishing.Finished:
+    given = {"teacher": None, "steps": STEPS, "settings": SETTINGS, "seed": 1, "meta": {}, "balanced": False, **changes}
+    return finishing.finish(
+        network, ToySource(), validation=ToySource().view(Split.VALIDATION, MONO), file=file, **given
+    )
+
+
+def train(network: subnet.Subnet, file: Path, *, kill_at: int | None = None) -> finishing.Finished:
     def report(step: training.Step) -> None:
         if step.number == kill_at:
             raise KilledError
 
-    given = {"steps": STEPS, "settings": SETTINGS, "seed": 1, "meta": {}, "report": report, **changes}
-    teacher = finishing.Teacher(settled(4))
-    validation = ToySource().view(Split.VALIDATION, MONO)
-    return finishing.finish(network, ToySource(), teacher, validation=validation, balanced=False, file=file, **given)
+    return finish(network, file, teacher=finishing.Teacher(settled(4)), report=report)
 
 
 @pytest.mark.slow
@@ -98,37 +103,60 @@ def same(one: subnet.Subnet, other: subnet.Subnet) -> bool:
     return all(np.array_equal(one.weights[name], values) for name, values in other.weights.items())
 
 
-@pytest.mark.slow
+def trainer(made: subnet.Subnet) -> Callable[..., subnet.Subnet]:
+    """Stands for :func:`standalone.train`: as many steps as it may, and always the same network."""
+
+    def trained(_genotype: Genotype, _source: ToySource, *, steps: int, **given: Any) -> subnet.Subnet:
+        for number in range(steps):
+            if given["keep_going"] is not None and not given["keep_going"]():
+                break
+            given["report"](training.Step(number + 1, 0.5, 0.5))
+        return made
+
+    return trained
+
+
+def scoring(accuracies: Iterator[float]) -> Callable[..., Scores]:
+    return lambda *_: Scores(next(accuracies), 0.5, 0.25)
+
+
+@pytest.mark.parametrize(("accuracies", "kept"), [((0.9, 0.8), False), ((0.9, 0.9), True), ((0.8, 0.9), True)])
 def test_training_that_makes_it_worse_is_not_kept(
-    inherited: subnet.Subnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    accuracies: tuple[float, float], kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for accuracies, kept in (([0.9, 0.8], False), ([0.9, 0.9], True)):
-        with monkeypatch.context() as patch:
-            patch.setattr(subnet.Subnet, "scores", scoring(iter(accuracies)))
-            found = train(inherited, tmp_path / f"{kept}.npz", steps=2)
-        assert (found.kept, found.accuracy, found.inherited, found.trained) == (kept, 0.9, *accuracies)
-        assert same(found.network, inherited) is not kept
+    before, after = (subnet.Subnet(GENOTYPE, 2, {}, {}) for _ in accuracies)
+    monkeypatch.setattr(subnet.Subnet, "scores", scoring(iter(accuracies)))
+    monkeypatch.setattr(standalone, "train", trainer(after))
+    found = finish(before, tmp_path / "f.npz", steps=2)
+    assert (found.kept, found.inherited, found.trained) == (kept, *accuracies)
+    assert found.accuracy == max(accuracies)
+    assert found.network is (after if kept else before)
 
 
-def scoring(accuracies: Iterator[float]) -> Callable[..., Any]:
-    scores = subnet.Subnet.scores
-
-    def scored(self: subnet.Subnet, images: Any, labels: Any) -> Any:
-        return dataclasses.replace(scores(self, images, labels), accuracy=next(accuracies))
-
-    return scored
+def test_where_one_class_is_rare_classes_count_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = subnet.Subnet(GENOTYPE, 2, {}, {})
+    monkeypatch.setattr(subnet.Subnet, "scores", scoring(iter([0.9, 0.9])))
+    assert finish(network, tmp_path / "f.npz", steps=0, balanced=True).accuracy == 0.25
+    assert finish(network, tmp_path / "f.npz", steps=0).accuracy == 0.9
 
 
-@pytest.mark.slow
-def test_a_training_that_is_stopped_says_so(inherited: subnet.Subnet, tmp_path: Path) -> None:
-    asked = iter(range(100))
-    found = train(inherited, tmp_path / "f.npz", keep_going=lambda: next(asked) < 7)
+def test_a_training_that_is_stopped_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, network = iter(range(100)), subnet.Subnet(GENOTYPE, 2, {}, {})
+    monkeypatch.setattr(subnet.Subnet, "scores", scoring(iter([0.9, 0.9])))
+    monkeypatch.setattr(standalone, "train", trainer(network))
+    found = finish(network, tmp_path / "f.npz", keep_going=lambda: next(asked) < 7)
     assert (found.steps, found.of) == (7, STEPS)
 
 
-@pytest.mark.slow
-def test_a_schedule_is_as_long_as_its_time(inherited: subnet.Subnet, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "most", "steps"), [(126.0, 1000, 45), (126.0, 40, 40), (10.0, 1000, 1), (9.0, 2, 2)]
+)
+def test_a_schedule_is_as_long_as_its_time(
+    seconds: float, most: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moments = iter([0.0, 20.0, 22.0, 24.0, 26.0])  # The first step traces; then two seconds a step.
+    network = subnet.Subnet(GENOTYPE, 2, {}, {})
     monkeypatch.setattr("pipeline.quantize.finishing.time.monotonic", lambda: next(moments))
-    within = finishing.steps_within(126.0, inherited, ToySource(), None, settings=SETTINGS, most=1000)
-    assert within == 45  # 90 % of the hundred seconds that are left
+    monkeypatch.setattr(standalone, "train", trainer(network))
+    # 90 % of the hundred seconds that are left, of two seconds each.
+    assert finishing.steps_within(seconds, network, ToySource(), None, settings=SETTINGS, most=most) == steps
