@@ -13,6 +13,7 @@ from pipeline.commands.calibrate import calibrate
 from pipeline.commands.diff import diff
 from pipeline.commands.energy import energy
 from pipeline.commands.estimate import estimate
+from pipeline.commands.experiment import experiment
 from pipeline.commands.jobs import deploy_settings, finish, job_of, new_job, open_job, stage
 from pipeline.commands.options import (
     BoardOption,
@@ -37,26 +38,32 @@ from pipeline.commands.options import (
     MacsOption,
     MaybeBoardOption,
     ModelArgument,
+    NaiveStepsOption,
     ObjectiveOption,
     PenaltyOption,
     PortOption,
     PreferOption,
     PresetOption,
+    PublishedStepsOption,
     QuietOption,
     RamOption,
     RunArgument,
     RunOption,
     RuntimeOption,
+    ScorerOption,
     SeedOption,
     SerialOption,
     SourceArgument,
     SpaceOption,
+    StorageOption,
     StrategyOption,
+    StudyOption,
     SupernetOption,
     TimeOption,
     TreeOption,
     UpsamplingOption,
     WeightsOption,
+    WorkersOption,
     checked,
     print_json,
     target_of,
@@ -106,9 +113,15 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         evaluations: EvaluationsOption = None,
         time: TimeOption = None,
         strategy: StrategyOption = "evolution",
+        scorer: ScorerOption = "supernet",
+        naive_steps: NaiveStepsOption = None,
+        published_steps: PublishedStepsOption = None,
         fix: FixOption = None,
         penalty: PenaltyOption = "reject",
         weights: WeightsOption = None,
+        storage: StorageOption = None,
+        study: StudyOption = "search",
+        workers: WorkersOption = 1,
         ram: RamOption = None,
         flash: FlashOption = None,
         macs: MacsOption = None,
@@ -160,8 +173,14 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             evaluations=evaluations,
             time_s=parse_duration(time) if time else None,
             strategy=strategy,
+            scorer=scorer,
+            naive_steps=naive_steps,
+            published_steps=published_steps,
             fix=given.parse_fix(fix) if fix else Fix(),
             penalty=penalty,
+            storage=storage,
+            study=study,
+            workers=workers,
             weights=given.parse_weights(weights) if weights else given.EVEN,
             ram=parse_size(ram) if ram else None,
             flash=parse_size(flash) if flash else None,
@@ -191,6 +210,17 @@ _search_command(
     "The main job: search, quantize, render, build, flash, measure, validate, report.",
     whole=True,
 )
+
+
+@app.command("search-worker", hidden=True)
+def search_worker(run: RunArgument, debug: DebugOption = False) -> None:
+    """One more worker on a search; `search --workers` starts it."""
+    from pipeline.job.context import Context
+    from pipeline.job.workers import work
+    from pipeline.progress import QuietDisplay
+    from pipeline.runs import Run
+
+    work(Context(Run.open(run), QuietDisplay()))
 
 
 @app.command()
@@ -324,6 +354,7 @@ app.command()(diff)
 app.command()(energy)
 app.command()(calibrate)
 app.command("space")(space_command)
+app.command()(experiment)
 app.add_typer(bench, name="bench")
 
 

@@ -25,13 +25,16 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     Without ``needs_board`` the run may end before there is a program: then neither device nor compiler is asked for.
 
     Raises:
-        UsageError: ``unknown-board``, ``not-modelled``, ``no-emulator``, ``unsafe-folder``, ``tflm-tree-missing``,
+        UsageError: ``unknown-board``, ``fix-missing``, ``one-objective``, ``published-space``, ``published-workers``,
+            ``not-deployable``, ``not-modelled``, ``no-emulator``, ``unsafe-folder``, ``tflm-tree-missing``,
             ``tflm-tree-incomplete``.
         NoBoardError: ``no-board``, ``ambiguous-board``, ``no-such-port``.
         EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``disk-full``.
     """
     board = boards.load(settings.board)
     settings.demand_strategy()
+    if needs_board:
+        settings.demand_deployable()
     settings.demand_modelled(board)
     if needs_board:
         device(board, settings.target)

@@ -88,8 +88,14 @@ class Settings(BaseModel):
     evaluations: Annotated[int | None, Field(ge=1)] = None
     time_s: Annotated[float | None, Field(gt=0)] = None
     strategy: Literal["evolution", "random", "nsga2", "hardware-aware"] = "evolution"
+    scorer: Literal["supernet", "naive", "published"] = "supernet"
+    naive_steps: Annotated[int | None, Field(ge=1)] = None  # None: the preset's
+    published_steps: Annotated[int | None, Field(ge=1)] = None  # None: the preset's
     fix: Fix = Fix()
     penalty: Literal["reject", "soft"] = "reject"
+    storage: Text | None = None
+    study: Annotated[Text, Field(min_length=1, max_length=200)] = "search"
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     weights: Annotated[tuple[float, ...], Field(min_length=5, max_length=5)] = EVEN
     ram: Annotated[int | None, Field(ge=1)] = None
     flash: Annotated[int | None, Field(ge=1)] = None
@@ -122,8 +128,22 @@ class Settings(BaseModel):
         """Refuse a strategy without what it needs.
 
         Raises:
-            UsageError: ``fix-missing``, ``one-objective``.
+            UsageError: ``fix-missing``, ``one-objective``, ``published-space``, ``published-workers``.
         """
+        if self.scorer == "published" and self.space != "paper":
+            raise UsageError(
+                "published-space",
+                f"--scorer published with --space {self.space}",
+                why="What was published knows one width for the whole network and 3x3 kernels alone.",
+                next="Leave --space out.",
+            )
+        if self.scorer == "published" and (self.workers > 1 or self.storage is not None):
+            raise UsageError(
+                "published-workers",
+                "--scorer published with several workers",
+                why="Its candidates train the same weights, one after the other.",
+                next="Leave --workers and --storage out.",
+            )
         if self.strategy == "hardware-aware" and not self.fix.whole:
             raise UsageError(
                 "fix-missing",
@@ -137,6 +157,20 @@ class Settings(BaseModel):
                 "--strategy nsga2 with accuracy alone",
                 why="It trades objectives for each other.",
                 next="Leave --objective out, or name more: --objective accuracy,ram.",
+            )
+
+    def demand_deployable(self) -> None:
+        """Refuse to flash what leaves no network to flash.
+
+        Raises:
+            UsageError: ``not-deployable``.
+        """
+        if self.scorer == "published":
+            raise UsageError(
+                "not-deployable",
+                "--scorer published leaves nothing to flash",
+                why="Its weights are of another network than the one that would be deployed; it is there to compare.",
+                next="Use `danas-deploy search`, or leave --scorer out.",
             )
 
     def demand_modelled(self, board: Board) -> None:

@@ -224,3 +224,18 @@ def test_what_is_made_best_by_default() -> None:
     assert default_objective("evolution", board, "aot") == ("accuracy",)
     assert default_objective("nsga2", board, "aot") == ("accuracy", "ram", "flash", "latency")
     assert default_objective("nsga2", board, "tflm") == ("accuracy", "ram", "flash")
+
+
+def test_the_published_way_to_score_is_for_its_own_space_and_leaves_nothing_to_flash() -> None:
+    made = Settings(kind=Kind.SEARCH, board="nucleo_f746zg", scorer="published")
+    made.demand_strategy()
+    with pytest.raises(UsageError, match="nothing to flash") as caught:
+        made.demand_deployable()
+    assert caught.value.id == "not-deployable"
+    made.model_copy(update={"scorer": "naive"}).demand_deployable()
+    with pytest.raises(UsageError) as caught:
+        made.model_copy(update={"space": "wide"}).demand_strategy()
+    assert caught.value.id == "published-space"
+    with pytest.raises(UsageError) as caught:
+        made.model_copy(update={"workers": 2}).demand_strategy()
+    assert caught.value.id == "published-workers"

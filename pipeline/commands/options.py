@@ -66,6 +66,39 @@ StrategyOption = Annotated[
         help="`evolution`, `random`, `nsga2` (several objectives), or `hardware-aware` (the images fixed by --fix).",
     ),
 ]
+ScorerOption = Annotated[
+    str,
+    typer.Option(
+        "--scorer",
+        help="What scores candidates: a `supernet`, `naive` training of each from scratch, or what was `published`.",
+    ),
+]
+NaiveStepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--naive-steps", min=1, help="Steps of a candidate with --scorer naive.", show_default="from the preset"
+    ),
+]
+PublishedStepsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--published-steps",
+        min=1,
+        help="Steps of the full networks with --scorer published; 30,000 in the paper.",
+        show_default="from the preset",
+    ),
+]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        help="Database of the study, for workers on several machines: postgresql://user@host/name.",
+        show_default="a file in the run",
+    ),
+]
+StudyOption = Annotated[str, typer.Option("--study", help="The study's name in the storage.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that search together.")]
 FixOption = Annotated[
     str | None,
     typer.Option("--fix", help="Hold the images: `resolution=96,colour=rgb`, or one of the two.", show_default=False),

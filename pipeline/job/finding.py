@@ -11,6 +11,7 @@ from pipeline.errors import DoesNotFitError, UsageError
 from pipeline.estimate.latency import timed
 from pipeline.files import file_sha256, write_atomic
 from pipeline.job.context import Context, StageResult
+from pipeline.job.helpers import Helpers
 from pipeline.progress import Step
 from pipeline.runs import digest, missing
 from pipeline.settings import Kind, Settings
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.estimate.model import Estimate
     from pipeline.graph.model import Graph
     from pipeline.quantize import Doing, Quantized, QuantizeSettings
-    from pipeline.search import Candidate, Progress, SearchConfig, Space
+    from pipeline.search import Candidate, Progress, SearchConfig, SearchResult, Space
 
 #: Settings that decide how finalists are finished, beside the search's own.
 _QUANTIZE_SETTINGS = ("finalists", "final_epochs", "final_time_s", "preset", "seed")
@@ -40,6 +41,9 @@ _SEARCH_SETTINGS = (
         "evaluations",
         "time_s",
         "strategy",
+        "scorer",
+        "naive_steps",
+        "published_steps",
         "fix",
         "penalty",
         "weights",
@@ -73,7 +77,6 @@ def search_key(context: Context) -> str:
 
 def search(context: Context, step: Step) -> tuple[Path, ...]:
     """Search, or go on with a search that was stopped; leaves the feasible candidates, best first."""
-    from pipeline import search as engine
     from pipeline.datasets import quality
 
     wanted = config(context)
@@ -85,12 +88,12 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
     for text in warnings:
         context.display.note(f"Note: {text}")
         context.run.note("data-warning", {"text": text})
-    result = engine.run(
+    others = Helpers(context) if context.settings.workers > 1 else None
+    result = explored(
+        context,
         dataclasses.replace(wanted, space=space),
-        context.source,
-        folder=context.run.path("search"),
-        estimate=engine.analytic(context.board, len(context.source.class_names), of=runtime_estimate(context)),
         progress=lambda progress: _show(step, progress),
+        others=others,
     )
     best = result.candidates[0] if result.candidates else None
     step.result(f"{result.evaluations} evaluations" + (f", best {_brief(best)}" if best else ""))
@@ -116,6 +119,30 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
         + "\n",
     )
     return (path,)
+
+
+def explored(
+    context: Context,
+    wanted: SearchConfig,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    others: Helpers | None = None,
+    helps: bool = False,
+) -> SearchResult:
+    """The search of a run, by this process and by those that help it, or as one of these."""
+    from pipeline import search as engine
+
+    return engine.run(
+        wanted,
+        context.source,
+        folder=context.run.path("search"),
+        estimate=engine.analytic(context.board, len(context.source.class_names), of=runtime_estimate(context)),
+        progress=progress,
+        storage=context.settings.storage,
+        study_name=context.settings.study,
+        helpers=others,
+        helps=helps,
+    )
 
 
 def usable(space: Space, settings: Settings, source: DatasetSource) -> Space:
@@ -184,6 +211,11 @@ def config(context: Context) -> SearchConfig:
         evaluations=evaluations,
         seconds=settings.time_s,
         strategy=settings.strategy,
+        scorer=settings.scorer,
+        naive=dataclasses.replace(made.naive, steps=settings.naive_steps or made.naive.steps),
+        published=dataclasses.replace(
+            made.published, supernet_steps=settings.published_steps or made.published.supernet_steps
+        ),
         fix=settings.fix,
         soft=settings.penalty == "soft",
         fitness=engine.Fitness.of(settings.weights),
@@ -193,16 +225,18 @@ def config(context: Context) -> SearchConfig:
 
 
 def _show(step: Step, progress: Progress) -> None:
-    best = f"best {_brief(progress.best)}, " if progress.best else ""
     doing = progress.subject
     if progress.steps:
-        doing = f"supernet {progress.subject} step {progress.step}/{progress.steps}"
+        kind = "supernet " if progress.phase == "supernet" else ""
+        doing = f"{kind}{progress.subject} step {progress.step}/{progress.steps}"
         if progress.loss is not None and progress.accuracy is not None:
             doing += f" loss {progress.loss:.3f} accuracy {progress.accuracy:.3f}"
         if progress.waiting is not None and progress.waiting >= 0.005:
             doing += f" waiting {progress.waiting:.0%}"
-    left = f", {progress.left / 60:.1f} min left" if progress.left is not None else ""
-    step.update(f"{best}{doing}{left}", done=progress.evaluations, total=progress.evaluations_of)
+    best = f"best {_brief(progress.best)}" if progress.best else ""
+    left = f"{progress.left / 60:.1f} min left" if progress.left is not None else ""
+    text = ", ".join(part for part in (best, doing, left) if part)
+    step.update(text, done=progress.evaluations, total=progress.evaluations_of)
 
 
 def _brief(candidate: Candidate) -> str:

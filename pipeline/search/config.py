@@ -14,6 +14,7 @@ from pipeline.search.objectives import Objectives
 from pipeline.search.samplers import Evolution, HardwareAwareSampler, Nsga2Sampler
 from pipeline.search.scorers import NaiveSettings, PublishedSettings
 from pipeline.search.space import Space
+from pipeline.search.standalone import StandaloneSettings
 from pipeline.search.training import TrainingSettings
 
 
@@ -128,6 +129,8 @@ def quick(
         limits=limits.model_copy(update={"macs": macs}),
         training=TrainingSettings(steps=100, batch=32),
         scoring=ScoringSettings(calibration_images=512, validation_images=1000, fine_tuning_steps=40, rate=3e-3),
+        naive=NaiveSettings(steps=300, training=StandaloneSettings(batch=32)),
+        published=PublishedSettings(supernet_steps=300, batch=32),
         evaluations=evaluations,
         seconds=seconds,
         seed=seed,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from pipeline.search.config import SearchConfig
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.progress import Budget, Listener, Phase, Progress
 from pipeline.search.scorers import Scorer
-from pipeline.search.study import Study
+from pipeline.search.scorers.published import PublishedScorer
+from pipeline.search.study import NAME, Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,8 @@ class SearchResult:
         supernets: Data configurations that candidates were drawn from.
         waiting: Share of its training time that each supernet trained in this process stood still for want of images,
             by data configuration.
-        stopped: ``evaluations``, ``time`` or ``exhausted`` (no genotype left).
+        stopped: ``evaluations``, ``time``, ``exhausted`` (no genotype left), or ``others``: other workers have the
+            last ones under way.
         seconds: Time of this process.
     """
 
@@ -55,12 +59,19 @@ def run(
     estimate: Callable[[Genotype], Estimate],
     progress: Listener | None = None,
     supernets: Path | None = None,
+    storage: str | None = None,
+    study_name: str = NAME,
+    helpers: AbstractContextManager[object] | None = None,
+    helps: bool = False,
 ) -> SearchResult:
     """Search, or go on with a search that was stopped.
 
     With a budget of evaluations alone, on one machine, a search that was killed at any moment and run again gives the
     same candidates with the same scores, bit by bit, as one that was not. A time budget depends on the machine's pace;
     if it ends while the very first supernet is in training, that one is scored as it is, so that there is a result.
+
+    Several workers may search together, on one study: no design is evaluated by two of them. Which worker is quicker
+    then decides what is proposed, so that such searches are not repeatable.
 
     Args:
         config: What to search.
@@ -69,11 +80,18 @@ def run(
         estimate: Genotype -> Estimate, from shapes alone.
         progress: Called often; must return quickly.
         supernets: A folder of supernets that several searches share; None: ``supernets`` in the search's own.
+        storage: URL of a database that the study is in, for workers on several machines; None: the folder's file.
+        study_name: The study's name.
+        helpers: Other workers on this search: entered when the study is ready for them, left when this one has no more
+            to do, which waits for them; what they leave undone is then done here.
+        helps: This worker is one of those helpers.
 
     Raises:
         DoesNotFitError: ``nothing-feasible``, before any training.
-        UsageError: ``other-search``: the folder belongs to a search with other settings; and what the source raises.
-        EnvironmentProblem: ``disk-full``, ``not-writable``, ``study-file``.
+        UsageError: ``other-search``: the study belongs to a search with other settings; ``bad-storage``; and what the
+            source raises.
+        EnvironmentProblem: ``disk-full``, ``not-writable``, ``study-file``, ``storage-unreachable``.
+        ValueError: Workers share a search whose scores depend on the order of the candidates (``published``).
         KeyboardInterrupt: The user's; the folder is left resumable.
     """
     listener = progress if progress is not None else _ignore
@@ -81,11 +99,34 @@ def run(
     feasibility.demand()
     scorer = scorers.make(config, source, feasibility, folder, supernets)
     identity = config.identity(source) | scorer.identity()
-    study = Study(folder / "study.db", identity, config.objectives.directions)
+    shared = helps or storage is not None
+    if config.scorer == PublishedScorer.name and (shared or helpers is not None):
+        raise ValueError("the published scores depend on the order of the candidates: one worker alone can give them")
+    study = Study(
+        folder / "study.db",
+        identity,
+        config.objectives.directions,
+        storage=storage,
+        name=study_name,
+        shared=shared,
+    )
+    balanced = quality.of(source).balanced
     try:
-        return _loop(config, feasibility, scorer, study, listener, balanced=quality.of(source).balanced)
+        if helpers is not None:
+            study.shared = True
+            with helpers:
+                _loop(config, feasibility, scorer, study, listener, balanced=balanced)
+            study.shared = shared
+            study.tidy()
+        return _loop(config, feasibility, scorer, study, listener, balanced=balanced)
     finally:
         study.close()
+
+
+def _free(history: Sequence[Candidate], pending: Collection[int]) -> int:
+    """The first proposal number that nobody has."""
+    taken = {candidate.proposal for candidate in history}.union(pending)
+    return next(number for number in itertools.count() if number not in taken)
 
 
 def _ignore(_: Progress) -> None:
@@ -111,7 +152,7 @@ def _loop(
     waiting: dict[str, float] = {}
 
     def tell(phase: Phase, subject: str, step: training.Step | None = None) -> None:
-        if step is not None:
+        if step is not None and phase is Phase.SUPERNET:
             waiting[subject] = step.waiting
         listener(
             Progress(
@@ -131,17 +172,24 @@ def _loop(
         )
 
     stopped = "time"
-    while budget.allows(len(history)):
+    while True:
+        history, pending = study.history(), study.pending()
+        if not budget.allows(len(history) + len(pending)):
+            stopped = "others" if pending and budget.time_is_left else stopped
+            break
         began = budget.elapsed
-        genotype = proposer.propose(history)
+        number = _free(history, pending)
+        genotype = proposer.propose(history, number=number, pending=pending.values())
         if genotype is None:
             stopped = "exhausted"
             break
-        study.begin(len(history), genotype)
+        if not study.begin(number, genotype, violation=feasibility.violation(genotype)):
+            continue
         tell(Phase.CANDIDATE, genotype.id)
 
         def report(step: training.Step, genotype: Genotype = genotype) -> None:
-            tell(Phase.SUPERNET, scorer.subject(genotype), step)
+            subject = scorer.subject(genotype)
+            tell(Phase.CANDIDATE if subject == genotype.id else Phase.SUPERNET, subject, step)
             if step.number >= scorer.steps:
                 tell(Phase.CANDIDATE, genotype.id)
 
@@ -152,6 +200,7 @@ def _loop(
             first=not history,
         )
         if scored is None:
+            study.give_up()
             break
         if balanced:
             scored = scored.by_class
@@ -160,7 +209,7 @@ def _loop(
         if not math.isfinite(fitness):
             raise ArithmeticError(f"fitness of {genotype.id} is {fitness}")
         candidate = Candidate(
-            proposal=len(history),
+            proposal=number,
             genotype=genotype,
             scores=scored,
             fitness=fitness,
@@ -168,7 +217,6 @@ def _loop(
             estimate=figures,
         )
         study.finish(candidate, seconds=budget.elapsed - began, values=config.objectives.values(candidate))
-        history.append(candidate)
     if config.evaluations is not None and len(history) >= config.evaluations:
         stopped = "evaluations"
     tell(Phase.DONE, "")

@@ -362,6 +362,7 @@ def forward_sliced(
     free: bool = False,
     statistics: Tensor | None = None,
     seen: list[Tensor] | None = None,
+    heads: dict[int, Tensor] | None = None,
 ) -> Tensor:
     """As :func:`forward`, for use in a traced graph: the subnet is given by tensors.
 
@@ -376,6 +377,7 @@ def forward_sliced(
             normalise by; None to normalise by the batch.
         seen: Takes up, in the same order, mean and unbiased variance [2, channels] of each layer over the batch; an
             absent one is empty.
+        heads: Takes up the logits behind every stage that has a head; those behind the subnet's last mean nothing.
     """
     tf = tensorflow()
     blocks = architecture(envelope)
@@ -438,5 +440,8 @@ def forward_sliced(
             seen += found
         ends = number + 1 == len(blocks) or blocks[number + 1].stage != block.stage
         if ends and f"head{block.stage}/kernel" in weights:
-            logits += tf.cast(tf.equal(last, block.stage), tf.float32) * _head(weights, block.stage, x)
+            answer = _head(weights, block.stage, x)
+            if heads is not None:
+                heads[block.stage] = answer
+            logits += tf.cast(tf.equal(last, block.stage), tf.float32) * answer
     return logits

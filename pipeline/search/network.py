@@ -60,17 +60,18 @@ class Network:
         self._weights = tf.Variable(flat)
         self._first = tf.Variable(np.zeros_like(flat))
         self._second = tf.Variable(np.zeros_like(flat))
+        kernels = [np.full(n, p.name.endswith("/kernel")) for p, n in zip(self._parameters, self._lengths, strict=True)]
+        self._kernels = tf.constant(np.concatenate(kernels).astype(np.float32))
         self._gradient: Any = None
         self._held: layers.Weights | None = None
         self._subnets: dict[Genotype, tuple[Any, Any]] = {}
         self._training: dict[DataConfig | Genotype, Any] = {}
         self._recording: dict[DataConfig, Any] = {}
         self._inference: dict[DataConfig, Any] = {}
-        scalar = tf.TensorSpec([], tf.float32)
         self._apply = tf.function(
             self._trace_apply,
             autograph=False,
-            input_signature=[tf.TensorSpec(flat.shape, tf.float32), *(scalar for _ in range(4))],
+            input_signature=[tf.TensorSpec(flat.shape, tf.float32), tf.TensorSpec([5], tf.float32)],
         )
 
     def _joined(self, weights: layers.Weights) -> layers.Array:
@@ -114,18 +115,30 @@ class Network:
         return layers.forward_sliced(weights, self.envelope, subnet, last, inputs, free=free, **how)
 
     def _trace_training(self, images: Any, subnet: Any, last: Any, *given: Any) -> tuple[Any, Any, Any]:
-        """``given``: targets, a factor on the loss, and what its gradient is added to."""
+        """``given``: targets; a factor on the loss and the weight of earlier stages; what the gradient is added to."""
         tf = tensorflow()
-        targets, share, before = given
+        targets, numbers, before = given
+        share, early = tf.unstack(numbers)
+        heads: dict[int, Any] = {}
+
+        def cross_entropy(logits: Any) -> Any:
+            return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+
         with tf.GradientTape() as tape:
             flat = tf.identity(self._weights)
             tape.watch(flat)
-            logits = self._forward(self._tensors(flat, self._pace.half), images, subnet, last)
-            loss = share * tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
-        return loss, tf.nn.softmax(logits), before + tape.gradient(loss, flat)
+            logits = self._forward(self._tensors(flat, self._pace.half), images, subnet, last, heads=heads)
+            loss = share * cross_entropy(logits)
+            weights = {stage: early * tf.cast(stage < last, tf.float32) for stage in heads}
+            total = loss + tf.add_n([share * weights[stage] * cross_entropy(answer) for stage, answer in heads.items()])
+            total /= 1 + tf.add_n(list(weights.values()))
+        return loss, tf.nn.softmax(logits), before + tape.gradient(total, flat)
 
-    def _trace_apply(self, gradient: Any, rate: Any, scale: Any, power1: Any, power2: Any) -> None:
+    def _trace_apply(self, gradient: Any, numbers: Any) -> None:
+        """``numbers``: learning rate, scale of the gradient, the powers of Adam's two decays, weight decay."""
         tf = tensorflow()
+        rate, scale, power1, power2, decay = tf.unstack(numbers)
+        self._weights.assign(self._weights * (1 - rate * decay * self._kernels))
         tf.raw_ops.ResourceApplyAdam(
             var=self._weights.handle,
             m=self._first.handle,
@@ -156,13 +169,15 @@ class Network:
             self._subnets[genotype] = (tf.constant(numbers), tf.constant(last))
         return self._subnets[genotype]
 
-    def accumulate(self, images: Images, targets: Any, genotype: Genotype) -> tuple[Any, Any]:
+    def accumulate(self, images: Images, targets: Any, genotype: Genotype, *, early: float = 0) -> tuple[Any, Any]:
         """Add the gradient of one subnet's cross-entropy on a batch to what the next :meth:`apply` uses.
 
         Args:
             images: uint8 [N, H, W, C], or a tensor of them, as the genotype's data configuration has them.
             targets: [N, classes], rows sum to 1; an array or a tensor.
             genotype: A subnet of the envelope.
+            early: Weight of the same loss behind each earlier stage that has a head, that behind the last being 1:
+                what is there are subnets as well, which the same pass trains.
 
         Returns:
             The loss and the subnet's probabilities [N, classes], as tensors.
@@ -171,7 +186,7 @@ class Network:
         before = tf.zeros_like(self._weights) if self._gradient is None else self._gradient
         while True:
             try:
-                loss, probabilities, self._gradient = self._in_parts(images, targets, genotype, before)
+                loss, probabilities, self._gradient = self._in_parts(images, targets, genotype, early, before)
             except tf.errors.ResourceExhaustedError:
                 if self.parts * 2 > len(images):
                     raise
@@ -181,16 +196,19 @@ class Network:
             else:
                 return loss, probabilities
 
-    def _in_parts(self, images: Any, targets: Any, genotype: Genotype, before: Any) -> tuple[Any, Any, Any]:
-        """Loss, probabilities, and the gradient of a batch added to ``before``."""
+    def _in_parts(self, images: Any, targets: Any, genotype: Genotype, *given: Any) -> tuple[Any, Any, Any]:
+        """Loss, probabilities, and the gradient; ``given``: weight of earlier stages, and what it is added to."""
         tf = tensorflow()
-        training, subnet, gradient = self._training_of(genotype), self._subnet(genotype), before
+        early, gradient = given
+        training, subnet = self._training_of(genotype), self._subnet(genotype)
         size = -(-len(images) // self.parts)
         losses, answers = [], []
         for start in range(0, len(images), size):
             some = images[start : start + size]
             share = np.float32(len(some) / len(images))
-            loss, answer, gradient = training(some, *subnet, targets[start : start + size], share, gradient)
+            loss, answer, gradient = training(
+                some, *subnet, targets[start : start + size], np.array([share, early], np.float32), gradient
+            )
             losses.append(loss)
             answers.append(answer)
         return tf.add_n(losses), answers[0] if len(answers) == 1 else tf.concat(answers, axis=0), gradient
@@ -209,17 +227,23 @@ class Network:
                 genotype.data,
                 for_it_alone if own else self._trace_training,
                 tf.TensorSpec([None, self.classes], tf.float32),
-                tf.TensorSpec([], tf.float32),
+                tf.TensorSpec([2], tf.float32),
                 tf.TensorSpec(self._weights.shape, tf.float32),
                 compiled=own,
             )
         return self._training[key]
 
-    def apply(self, rate: float, *, of: int) -> None:
-        """One step of Adam with the mean of the ``of`` gradients accumulated; the sum starts anew."""
+    def apply(self, rate: float, *, of: int, decay: float = 0) -> None:
+        """One step of Adam with the mean of the ``of`` gradients accumulated; the sum starts anew.
+
+        Args:
+            rate: Learning rate.
+            of: How many gradients were accumulated.
+            decay: Decoupled weight decay: the step takes rate x decay of each kernel away (arXiv 1711.05101).
+        """
         self.step += 1
-        scalars = (rate, 1 / of, _BETA1**self.step, _BETA2**self.step)
-        self._apply(self._gradient, *(np.float32(value) for value in scalars))
+        numbers = (rate, 1 / of, _BETA1**self.step, _BETA2**self.step, decay)
+        self._apply(self._gradient, np.array(numbers, np.float32))
         self._gradient = None
         self._held = None
 

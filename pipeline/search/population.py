@@ -22,7 +22,7 @@ class Population:
         envelope: Holds every one of them as a slice; its data configuration has the most pixels and colours.
         tops: The largest subnets, of which each step trains one: where the highest resolution allows for less than a
             lower one does, each that no other one holds.
-        bottom: The smallest subnet, at the lowest resolution.
+        bottoms: The smallest subnet of each data configuration; each step trains one of them.
         draw: A random subnet of a random data configuration; one of half the resolution comes twice as often, so that a
             step costs little more than its largest subnet.
         identity: What makes it this population, as JSON.
@@ -30,7 +30,7 @@ class Population:
 
     envelope: Genotype
     tops: tuple[Genotype, ...]
-    bottom: Genotype
+    bottoms: tuple[Genotype, ...]
     draw: Callable[[np.random.Generator], Genotype]
     identity: dict[str, Any]
 
@@ -68,17 +68,17 @@ def population(datas: Sequence[DataConfig], feasibility: Feasibility, kind: Lite
             tops.append(ends[data][0])
     names = sorted(genotype.id for found in choices.values() for genotype in found)
     envelope = space.largest([largest for largest, _ in ends.values()])
-    bottom = ends[min(datas, key=lambda one: (one.resolution, one.channels))][1]
+    bottoms = tuple(ends[data][1] for data in sorted(datas))
     return Population(
         envelope=envelope,
         tops=tuple(tops),
-        bottom=bottom,
+        bottoms=bottoms,
         draw=draw,
         identity={
             "data": {data.id: float(chance) for data, chance in zip(datas, chances, strict=True)},
             "envelope": envelope.id,
             "tops": [top.id for top in tops],
-            "bottom": bottom.id,
+            "bottoms": [bottom.id for bottom in bottoms],
             "choices": _axes(whole) if kind == "space" else hashlib.sha256(" ".join(names).encode()).hexdigest(),
         },
     )

@@ -25,11 +25,11 @@ class Progress:
     Attributes:
         phase: Training a supernet, scoring a candidate, or finished.
         subject: Data configuration or genotype id.
-        step: Training steps done of ``steps``; 0 of 0 outside supernet training.
+        step: Training steps done of ``steps``; 0 of 0 outside training.
         steps: See ``step``.
-        loss: The supernet's loss on its latest batch, None outside training.
+        loss: What is trained has this loss on its latest batch, None outside training.
         accuracy: Likewise its accuracy on the augmented batch; says little about any candidate.
-        waiting: Share of the supernet's training time that it stood still for want of images, None outside training.
+        waiting: Share of its training time that it stood still for want of images, None outside training.
         evaluations: Candidates evaluated, of ``evaluations_of`` (None without such a budget).
         evaluations_of: See ``evaluations``.
         best: The best feasible candidate so far.

@@ -170,7 +170,7 @@ def targets(
     >>> targets(np.eye(2, dtype=np.float32)[:1], None, smoothing=0.5, distillation=1.0).tolist()
     [[0.75, 0.25]]
     """
-    smooth = labels * np.float32(1 - smoothing) + np.float32(smoothing / labels.shape[1])
+    smooth = training.smoothed(labels, smoothing)
     if answers is None:
         return smooth
     return np.float32(1 - distillation) * smooth + np.float32(distillation) * answers

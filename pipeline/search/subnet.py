@@ -92,28 +92,41 @@ def score(
     """What :func:`settle` and :meth:`Subnet.scores` give, by the traced graphs of a network that holds the weights.
 
     Args:
+        network: See :func:`logits`.
+        genotype: The subnet.
+        calibration: See :func:`logits`.
+        images: uint8 [N, H, W, C] to score on.
+        labels: int64 [N].
+    """
+    found = logits(network, genotype, calibration=calibration, images=images)
+    return scores(found.argmax(axis=1), labels, network.classes)
+
+
+def logits(
+    network: Network, genotype: Genotype, *, calibration: NDArray[np.uint8], images: NDArray[np.uint8]
+) -> layers.Array:
+    """Logits [N, classes] of a subnet, its batch-norm statistics taken anew.
+
+    Args:
         network: Holds the weights; only the subnet's parts are read.
         genotype: The subnet.
         calibration: uint8 [N, H, W, C] of the training split, not augmented.
-        images: uint8 [N, H, W, C] to score on.
-        labels: int64 [N].
+        images: uint8 [N, H, W, C].
     """
     batch = _BATCH
     while True:
         try:
-            predicted = _predicted(network, genotype, calibration, images, batch)
+            return _logits(network, genotype, calibration, images, batch)
         except tensorflow().errors.ResourceExhaustedError:
             if batch < 2:
                 raise
             # Every candidate begins with whole batches again, so that no score depends on those before it.
             batch //= 2
-        else:
-            return scores(predicted, labels, network.classes)
 
 
-def _predicted(
+def _logits(
     network: Network, genotype: Genotype, calibration: NDArray[np.uint8], images: NDArray[np.uint8], batch: int
-) -> NDArray[np.int64]:
+) -> layers.Array:
     pool = layers.Pool()
     for start in range(0, len(calibration), batch):
         network.record(calibration[start : start + batch], genotype, pool)
@@ -121,5 +134,4 @@ def _predicted(
     found = [
         network.logits(images[start : start + batch], genotype, statistics) for start in range(0, len(images), batch)
     ]
-    predicted: NDArray[np.int64] = np.concatenate(found).argmax(axis=1)
-    return predicted
+    return np.concatenate(found)

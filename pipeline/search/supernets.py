@@ -159,7 +159,7 @@ class Supernets:
             classes,
             start,
             exits=exits,
-            often=(*trained.tops, trained.bottom),
+            often=(*trained.tops, *trained.bottoms),
             throttled=lambda images: self._throttle(Throttled(self.name(datas[0]), images)),
         )
         meta = {

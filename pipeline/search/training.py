@@ -1,11 +1,13 @@
 """Supernet training (sandwich rule, in-place distillation) and private fine-tuning.
 
-Every step trains the largest subnet on the labels and, with its answers as soft targets, the smallest and two random
-ones (BigNAS, arXiv 2003.11142), each on the whole batch. Where a supernet serves several data configurations, the
-largest sees the images at the highest resolution, the smallest at the lowest, and each random one at a random data
-configuration: always the same images, so that distillation goes across resolutions, and a step costs less than four of
-the largest. All randomness is a function of (seed, step), so that a checkpoint of weights, optimizer and step is enough
-to go on with exactly the same bits.
+Every step trains the largest subnet on the labels and, with its answers as soft targets, a smallest and two random
+ones (BigNAS, arXiv 2003.11142), each on the whole batch. What stands behind an earlier stage of a subnet and has a head
+is a subnet too, and learns from the same pass: of the 268 depths only one ends behind stage 2 and three behind stage 3,
+so that their heads would otherwise hardly ever be trained. Where a supernet serves several data configurations, the
+largest sees the images at the highest resolution, the smallest at each in turn, and each random one at a random one:
+always the same images, so that distillation goes across resolutions, and a step costs less than four of the largest.
+All randomness is a function of (seed, step), so that a checkpoint of weights, optimizer and step is enough to go on
+with exactly the same bits.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.search import checkpoint, layers
@@ -42,6 +45,9 @@ class TrainingSettings:
         rate: Peak learning rate of Adam; linear warm-up over 5 % of the steps, then cosine to zero.
         distillation: Share of the largest subnet's answer in the targets of the others.
         random_subnets: Random subnets a step beside the largest and the smallest.
+        early: Weight of a subnet's loss behind each earlier stage, that behind its last being 1.
+        decay: Weight decay of kernels: a step takes rate x decay of each away.
+        smoothing: Share of the labels spread evenly over the classes.
         checkpoint_every: Steps between checkpoints.
         sharing: What has a supernet of its own: each data configuration, each colour, or one serves all.
         population: What is trained: the subnets that are feasible, or all of the space; the latter can be shared by
@@ -53,6 +59,9 @@ class TrainingSettings:
     rate: float = 3e-3
     distillation: float = 0.5
     random_subnets: int = 2
+    early: float = 0.5
+    decay: float = 0.05
+    smoothing: float = 0.1
     checkpoint_every: int = 50
     sharing: Sharing = "per-config"
     population: Literal["feasible", "space"] = "feasible"
@@ -62,6 +71,8 @@ class TrainingSettings:
             raise ValueError("steps and checkpoint_every are at least 1, batch at least 2")
         if not (0 <= self.distillation <= 1 and self.rate > 0):
             raise ValueError("distillation is within 0..1 and rate positive")
+        if not (self.early >= 0 and self.decay >= 0 and 0 <= self.smoothing < 1):
+            raise ValueError("early and decay are not negative, smoothing is within 0..1")
         if self.sharing not in SHARINGS or self.population not in ("feasible", "space"):
             raise ValueError(f"sharing is one of {SHARINGS}, population feasible or space")
 
@@ -72,6 +83,11 @@ def rate(step: int, steps: int, peak: float) -> float:
     if step < warm_up:
         return peak * (step + 1) / warm_up
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+def smoothed(labels: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """One-hot labels [N, classes] of which a share is spread evenly over the classes."""
+    return labels * np.float32(1 - share) + np.float32(share / labels.shape[1])
 
 
 @dataclass(frozen=True)
@@ -88,10 +104,11 @@ class Step:
 
 
 def subnets(population: Population, settings: TrainingSettings, seed: Sequence[int], step: int) -> tuple[Genotype, ...]:
-    """What a step trains: a largest one, the smallest one, and random ones."""
+    """What a step trains: a largest one, a smallest one, and random ones."""
     rng = np.random.default_rng([*seed, _SUBNETS, step])
     others = (population.draw(rng) for _ in range(settings.random_subnets))
-    return (population.tops[step % len(population.tops)], population.bottom, *others)
+    ends = (population.tops[step % len(population.tops)], population.bottoms[step % len(population.bottoms)])
+    return (*ends, *others)
 
 
 def sandwich_step(network: Network, batch: Batch, chosen: Sequence[Genotype], *, settings: TrainingSettings) -> Step:
@@ -104,14 +121,15 @@ def sandwich_step(network: Network, batch: Batch, chosen: Sequence[Genotype], *,
         settings: See there.
     """
     number = network.step
-    images, targets = batch
+    images, hard = batch
+    targets = smoothed(hard, settings.smoothing)
     largest, *others = chosen
-    loss, answer = network.accumulate(images[largest.data], targets, largest)
+    loss, answer = network.accumulate(images[largest.data], targets, largest, early=settings.early)
     soft = settings.distillation * answer + (1 - settings.distillation) * targets
     for genotype in others:
-        network.accumulate(images[genotype.data], soft, genotype)
-    network.apply(rate(number, settings.steps, settings.rate), of=len(chosen))
-    correct = float(np.mean(answer.numpy().argmax(axis=1) == targets.argmax(axis=1)))
+        network.accumulate(images[genotype.data], soft, genotype, early=settings.early)
+    network.apply(rate(number, settings.steps, settings.rate), of=len(chosen), decay=settings.decay)
+    correct = float(np.mean(answer.numpy().argmax(axis=1) == hard.argmax(axis=1)))
     return Step(number + 1, float(loss), correct)
 
 

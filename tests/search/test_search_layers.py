@@ -22,7 +22,7 @@ CHOICES = [Genotype(MONO, depths, alpha) for depths in space.all_depths() for al
 POPULATION = Population(
     envelope=ENVELOPE,
     tops=(ENVELOPE,),
-    bottom=SMALLEST,
+    bottoms=(SMALLEST,),
     draw=lambda rng: CHOICES[int(rng.integers(len(CHOICES)))],
     identity={},
 )

@@ -34,13 +34,13 @@ def test_families() -> None:
 def test_the_envelope_holds_all_that_is_drawn(whole: space.Space, kind: str) -> None:
     found = population(OURS.data, _feasibility(whole), kind)  # type: ignore[arg-type]
     assert found.envelope.data == DataConfig(64, Colour.RGB)
-    assert found.bottom.data == SMALL
+    assert [bottom.data for bottom in found.bottoms] == [SMALL, LARGE]
     assert found.tops[0].data == LARGE
     rng = np.random.default_rng(1)
     drawn = [found.draw(rng) for _ in range(60)]
     assert {genotype.data for genotype in drawn} == {SMALL, LARGE}
     assert len(set(drawn)) > 6
-    for genotype in (*drawn, *found.tops, found.bottom):
+    for genotype in (*drawn, *found.tops, *found.bottoms):
         assert space.holds(found.envelope, genotype)
         assert genotype in whole
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
 from search_toy import SPACE, estimate
-from sqlalchemy import event
+from sqlalchemy import event, text
 
-from pipeline.errors import EnvironmentProblem, UsageError
+from pipeline.errors import DanasError, EnvironmentProblem, UsageError
 from pipeline.search import Candidate, Scores
 from pipeline.search.study import Study
 
@@ -116,3 +118,89 @@ def test_candidates_of_another_schema_are_refused() -> None:
         Candidate.from_dict({**_candidate(0).as_dict(), "schema_version": 99})
     with pytest.raises(ValueError, match="not a candidate"):
         Candidate.from_dict({"schema_version": 1})
+
+
+def _shared(path: Path, **changes: object) -> Study:
+    values: dict[str, Any] = {"storage": f"sqlite:///{path / 'shared.db'}", "shared": True, **changes}
+    return Study(path / "unused.db", {"seed": 1}, **values)
+
+
+def test_of_two_equal_proposals_the_later_gives_way(tmp_path: Path) -> None:
+    one, other = _shared(tmp_path), _shared(tmp_path)
+    assert one.begin(0, _candidate(0).genotype)
+    assert not other.begin(0, _candidate(1).genotype)  # the same number
+    assert not other.begin(1, _candidate(0).genotype)  # the same genotype
+    assert other.pending() == {0: _candidate(0).genotype}
+    assert other.begin(1, _candidate(1).genotype)
+    assert one.pending() == {1: _candidate(1).genotype}
+    one.finish(_candidate(0), seconds=1)
+    assert not other.pending()
+    assert other.history() == [_candidate(0)]
+    other.finish(_candidate(1), seconds=1)
+    assert not one.begin(2, _candidate(1).genotype)
+    assert one.history() == [_candidate(0), _candidate(1)]
+    one.close()
+    other.close()
+    assert not (tmp_path / "unused.db").exists()
+
+
+def test_a_worker_without_signs_of_life_is_given_up(tmp_path: Path) -> None:
+    dead, alive = _shared(tmp_path), _shared(tmp_path)
+    assert dead.begin(0, _candidate(0).genotype)
+    assert dead._pulse is not None
+    dead._pulse.stop()
+    with alive._storage.engine.begin() as database:
+        database.execute(text("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'"))
+    assert alive.pending() == {}
+    assert alive.begin(0, _candidate(0).genotype)
+    alive.finish(_candidate(0), seconds=1)
+    assert alive.history() == [_candidate(0)]
+    alive.close()
+    dead._open = None
+    dead.close()
+
+
+def test_optuna_sees_real_trials_and_which_of_them_break_a_limit(tmp_path: Path) -> None:
+    study = Study(tmp_path / "study.db", {})
+    for number, violation in enumerate((0.0, 0.5)):
+        study.begin(number, _candidate(number).genotype, violation=violation)
+        study.finish(_candidate(number), seconds=1)
+    study.begin(2, _candidate(2).genotype)
+    study.close()
+    found = optuna.load_study(study_name="search", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    assert [trial.state.name for trial in found.trials] == ["COMPLETE", "COMPLETE", "FAIL"]
+    assert [trial.params for trial in found.trials] == [_candidate(number).genotype.genes for number in range(3)]
+    assert [trial.value for trial in found.trials[:2]] == [_candidate(0).fitness, _candidate(1).fitness]
+    assert found.best_trial.number == 0  # the other one is better, but beyond a limit
+
+
+def test_another_searchs_study_in_a_storage_is_refused_and_left_alone(tmp_path: Path) -> None:
+    study = _shared(tmp_path)
+    study.begin(0, _candidate(0).genotype)
+    study.finish(_candidate(0), seconds=1)
+    with pytest.raises(UsageError) as caught:
+        Study(tmp_path / "x.db", {"seed": 2}, storage=f"sqlite:///{tmp_path / 'shared.db'}", shared=True)
+    assert caught.value.id == "other-search"
+    assert "--study" in caught.value.next
+    beside = _shared(tmp_path, name="other")
+    assert beside.history() == []
+    assert study.history() == [_candidate(0)]
+    beside.close()
+    study.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("no url", "bad-storage"),
+        ("sqlite:////no/such/folder/study.db", "storage-unreachable"),
+        ("nodatabase://user:secret@localhost/name", "storage-unreachable"),
+    ],
+)
+def test_a_storage_that_cannot_be_reached_is_an_error_without_its_password(
+    tmp_path: Path, url: str, expected: str
+) -> None:
+    with pytest.raises(DanasError) as caught:
+        Study(tmp_path / "study.db", {}, storage=url, shared=True)
+    assert caught.value.id == expected
+    assert "secret" not in f"{caught.value.what}{caught.value.why}{caught.value.next}"
