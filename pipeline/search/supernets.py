@@ -39,14 +39,6 @@ KEPT = 2
 
 
 @dataclass(frozen=True)
-class Throttled:
-    """Memory did not suffice: a supernet's batches go through in parts of so many images from then on."""
-
-    supernet: str
-    images: int
-
-
-@dataclass(frozen=True)
 class Supernet:
     """Trained shared weights; never written to after training.
 
@@ -78,9 +70,6 @@ class Supernets:
         folder: The search's folder.
         shared: Where checkpoints go; several searches may have the same; None: ``supernets`` in the search's folder.
         kept: Supernets in memory at a time.
-
-    Attributes:
-        throttled: Whenever memory has not sufficed, in that order.
     """
 
     def __init__(
@@ -101,8 +90,9 @@ class Supernets:
         self._seed = seed
         self._search = folder
         self._kept = kept
-        self.throttled: list[Throttled] = []
         self._trained: OrderedDict[tuple[DataConfig, ...], Supernet] = OrderedDict()
+        #: Told when a batch has not fitted into memory: the supernet's name, and the images that go through at a time.
+        self.throttled: Callable[[str, int], None] = lambda name, images: None
         self._populations: dict[tuple[DataConfig, ...], Population] = {}
         self._views: dict[tuple[Split, DataConfig], View] = {}
 
@@ -160,7 +150,7 @@ class Supernets:
             start,
             exits=exits,
             often=(*trained.tops, *trained.bottoms),
-            throttled=lambda images: self._throttle(Throttled(self.name(datas[0]), images)),
+            throttled=lambda images: self._throttle(self.name(datas[0]), images),
         )
         meta = {
             "kind": "supernet",
@@ -188,10 +178,10 @@ class Supernets:
             )
         return Supernet(envelope, network.values(), complete, network)
 
-    def _throttle(self, moment: Throttled) -> None:
-        """Let go of the supernets that are not in training: they are on disk."""
-        self.throttled.append(moment)
+    def _throttle(self, name: str, images: int) -> None:
+        """Let go of the supernets that are not in training, which are on disk, and tell."""
         self._trained.clear()
+        self.throttled(name, images)
 
     def _batches(self, datas: tuple[DataConfig, ...], words: tuple[int, ...]) -> Batches:
         views = {data: self.view(Split.TRAIN, data) for data in datas}
