@@ -13,6 +13,7 @@ from pipeline.commands.calibrate import calibrate
 from pipeline.commands.diff import diff
 from pipeline.commands.energy import energy
 from pipeline.commands.estimate import estimate
+from pipeline.commands.experiment import experiment
 from pipeline.commands.jobs import deploy_settings, finish, job_of, new_job, open_job, stage
 from pipeline.commands.options import (
     BoardOption,
@@ -353,6 +354,7 @@ app.command()(diff)
 app.command()(energy)
 app.command()(calibrate)
 app.command("space")(space_command)
+app.command()(experiment)
 app.add_typer(bench, name="bench")
 
 

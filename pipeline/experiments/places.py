@@ -3,12 +3,13 @@
 Two RAM models. ``published`` is that of arXiv 2502.12690: the most bytes that one layer reads and writes, and a byte a
 parameter; its three profiles stand beside the paper's. ``aot`` is the exact memory plan of the firmware that would run;
 streamed row by row it needs far less RAM, so that the paper's profiles exclude hardly anything, and limits that bind
-were chosen instead: those with which about a third to two thirds of the small scale's space is feasible
-(``danas-deploy experiment`` writes the share into each journal, and ``danas-deploy space`` gives it for any board).
+were chosen instead, those that exclude 30 to 70 % of a scale's space: every journal has the shares
+(:func:`admitted`), and ``danas-deploy space`` gives them for any board.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +19,6 @@ import numpy as np
 from pipeline.estimate.macs import macs
 from pipeline.estimate.model import Estimate, InputMode, Item, Limits, Prefer
 from pipeline.estimate.published import published
-from pipeline.genotype import DataConfig, Genotype
 from pipeline.graph.skeleton import from_genotype
 from pipeline.search.feasibility import Estimator, analytic
 from pipeline.search.space import Space
@@ -57,20 +57,42 @@ class Profile:
         return Limits(ram_bytes=self.ram_bytes, flash_bytes=self.flash_bytes, latency_ms=latency_ms)
 
 
-#: The published device profiles, the largest first.
+@dataclass(frozen=True, kw_only=True)
+class Profiles:
+    """The device profiles of a scale.
+
+    Attributes:
+        published: Three counted by the published formulas, the largest first.
+        aot: Three counted by the exact plan, the largest first; their limits bind.
+        compared: One of each kind, where arms are compared with each other.
+    """
+
+    published: tuple[Profile, ...]
+    aot: tuple[Profile, ...]
+    compared: tuple[Profile, Profile]
+
+    @property
+    def exact(self) -> Profile:
+        """That of the exact plan in which arms are compared."""
+        return self.compared[1]
+
+    @property
+    def all(self) -> tuple[Profile, ...]:
+        """Every one."""
+        return (*self.published, *self.aot)
+
+
+#: Those of the paper.
 PUBLISHED = (
     Profile("published", 512 * _K, 2048 * _K),
     Profile("published", 256 * _K, 1024 * _K),
     Profile("published", 128 * _K, 512 * _K),
 )
-#: Limits of the exact plan that bind, the largest first.
-AOT = (
-    Profile("aot", 48 * _K, 512 * _K),
-    Profile("aot", 32 * _K, 256 * _K),
-    Profile("aot", 24 * _K, 128 * _K),
-)
-#: Where the data-aware search is compared with the hardware-aware one: the tightest published one, the middle one here.
-COMPARED = (PUBLISHED[2], AOT[1])
+
+
+def exact(*limits: tuple[int, int]) -> tuple[Profile, ...]:
+    """Profiles of the exact plan with so many kB of RAM and flash."""
+    return tuple(Profile("aot", ram * _K, flash * _K) for ram, flash in limits)
 
 
 def estimator(profile: Profile, board: Board, classes: int, *, timed: bool = False) -> Estimator:
@@ -118,30 +140,11 @@ def _timed(profile: Profile) -> Callable[[Graph, Board], Estimate]:
     return figures
 
 
-def only(estimate: Estimator, data: tuple[DataConfig, ...]) -> Estimator:
-    """An estimator by which nothing but these data configurations can be feasible.
-
-    The search then holds them fixed, while space and supernets stay those of every other arm.
-    """
-
-    def figures(genotype: Genotype) -> Estimate:
-        if genotype.data in data:
-            return estimate(genotype)
-        return Estimate(ram=(Item(name="excluded", bytes=_NEVER),), flash=(), stack_reserve=0, macs=0)
-
-    return figures
-
-
-#: More RAM than any limit allows.
-_NEVER = 2**62
-
-
 def admitted(space: Space, estimate: Estimator, limits: Limits) -> dict[str, float]:
     """The share of a space that is within the limits, over all and a data configuration, by a fixed sample."""
     rng = np.random.default_rng(0)
     each = max(1, SAMPLED // len(space.data))
-    found = {
-        data.id: float(np.mean([limits.admits(estimate(space.random(rng, data))) for _ in range(each)]))
-        for data in space.data
-    }
+    # Drawn with repetitions, but a small space has few designs.
+    admits = functools.cache(lambda genotype: limits.admits(estimate(genotype)))
+    found = {data.id: float(np.mean([admits(space.random(rng, data)) for _ in range(each)])) for data in space.data}
     return {"all": float(np.mean(list(found.values()))), **found}

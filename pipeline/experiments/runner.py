@@ -54,6 +54,7 @@ def run(
     folder: Path,
     results: Path,
     display: Display,
+    options: Mapping[str, str] | None = None,
 ) -> Written:
     """Do what is missing of an experiment, conclude, and write journal, table and plots.
 
@@ -65,6 +66,7 @@ def run(
         folder: Working folder, shared by experiments: supernets, searches and results of tasks.
         results: Where ``NAME-SCALE/`` with the journal goes.
         display: Shows a step a task.
+        options: What else the command was given, by name (``data`` …); the journal repeats it.
 
     Raises:
         UsageError: What the source and the search raise.
@@ -82,6 +84,7 @@ def run(
     kept = ("began", "ended", "seconds", "versions")
     journal = {
         **_head(experiment, scale, source, board),
+        "command": command(experiment.name, scale, {"board": board.name, **({} if options is None else options)}),
         "conclusion": list(findings.conclusion),
         "tables": [table.as_dict() for table in findings.tables],
         "plots": sorted(findings.plots),
@@ -234,7 +237,6 @@ def _head(experiment: Experiment, scale: Scale, source: DatasetSource, board: Bo
         "experiment": experiment.name,
         "title": experiment.title,
         "scale": scale.value,
-        "command": command(experiment.name, scale, source, board),
         "question": experiment.question,
         "rule": experiment.rule,
         "settings": dict(experiment.settings()),
@@ -244,11 +246,12 @@ def _head(experiment: Experiment, scale: Scale, source: DatasetSource, board: Bo
     }
 
 
-def command(name: str, scale: Scale, source: DatasetSource, board: Board) -> str:
-    """How to run it again; a folder by its name alone, since where it lies is nobody's business."""
-    known = source.describe().get("source")
-    data = f"folder:{source.name}" if known == "folder" else source.name
-    return f"danas-deploy experiment {name} --scale {scale} --data {shell_word(data)} --board {board.name}"
+def command(name: str, scale: Scale, options: Mapping[str, str]) -> str:
+    """How to run it again."""
+    given = {"scale": scale.value, **options}
+    return " ".join(
+        ["danas-deploy", "experiment", name, *(f"--{key} {shell_word(value)}" for key, value in given.items())]
+    )
 
 
 def _write(folder: Path, journal: dict[str, Any], findings: Findings) -> Written:
@@ -276,6 +279,7 @@ def section(journal: Mapping[str, Any], pictures: str = "") -> str:
         f"    {journal['command']}",
         f"*Question:* {journal['question']}",
         f"*Decided by:* {journal['rule']}",
+        "*A check that everything works: its figures say nothing.*" if journal["scale"] == Scale.SMOKE else "",
         "\n".join(f"- {line}" for line in journal["conclusion"]),
         *(Table.from_dict(table).markdown() for table in journal["tables"]),
         *(f"![{journal['title']}]({pictures}{name})" for name in journal["plots"]),

@@ -10,6 +10,8 @@ from pipeline.experiments import places
 from pipeline.experiments.places import Profile
 from pipeline.graph.skeleton import from_genotype
 
+AOT = places.exact((48, 384))[0]
+
 
 def test_the_published_model_is_the_published_formulas(board: Board) -> None:
     estimate = places.estimator(places.PUBLISHED[0], board, 2)
@@ -23,21 +25,20 @@ def test_the_published_model_is_the_published_formulas(board: Board) -> None:
 
 def test_the_exact_plan_is_timed_on_demand_alone(board: Board) -> None:
     genotype = next(iter(SPACE.of(RGB)))
-    plain = places.estimator(places.AOT[0], board, 2)(genotype)
-    timed = places.estimator(places.AOT[0], board, 2, timed=True)(genotype)
+    plain = places.estimator(AOT, board, 2)(genotype)
+    timed = places.estimator(AOT, board, 2, timed=True)(genotype)
     assert plain.latency is None
     assert timed.latency is not None
     assert (timed.ram_bytes, timed.flash_bytes) == (plain.ram_bytes, plain.flash_bytes)
     assert plain.ram_bytes < places.estimator(places.PUBLISHED[0], board, 2)(genotype).ram_bytes
 
 
-def test_what_is_held_fixed_is_all_that_fits(board: Board) -> None:
-    profile = places.PUBLISHED[0]
-    every = places.estimator(profile, board, 2)
-    shares = places.admitted(SPACE, places.only(every, (MONO,)), profile.limits())
-    assert shares == {"all": 0.5, MONO.id: 1.0, RGB.id: 0.0}
-    genotype = next(iter(SPACE.of(MONO)))
-    assert places.only(every, (MONO,))(genotype) == every(genotype)
+def test_the_share_that_limits_admit_is_said_by_data_configuration(board: Board) -> None:
+    profile = places.exact((6, 128))[0]
+    shares = places.admitted(SPACE, places.estimator(profile, board, 2), profile.limits())
+    assert shares[MONO.id] == 1
+    assert 0 < shares[RGB.id] < 1
+    assert shares["all"] == (shares[MONO.id] + shares[RGB.id]) / 2
 
 
 def test_profiles_have_names_for_files_and_titles_for_people() -> None:

@@ -64,6 +64,7 @@ def _run(experiment: Dice, folder: Path, board: Board) -> runner.Written:
         folder=folder / "work",
         results=folder / "results",
         display=QuietDisplay(),
+        options={"data": "toy", "group-by": "^a b"},
     )
 
 
@@ -105,7 +106,10 @@ def test_a_journal_says_everything_but_where(tmp_path: Path, board: Board) -> No
     journal = runner.read_journal(written.journal)
     assert written.journal.parent.name == "dice-smoke"
     assert str(tmp_path) not in text
-    assert journal["command"] == "danas-deploy experiment dice --scale smoke --data toy --board nucleo_f746zg"
+    assert (
+        journal["command"]
+        == "danas-deploy experiment dice --scale smoke --board nucleo_f746zg --data toy --group-by '^a b'"
+    )
     assert [task["task"] for task in journal["tasks"]] == ["die-0", "die-1", "die-2"]
     assert {result["supernets"] for result in journal["results"].values()} == {"seed-0", "seed-1", "seed-2"}
     assert journal["machine"]["cores"] >= 1
