@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.graph.model import Graph
     from pipeline.quantize import Doing, Quantized, QuantizeSettings
     from pipeline.search import Candidate, Progress, SearchConfig, SearchResult, Space
+    from pipeline.search.health import Event
 
 #: Settings that decide how finalists are finished, beside the search's own.
 _QUANTIZE_SETTINGS = ("finalists", "final_epochs", "final_time_s", "preset", "seed")
@@ -89,12 +90,20 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
         context.display.note(f"Note: {text}")
         context.run.note("data-warning", {"text": text})
     others = Helpers(context) if context.settings.workers > 1 else None
-    result = explored(
-        context,
-        dataclasses.replace(wanted, space=space),
-        progress=lambda progress: _show(step, progress),
-        others=others,
-    )
+    told = Health(context)
+
+    def show(progress: Progress) -> None:
+        told(progress.events)
+        _show(step, progress)
+
+    try:
+        result = explored(context, dataclasses.replace(wanted, space=space), progress=show, others=others)
+    except DoesNotFitError as error:
+        context.run.note(
+            "health", {"kind": error.id, "at": 0, "text": f"{error.what}: {error.why}", "remedy": error.next}
+        )
+        raise
+    told(result.events)
     best = result.candidates[0] if result.candidates else None
     step.result(f"{result.evaluations} evaluations" + (f", best {_brief(best)}" if best else ""))
     path = write_atomic(
@@ -109,6 +118,7 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
                 "data": context.source.describe(),
                 "metric": found.metric,
                 "warnings": list(warnings),
+                "events": [event.as_dict() for event in result.events],
                 "objectives": list(context.settings.objective),
                 "front": [candidate.genotype.id for candidate in result.front],
                 "candidates": [candidate.as_dict() for candidate in result.candidates],
@@ -119,6 +129,23 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
         + "\n",
     )
     return (path,)
+
+
+class Health:
+    """Shows each event of a search once, and writes it into the run's journal."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._known = [dict(values) for values in context.run.noted("health")]
+
+    def __call__(self, events: Iterable[Event]) -> None:
+        """Those that are new."""
+        for event in events:
+            values = event.as_dict()
+            if values not in self._known:
+                self._known.append(values)
+                self._context.run.note("health", values)
+                self._context.display.note(f"Note: after {event.at} candidates {event.text}: {event.remedy}")
 
 
 def explored(

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.datasets import DatasetSource, Split, quality
+from pipeline.datasets import DatasetSource, Split, View, quality
 from pipeline.errors import UsageError, printable
 from pipeline.files import write_atomic
 from pipeline.genotype import Genotype
 from pipeline.quantize import finishing, qat
 from pipeline.quantize.conversion import convert
-from pipeline.quantize.evaluation import quick_accuracy
+from pipeline.quantize.evaluation import counted, quick_accuracy
 from pipeline.quantize.settings import QuantizeSettings, steps
 from pipeline.search import layers, subnet, supernets, training
 from pipeline.search.batches import Batches
@@ -147,14 +147,16 @@ def quantize(
     most = steps(settings.final_epochs, len(train), settings.batch)
     teacher = None
     if most and settings.distillation and largest is not None:
-        teacher = finishing.Teacher(subnet.settle(weights, largest, classes, calibration))
+        teacher = teacher_of(
+            subnet.settle(weights, largest, classes, calibration), inherited, validation, balanced=balanced
+        )
     meta: dict[str, Any] = {
         "genotype": genotype.id,
         "images": source.fingerprint,
         "seed": seed,
         "settings": asdict(settings),
         "weights": _hash(weights),
-        "teacher": largest.id if teacher is not None and largest is not None else "",
+        "teacher": teacher.genotype.id if teacher is not None else "",
     }
 
     def fitted() -> int:
@@ -261,6 +263,19 @@ def _start(folder: Path, genotype: Genotype) -> tuple[layers.Weights, Genotype |
             next="Run the search again; what it has is kept.",
         )
     return weights, largest.at(genotype.data)
+
+
+def teacher_of(
+    largest: subnet.Subnet, pupil: subnet.Subnet, validation: View, *, balanced: bool
+) -> finishing.Teacher | None:
+    """The supernet's largest subnet, if there is anything to be learned from it.
+
+    Of a supernet that was trained for minutes the largest subnet is often the worst one; its answers would hold the
+    pupil back.
+    """
+    images, labels = np.asarray(validation.images), validation.labels
+    able, own = (counted(one.scores(images, labels), balanced) for one in (largest, pupil))
+    return finishing.Teacher(largest) if able > own else None
 
 
 def _hash(weights: layers.Weights) -> str:

@@ -13,7 +13,7 @@ from pipeline.device.power import EnergyMeasurement
 from pipeline.estimate.model import Estimate, Item, Limits, Predicted
 from pipeline.figures import Figure, Source
 from pipeline.graph.model import Graph
-from pipeline.report.model import Finalist, Line, LookAtTest, ModelSummary, Report, SearchSummary, Work
+from pipeline.report.model import Finalist, HealthEvent, Line, LookAtTest, ModelSummary, Report, SearchSummary, Work
 from pipeline.report.work import reasons
 from pipeline.runs import Manifest
 from pipeline.validate import Verdict
@@ -129,6 +129,7 @@ def _search(search: SearchArtifacts) -> SearchSummary:
         front=tuple(search.candidates.get("front", ())),
         metric=search.candidates.get("metric", "accuracy"),
         warnings=tuple(search.candidates.get("warnings", ())),
+        events=tuple(HealthEvent.model_validate(one) for one in search.candidates.get("events", ())),
     )
 
 

@@ -55,6 +55,15 @@ class Finalist(_Frozen):
     energy: Modelled | None = None
 
 
+class HealthEvent(_Frozen):
+    """What happened in the search: after how many candidates, and what was done or can be done about it."""
+
+    kind: str
+    at: int
+    text: str
+    remedy: str
+
+
 class SearchSummary(_Frozen):
     """What the search did, and its finalists, best first; ``front``: genotypes that none beats in every objective.
 
@@ -72,6 +81,7 @@ class SearchSummary(_Frozen):
     front: tuple[str, ...] = ()
     metric: str = "accuracy"
     warnings: tuple[str, ...] = ()
+    events: tuple[HealthEvent, ...] = ()
 
 
 class LookAtTest(_Frozen):

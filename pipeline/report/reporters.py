@@ -118,7 +118,9 @@ class TerminalReporter:
         for what, name in report.files.items():
             console.print(f"{printable(what[:1].upper() + what[1:])}: {printable(name)}")
         warnings = report.search.warnings if report.search is not None else ()
-        for note in (*warnings, *report.verdict.notes):
+        events = report.search.events if report.search is not None else ()
+        told = (f"search, after {one.at} candidates: {one.text}: {one.remedy}" for one in events)
+        for note in (*warnings, *told, *report.verdict.notes):
             console.print(Text(f"Note: {printable(note, 400)}", style="yellow"))
         style = "bold green" if report.passed else "bold red"
         console.print(Text(f"Verdict: {'PASS' if report.passed else 'FAIL'}", style=style))

@@ -7,17 +7,20 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipeline.datasets import DatasetSource, quality
 from pipeline.estimate.model import Estimate
 from pipeline.genotype import Genotype
-from pipeline.search import samplers, scorers, training
+from pipeline.search import health, samplers, scorers, training
 from pipeline.search.candidate import Candidate
 from pipeline.search.config import SearchConfig
 from pipeline.search.feasibility import Feasibility
+from pipeline.search.health import Event
 from pipeline.search.progress import Budget, Listener, Phase, Progress
-from pipeline.search.scorers import Scorer
+from pipeline.search.samplers import RandomSampler
+from pipeline.search.scorers import Scorer, SupernetScorer
 from pipeline.search.scorers.published import PublishedScorer
 from pipeline.search.study import NAME, Study
 
@@ -36,6 +39,7 @@ class SearchResult:
         stopped: ``evaluations``, ``time``, ``exhausted`` (no genotype left), or ``others``: other workers have the
             last ones under way.
         seconds: Time of this process.
+        events: What the user should know of, oldest first.
     """
 
     candidates: tuple[Candidate, ...]
@@ -45,6 +49,7 @@ class SearchResult:
     waiting: Mapping[str, float]
     stopped: str
     seconds: float
+    events: tuple[Event, ...] = ()
 
     def finalists(self, count: int = 3) -> tuple[Candidate, ...]:
         """The best feasible candidates."""
@@ -133,6 +138,75 @@ def _ignore(_: Progress) -> None:
     pass
 
 
+class _Told:
+    """What the listener is told, and what is kept of it for the result."""
+
+    def __init__(self, config: SearchConfig, scorer: Scorer, study: Study, listener: Listener, budget: Budget) -> None:
+        self.history: Sequence[Candidate] = study.history()
+        self.waiting: dict[str, float] = {}
+        self.events = list(study.events())
+        self._before = len(self.history)
+        self._config = config
+        self._scorer = scorer
+        self._study = study
+        self._listener = listener
+        self._budget = budget
+        if isinstance(scorer, SupernetScorer):
+            scorer.supernets.throttled = lambda name, images: self.happened(
+                health.throttled(len(self.history), name, images)
+            )
+
+    def happened(self, event: Event) -> None:
+        """Keep an event, once."""
+        if event not in self.events:
+            self._study.record(event)
+            self.events.append(event)
+
+    def watch(self, feasibility: Feasibility) -> None:
+        """Look for events in what was evaluated."""
+        config = self._config
+        genetic = config.strategy != RandomSampler.name
+        found = health.watch(
+            self.history,
+            data=feasibility.data,
+            population=config.evolution.population if genetic else None,
+            soft=config.soft,
+            fitness=config.fitness,
+        )
+        for event in found:
+            self.happened(event)
+
+    def trained(self, genotype: Genotype, step: training.Step) -> None:
+        """A step of a training that lasts."""
+        subject = self._scorer.subject(genotype)
+        own = subject == genotype.id
+        if not own:
+            self.waiting[subject] = step.waiting
+        self(Phase.CANDIDATE if own else Phase.SUPERNET, subject, step)
+        if step.number >= self._scorer.steps:
+            self(Phase.CANDIDATE, genotype.id)
+
+    def __call__(self, phase: Phase, subject: str, step: training.Step | None = None) -> None:
+        evaluated = len(self.history)
+        self._listener(
+            Progress(
+                phase=phase,
+                subject=subject,
+                step=step.number if step else 0,
+                steps=self._scorer.steps if step else 0,
+                loss=step.loss if step else None,
+                accuracy=step.accuracy if step else None,
+                waiting=step.waiting if step else None,
+                evaluations=evaluated,
+                evaluations_of=self._config.evaluations,
+                best=min((one for one in self.history if one.feasible), key=lambda one: one.rank, default=None),
+                elapsed=self._budget.elapsed,
+                left=self._budget.left(evaluated, evaluated - self._before),
+                events=tuple(self.events),
+            )
+        )
+
+
 def _loop(
     config: SearchConfig,
     feasibility: Feasibility,
@@ -142,38 +216,16 @@ def _loop(
     *,
     balanced: bool,
 ) -> SearchResult:
-    history = study.history()
-    before = len(history)
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
+    tell = _Told(config, scorer, study, listener, budget)
     proposer = samplers.make(
         config.strategy, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
     )
-
-    waiting: dict[str, float] = {}
-
-    def tell(phase: Phase, subject: str, step: training.Step | None = None) -> None:
-        if step is not None and phase is Phase.SUPERNET:
-            waiting[subject] = step.waiting
-        listener(
-            Progress(
-                phase=phase,
-                subject=subject,
-                step=step.number if step else 0,
-                steps=scorer.steps if step else 0,
-                loss=step.loss if step else None,
-                accuracy=step.accuracy if step else None,
-                waiting=step.waiting if step else None,
-                evaluations=len(history),
-                evaluations_of=config.evaluations,
-                best=min((c for c in history if c.feasible), key=lambda c: c.rank, default=None),
-                elapsed=budget.elapsed,
-                left=budget.left(len(history), len(history) - before),
-            )
-        )
-
     stopped = "time"
     while True:
         history, pending = study.history(), study.pending()
+        tell.history = history
+        tell.watch(feasibility)
         if not budget.allows(len(history) + len(pending)):
             stopped = "others" if pending and budget.time_is_left else stopped
             break
@@ -186,16 +238,9 @@ def _loop(
         if not study.begin(number, genotype, violation=feasibility.violation(genotype)):
             continue
         tell(Phase.CANDIDATE, genotype.id)
-
-        def report(step: training.Step, genotype: Genotype = genotype) -> None:
-            subject = scorer.subject(genotype)
-            tell(Phase.CANDIDATE if subject == genotype.id else Phase.SUPERNET, subject, step)
-            if step.number >= scorer.steps:
-                tell(Phase.CANDIDATE, genotype.id)
-
         scored = scorer.score(
             genotype,
-            report=report,
+            report=partial(tell.trained, genotype),
             keep_going=lambda: budget.time_is_left,
             first=not history,
         )
@@ -224,8 +269,9 @@ def _loop(
         candidates=config.objectives.best_first(history),
         front=config.objectives.front(history),
         evaluations=len(history),
-        supernets=tuple(sorted({c.genotype.data.id for c in history})),
-        waiting=waiting,
+        supernets=tuple(sorted({one.genotype.data.id for one in history})),
+        waiting=tell.waiting,
         stopped=stopped,
         seconds=budget.elapsed,
+        events=tuple(tell.events),
     )

@@ -206,10 +206,23 @@ class Feasibility:
         lines = [line for line in lines if line[0] > 1] or lines
         raise DoesNotFitError(
             "nothing-feasible",
-            f"none of the {len(self.space):,} designs fits",
+            f"none of the {len(self.space):,} designs fits" + (f" with {self.fix.id}" if self.fix != Fix() else ""),
             why="; ".join(line for _, line in lines),
-            next="Raise the limit named first, or choose another board.",
+            next=self._smallest_change() or "Choose another board.",
         )
+
+    def _smallest_change(self) -> str:
+        """The least that the limits have to be raised by, each in proportion, for a known design to fit."""
+        best: tuple[float, str] | None = None
+        for genotype, figures in self._known.items():
+            known = [(bound, bound.figure(figures)) for bound in self.limits.bounds]
+            over = [(bound, figure) for bound, figure in known if figure is not None and figure > bound.limit]
+            worst = max((figure / max(bound.limit, 1e-9) for bound, figure in over), default=math.inf)
+            if any(figure is None for _, figure in known) or (best is not None and worst >= best[0]):
+                continue
+            raised = " and ".join(f"{bound.title} to {_number(figure)} {bound.unit}" for bound, figure in over)
+            best = (worst, f"The smallest change: raise {raised}, for {genotype.id}; or choose another board.")
+        return "" if best is None else best[1]
 
 
 def _number(value: float) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.search.candidate import Candidate
+from pipeline.search.health import Event
 
 
 class Phase(StrEnum):
@@ -35,6 +36,7 @@ class Progress:
         best: The best feasible candidate so far.
         elapsed: Seconds since the search (this process's part of it) began.
         left: Estimated seconds left, None while nothing can be said.
+        events: What the user should know of, oldest first.
     """
 
     phase: Phase
@@ -49,6 +51,7 @@ class Progress:
     best: Candidate | None
     elapsed: float
     left: float | None
+    events: tuple[Event, ...] = ()
 
 
 Listener = Callable[[Progress], None]

@@ -22,6 +22,7 @@ from typing import Any
 from pipeline.errors import DanasError, EnvironmentProblem, UsageError, printable
 from pipeline.genotype import GENES, Genotype
 from pipeline.search.candidate import Candidate
+from pipeline.search.health import Event
 
 #: Name of a study where nothing else is said.
 NAME = "search"
@@ -29,6 +30,7 @@ NAME = "search"
 PULSE, GRACE = 15, 120
 _CANDIDATE, _PROPOSAL, _SECONDS, _SETTINGS = "candidate", "proposal", "seconds", "settings"
 _GENOTYPE, _WORKER = "genotype", "worker"
+_EVENT = "event:"
 #: Seconds that a worker waits while another one writes to a file.
 _PATIENCE = 60.0
 _MOST_VIOLATION = 1e9
@@ -178,6 +180,17 @@ class Study:
                 for trial in self._trials("RUNNING")
                 if trial.user_attrs.get(_WORKER) != self._worker
             }
+
+    def record(self, event: Event) -> None:
+        """Keep an event; one of the same kind at the same time is overwritten."""
+        with self._storing():
+            self._study.set_user_attr(f"{_EVENT}{event.at:06d}:{event.kind.value}", event.as_dict())
+
+    def events(self) -> tuple[Event, ...]:
+        """What was kept, oldest first."""
+        with self._storing():
+            kept = sorted((key, value) for key, value in self._study.user_attrs.items() if key.startswith(_EVENT))
+            return tuple(Event.from_dict(value) for _, value in kept)
 
     def seconds(self) -> float:
         """Time that the completed evaluations took, over all the processes that worked on the study."""

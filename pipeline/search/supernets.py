@@ -91,6 +91,8 @@ class Supernets:
         self._search = folder
         self._kept = kept
         self._trained: OrderedDict[tuple[DataConfig, ...], Supernet] = OrderedDict()
+        #: Told when a batch has not fitted into memory: the supernet's name, and the images that go through at a time.
+        self.throttled: Callable[[str, int], None] = lambda name, images: None
         self._populations: dict[tuple[DataConfig, ...], Population] = {}
         self._views: dict[tuple[Split, DataConfig], View] = {}
 
@@ -142,7 +144,14 @@ class Supernets:
         exits = layers.exit_stages(envelope)
         words = (self._seed, *(word for one in datas for word in (one.resolution, one.channels)))
         start = layers.initial(layers.parameters(envelope, classes, exits=exits), (*words, _WEIGHTS))
-        network = Network(envelope, classes, start, exits=exits, often=(*trained.tops, *trained.bottoms))
+        network = Network(
+            envelope,
+            classes,
+            start,
+            exits=exits,
+            often=(*trained.tops, *trained.bottoms),
+            throttled=lambda images: self.throttled(self.name(datas[0]), images),
+        )
         meta = {
             "kind": "supernet",
             "population": trained.identity,

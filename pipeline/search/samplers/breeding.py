@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from pipeline.genotype import Genotype
+from pipeline.genotype import DataConfig, Genotype
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 
@@ -19,6 +19,8 @@ from pipeline.search.feasibility import Feasibility
 PROPOSE, TOURNAMENT = 6, 7
 #: Draws before what is left is gone through.
 TRIES = 200
+#: Share of random designs of other images among the children of a search that has come to a stand.
+IMMIGRANTS = 0.5
 
 
 def generator(
@@ -33,9 +35,12 @@ def known(history: Sequence[Candidate], pending: Collection[Genotype]) -> set[Ge
     return {candidate.genotype for candidate in history} | set(pending)
 
 
-def at_random(feasibility: Feasibility, tried: set[Genotype], rng: np.random.Generator) -> Genotype | None:
-    """Any admitted genotype that was not tried, each data configuration equally likely; None where none is left."""
+def at_random(
+    feasibility: Feasibility, tried: set[Genotype], rng: np.random.Generator, *, without: DataConfig | None = None
+) -> Genotype | None:
+    """Any admitted genotype that was not tried, each data configuration but one equally likely; None: none is left."""
     data = [feasibility.data[number] for number in rng.permutation(len(feasibility.data))]
+    data = [config for config in data if config != without]
     for config in data:
         for _ in range(TRIES):
             genotype = feasibility.space.random(rng, config)
@@ -54,8 +59,12 @@ def child(
     *,
     parent: Callable[[], Genotype],
     mutation: float,
+    held: DataConfig | None = None,
 ) -> Genotype | None:
     """A child that is admitted and was not tried; None where many draws have given none.
+
+    In a population that has come to one data configuration, half of the children are immigrants of others, and the rest
+    mutate.
 
     Args:
         feasibility: The space and its limits.
@@ -63,8 +72,15 @@ def child(
         rng: Random numbers of the proposal.
         parent: Draws a parent.
         mutation: Share of children by mutation, the others by crossover.
+        held: The data configuration that the search has come to a stand at, see :func:`pipeline.search.health.stuck`.
     """
     space = feasibility.space
+    if held is not None:
+        mutation = 1.0
+        if rng.random() < IMMIGRANTS:
+            immigrant = at_random(feasibility, tried, rng, without=held)
+            if immigrant is not None:
+                return immigrant
     for _ in range(TRIES):
         one = parent()
         made = space.mutate(one, rng) if rng.random() < mutation else space.crossover(one, parent(), rng)

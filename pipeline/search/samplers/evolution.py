@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.genotype import Genotype
+from pipeline.search import health
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.objectives import Objectives
@@ -107,6 +108,7 @@ class EvolutionSampler:
                 rng,
                 parent=lambda: parents[int(rng.integers(len(parents)))].genotype,
                 mutation=self._evolution.mutation,
+                held=health.stuck(history, self._evolution.population, self._feasibility.data),
             )
         return found if found is not None else breeding.at_random(self._feasibility, tried, rng)
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from pipeline.genotype import Genotype
+from pipeline.search import health
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.objectives import Objectives
@@ -77,6 +78,7 @@ class Nsga2Sampler:
                 rng,
                 parent=lambda: members[_stronger(strength, rng)].genotype,
                 mutation=self._evolution.mutation,
+                held=health.stuck(history, self._evolution.population, self._feasibility.data),
             )
         return found if found is not None else breeding.at_random(self._feasibility, tried, rng)
 
