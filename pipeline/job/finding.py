@@ -214,7 +214,12 @@ def demand_images(settings: Settings, source: DatasetSource, board: Board) -> No
 
 def runtime_estimate(context: Context) -> Callable[[Graph, Board], Estimate]:
     """What a network will need with the run's inference engine; its work only where a limit or objective asks."""
+    from pipeline.estimate.estimator import Planned
+    from pipeline.firmware.runtimes.aot import AotRuntime
+
     runtime, settings, room = context.runtime, context.settings, context.limits.ram_bytes
+    if isinstance(runtime, AotRuntime) and not settings.needs_work:
+        return Planned(settings.prefer, room, settings.input_mode)
 
     def figures(graph: Graph, board: Board) -> Estimate:
         plan = runtime.plan(graph, board, prefer=settings.prefer, ram_bytes=room, input_mode=settings.input_mode)
