@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ FILES = {
     "test-00000-of-00001": 2,
 }
 ROWS = 12  # of a row group
+_BUILT: list[Path] = []
 
 
 def picture(seed: int, *, person: bool, size: tuple[int, int] = (60, 50)) -> bytes:
@@ -86,7 +88,13 @@ def write_coco(folder: Path, *, train: int = 70, validation: int = 12, areas: Se
 
 
 def write_tfds(folder: Path) -> Path:
-    """``wake_vision`` 1.0.0 built by TFDS below ``folder``, with the real features; the first example has no label."""
+    """``wake_vision`` 1.0.0 built by TFDS below ``folder``, with the real features; the first example has no label.
+
+    It takes seconds: from the second time on what was built is copied.
+    """
+    if _BUILT:
+        shutil.copytree(_BUILT[0], folder, dirs_exist_ok=True)
+        return folder
     import tensorflow_datasets as tfds
 
     names = ("body_part", "depiction", "near", "far", "dark", "bright")
@@ -127,4 +135,5 @@ def write_tfds(folder: Path) -> Path:
                 yield example["filename"], example
 
     WakeVision(data_dir=folder).download_and_prepare()
+    _BUILT.append(Path(shutil.copytree(folder, folder.with_name(f"{folder.name}-kept"))))
     return folder

@@ -99,6 +99,7 @@ def test_what_is_in_the_cache_needs_no_files(wakes: Path, tmp_path: Path) -> Non
     assert not again.opened
 
 
+@pytest.mark.slow
 def test_more_images_and_another_seed_fetch_only_what_lacks(wakes: Path, tmp_path: Path) -> None:
     _prepared(Watched(wakes), tmp_path, images=60)
     every = {path.stem for path in (tmp_path / "subsets").rglob("*.npy")}
@@ -202,6 +203,7 @@ except EnvironmentProblem as error:
 """
 
 
+@pytest.mark.slow
 def test_the_hub_is_read_by_ranges_at_the_pinned_revision(wakes: Path, tmp_path: Path) -> None:
     pytest.importorskip("huggingface_hub", reason="needs the extra `wake-vision`", exc_type=ImportError)
 
@@ -323,6 +325,7 @@ def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_coco_is_downloaded_where_no_folder_is_named(
     server: tuple[str, Path], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
