@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 
 RESOLUTIONS = (32, 64, 96, 128, 160, 192, 224)
 ALPHAS = tuple(tenths / 10 for tenths in range(1, 11))
@@ -263,18 +263,6 @@ class Genotype:
             raise ValueError(f"{text!r} is no genotype id; {made.id!r} would be")
         return made
 
-    @property
-    def shorter(self) -> Genotype | None:
-        """The one without the last block of the last stage that may be empty; None where they all are."""
-        last = next((stage for stage in reversed(range(len(self.depths))) if self.depths[stage]), None)
-        if last is None:
-            return None
-        depths = _five(depth - (stage == last) for stage, depth in enumerate(self.depths))
-        wide = self.wide
-        if wide is not None and not depths[last]:
-            wide = replace(wide, stages=wide.stages[:-1])
-        return Genotype(self.data, depths, self.alpha, wide)
-
     def at(self, data: DataConfig) -> Genotype:
         """The same design for other images; kernels that reach beyond the smaller maps of these become smaller."""
         wide = self.wide
@@ -367,17 +355,25 @@ def architecture(genotype: Genotype) -> tuple[Block, ...]:
     wide = genotype.wide
     channels = STEM_CHANNELS if wide is None else wide_channels(STEM_CHANNELS, wide.stem)
     counts = tuple(stage[2] for stage in STAGES[:FIXED_STAGES]) + genotype.depths
-    for number, ((_, _, _, stride), count) in enumerate(zip(STAGES, counts, strict=True), start=1):
+    for number, count in enumerate(counts, start=1):
         if not count:
             break
         outputs, expansion, kernel = _stage(wide, number)
-        expands = number > 1
-        for index in range(count):
-            hidden = hidden_channels(channels, expansion, genotype.alpha) if expands else channels
-            first = index == 0
-            blocks.append(Block(number, index, channels, hidden, outputs, stride if first else 1, expands, kernel))
-            channels = outputs
+        blocks += _blocks(number, count, channels, (outputs, expansion, kernel), genotype.alpha)
+        channels = outputs
     return tuple(blocks)
+
+
+@lru_cache(maxsize=4096)
+def _blocks(number: int, count: int, inputs: int, genes: tuple[int, int, int], alpha: float) -> tuple[Block, ...]:
+    """The blocks of a stage."""
+    outputs, expansion, kernel = genes
+    found = []
+    for index in range(count):
+        channels, stride = (outputs, 1) if index else (inputs, STAGES[number - 1][3])
+        hidden = hidden_channels(channels, expansion, alpha) if number > 1 else channels
+        found.append(Block(number, index, channels, hidden, outputs, stride, number > 1, kernel))
+    return tuple(found)
 
 
 def _stage(wide: Wide | None, number: int) -> tuple[int, int, int]:

@@ -146,15 +146,6 @@ def test_a_wide_design_can_be_had_for_other_images(genotype: Genotype, resolutio
 
 
 @given(wide_genotypes())
-def test_a_shorter_wide_design_is_the_same_but_for_its_last_block(genotype: Genotype) -> None:
-    shorter = genotype.shorter
-    if shorter is None:
-        assert not any(genotype.depths)
-    else:
-        assert architecture(shorter) == architecture(genotype)[:-1]
-
-
-@given(wide_genotypes())
 def test_genes_are_named_and_within_their_choices(genotype: Genotype) -> None:
     genes = genotype.genes
     assert all(value in GENES[name] for name, value in genes.items())

@@ -39,7 +39,7 @@ GroupOption = Annotated[
 ]
 UpsamplingOption = Annotated[
     bool,
-    typer.Option("--allow-upsampling", help="Search resolutions too that most images would be enlarged for."),
+    typer.Option("--allow-upsampling", help="Search resolutions too that many images would be enlarged for."),
 ]
 PresetOption = Annotated[str, typer.Option("--preset", help="Search space and effort: `quick` or `full`.")]
 SpaceOption = Annotated[

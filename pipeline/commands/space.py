@@ -71,11 +71,12 @@ def space_command(
     """Which share of the space fits a board, for each data configuration, before anything is trained."""
     from pipeline import boards
     from pipeline.errors import InterruptedRun
+    from pipeline.estimate.estimator import Planned
     from pipeline.files import write_atomic
     from pipeline.progress import display
     from pipeline.report.space import SpaceReport, space_json, space_svg, space_text
     from pipeline.report.terminal import coloured, columns
-    from pipeline.search.feasibility import analytic, planned
+    from pipeline.search.feasibility import analytic
     from pipeline.search.spaces import made
     from pipeline.search.survey import drawn, survey, without_collector
     from pipeline.settings import Kind, Settings, parse_count, parse_size
@@ -99,7 +100,7 @@ def space_command(
     if designs is None and not whole.listed:
         designs = DRAWN
     chosen: Sequence[Genotype] | Space = whole if designs is None else drawn(whole, designs, settings.seed)
-    of = planned(prefer=settings.prefer, ram_bytes=limits.ram_bytes, input_mode=settings.input_mode)
+    of = Planned(prefer=settings.prefer, ram_bytes=limits.ram_bytes, input_mode=settings.input_mode)
     found = []
     try:
         with without_collector(), display(quiet=quiet).step("Estimate the designs of the space") as step:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pipeline.boards import Board
 from pipeline.errors import UsageError
 from pipeline.estimate.flash import Forms, flash_items
@@ -39,10 +41,33 @@ def plan_for(
     streams = input_mode is InputMode.STREAMED
     if not stages(graph):
         raise UsageError("no-operators", "the model has no operators", next="Give a model that computes something.")
-    static, stack = other_items(graph, called(graph, streams=streams), load_for(board))
-    room = (board.ram_bytes if ram_bytes is None else ram_bytes) - static.bytes - stack.bytes
-    room = min(room, arena_room(board, stack=board.stack.reserve_bytes, static=static.bytes))
-    return make_plan(graph, prefer=prefer, limit=max(0, room), streamed_input=streams)
+    static, stack = other_items(graph.output.nbytes, called(graph, streams=streams), load_for(board))
+    room = room_for(board, static=static.bytes, stack=stack.bytes, ram_bytes=ram_bytes)
+    return make_plan(graph, prefer=prefer, limit=room, streamed_input=streams)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a network will need of the runtime ``aot``, with a plan as :func:`plan_for` makes it with these settings."""
+
+    prefer: Prefer = Prefer.BALANCED
+    ram_bytes: int | None = None
+    input_mode: InputMode = InputMode.RESIDENT
+
+    def __call__(self, graph: Graph, board: Board) -> Estimate:
+        """The estimate of a Graph on a board.
+
+        Raises:
+            UsageError: As :func:`plan_for` and :func:`estimate`.
+        """
+        plan = plan_for(graph, board, prefer=self.prefer, ram_bytes=self.ram_bytes, input_mode=self.input_mode)
+        return estimate(graph, board, plan=plan)
+
+
+def room_for(board: Board, *, static: int, stack: int, ram_bytes: int | None = None) -> int:
+    """Bytes that static data and what is used of the stack leave for the arena."""
+    room = (board.ram_bytes if ram_bytes is None else ram_bytes) - static - stack
+    return max(0, min(room, arena_room(board, stack=board.stack.reserve_bytes, static=static)))
 
 
 def estimate(graph: Graph, board: Board, *, plan: MemoryPlan | None = None, forms: Forms | None = None) -> Estimate:

@@ -55,7 +55,7 @@ class Features:
 
     def __or__(self, other: Features) -> Features:
         """What either needs."""
-        return _of_bits(self.bits | other.bits)
+        return of_bits(self.bits | other.bits)
 
     @cached_property
     def bits(self) -> int:
@@ -79,7 +79,8 @@ _WIDTH = 8
 
 
 @lru_cache(maxsize=1024)
-def _of_bits(bits: int) -> Features:
+def of_bits(bits: int) -> Features:
+    """Those with these :attr:`Features.bits`."""
     each = range(0, _WIDTH * len(fields(Features)), _WIDTH)
     return Features(*(bits >> at & (1 << _WIDTH) - 1 for at in each))
 
@@ -123,12 +124,13 @@ def expected(graph: Graph, plan: MemoryPlan) -> Features:
     """What a plan's stages need, as far as shapes and activations tell."""
     bits = 0
     for segment in plan.segments:
-        bits |= _bits(graph, segment)
-    return _of_bits(bits)
+        bits |= segment_bits(graph, segment)
+    return of_bits(bits)
 
 
 @of_segment
-def _bits(graph: Graph, segment: Segment) -> int:
+def segment_bits(graph: Graph, segment: Segment) -> int:
+    """What a segment's stages need, as :attr:`Features.bits`."""
     bits = 0
     for stage in segment.stages:
         bits |= _of_stage(graph, stage, flat=segment.flat).bits

@@ -11,30 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from pipeline.errors import UsageError
 from pipeline.estimate import profiles
-from pipeline.estimate.features import Features, expected
-from pipeline.estimate.kernels import (
-    constant_bytes,
-    kernel_name,
-    stage_constant_bytes,
-    structure_bytes,
-    window_elements,
-    words,
-)
-from pipeline.estimate.model import Item, MemoryPlan, Segment, leaf
-from pipeline.estimate.shapes import of_segment, of_shapes
-from pipeline.estimate.stages import ELEMENTWISE, Stage, StageKind
+from pipeline.estimate.features import Features, of_bits
+from pipeline.estimate.kernels import schedule_bytes
+from pipeline.estimate.model import Item, MemoryPlan, leaf
 from pipeline.estimate.table import Table
-from pipeline.graph.model import Graph, OpCode, Operator
+from pipeline.estimate.tally import Tally, tally
+from pipeline.graph.model import Graph
 
 #: The item of an estimate from shapes alone.
 UNDECIDED = "forms that weights decide"
-_FORMED = (OpCode.CONV_2D, OpCode.DEPTHWISE_CONV_2D, OpCode.FULLY_CONNECTED)
-#: Bytes of bias, multiplier and shift of a channel.
-_PLAIN_RECORD = 12
 #: Kernels whose reference form is another function, with parameters of its own.
 _REFERENCE = {"add": "add_reference", "add_broadcast": "add_reference"}
 
@@ -60,32 +48,40 @@ def flash_items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms | Non
     Raises:
         UsageError: ``no-calibration`` for a kernel that the table does not have.
     """
-    known = [_known(graph, segment) for segment in plan.segments]
-    usual = _usual(graph, plan, known) if forms is None else forms
-    _demand(plan, usual, table)
-    items = _items(graph, plan, table, usual, sum([each.row_operands for each in known]))
+    found = tally(graph, plan.segments)
+    _demand(plan, found.kernels if forms is None else forms.kernels, table)
+    return tallied(found, table, streams=plan.streams(graph.input.index), forms=forms)
+
+
+def tallied(found: Tally, table: Table, *, streams: bool, forms: Forms | None = None) -> tuple[Item, ...]:
+    """The same of a plan's Tally, whose kernels the table has; ``streams``: the input is never there in whole."""
+    # As far as shapes and activations tell, where weights have not decided.
+    usual = forms or Forms(found.kernels, of_bits(found.bits), found.constants)
+    items = _items(found, table, usual, streams=streams)
     if forms is not None:
         return items
-    more = _worst(sum([each.more_if_plain for each in known]), table, usual)
+    more = _worst(found.more_if_plain, table, usual)
     return (*items, Item(name=UNDECIDED, bytes=sum(part.bytes for part in more), parts=more)) if more else items
 
 
-def _items(graph: Graph, plan: MemoryPlan, table: Table, forms: Forms, operands: int) -> tuple[Item, ...]:
+def _items(found: Tally, table: Table, forms: Forms, *, streams: bool) -> tuple[Item, ...]:
     program = table.program
     kernels, libraries, _ = _code(table, frozenset(forms.kernels), forms.features)
-    calls = math.ceil(sum(table.kernels[name].call for name in forms.kernels) + table.row_call * operands)
-    streaming = program.streaming if plan.streams(graph.input.index) else 0
+    of_kernels = [table.kernels[name] for name in forms.kernels]
+    calls = math.ceil(sum([kernel.call for kernel in of_kernels]) + table.row_call * found.row_operands)
     return (
         _item(
             "model",
             {
                 "weights and tables": forms.constants,
-                "parameters": sum(table.kernels[name].parameters for name in forms.kernels),
-                "schedule": structure_bytes(graph, plan),
+                "parameters": sum([kernel.parameters for kernel in of_kernels]),
+                "schedule": schedule_bytes(
+                    found.names, stages=len(found.kernels), segments=found.segments, rows=found.rows, streams=streams
+                ),
             },
         ),
         kernels,
-        _item("runtime", {"calls": calls, "executor": program.runtime + streaming}),
+        _item("runtime", {"calls": calls, "executor": program.runtime + (program.streaming if streams else 0)}),
         leaf("port", program.port),
         libraries,
     )
@@ -113,48 +109,13 @@ def _item(name: str, parts: dict[str, int]) -> Item:
 
 def row_operands(graph: Graph, plan: MemoryPlan) -> int:
     """Operands that stages of single elements find row by row, in segments that run by rows."""
-    return sum([_known(graph, segment).row_operands for segment in plan.segments])
+    return tally(graph, plan.segments).row_operands
 
 
-class _Known(NamedTuple):
-    """What follows from a segment's shapes: its stages' kernels, and bytes of constants.
-
-    ``more_if_plain`` are those that the form plain takes beyond the usual one.
-    """
-
-    kernels: tuple[str, ...]
-    constants: int
-    more_if_plain: int
-    row_operands: int
-
-
-@of_segment
-def _known(graph: Graph, segment: Segment) -> _Known:
-    return _Known(
-        tuple(kernel_name(graph, stage) for stage in segment.stages),
-        sum(stage_constant_bytes(graph, stage) for stage in segment.stages),
-        sum(_more_if_plain(graph, stage) for stage in segment.stages),
-        sum(
-            len(stage.feeds) + len(stage.outputs)
-            for stage in segment.stages
-            if stage.kind is StageKind.ROWS and not segment.flat and stage.operators[0].code in ELEMENTWISE
-        ),
-    )
-
-
-def _usual(graph: Graph, plan: MemoryPlan, known: Sequence[_Known]) -> Forms:
-    """As far as shapes and activations tell."""
-    return Forms(
-        kernels=tuple([name for each in known for name in each.kernels]),
-        features=expected(graph, plan),
-        constants=sum([each.constants for each in known]),
-    )
-
-
-def _demand(plan: MemoryPlan, forms: Forms, table: Table) -> None:
-    if table.kernels.keys() >= set(forms.kernels):
+def _demand(plan: MemoryPlan, kernels: Sequence[str], table: Table) -> None:
+    if table.kernels.keys() >= set(kernels):
         return
-    for stage, name in zip(plan.stages, forms.kernels, strict=True):
+    for stage, name in zip(plan.stages, kernels, strict=True):
         if name not in table.kernels:
             operator = stage.operators[0]
             raise UsageError(
@@ -187,20 +148,3 @@ def _all_forms(usual: Features, kernels: frozenset[str]) -> Features:
         short = usual.depthwise_relu | usual.depthwise_linear
         found = replace(found, depthwise_relu=short, depthwise_linear=short, depthwise_plain=1, depthwise_clamped=short)
     return found
-
-
-@of_shapes
-def _more_if_plain(graph: Graph, stage: Stage) -> int:
-    return sum(max(0, _plain_bytes(graph, operator) - constant_bytes(graph, operator)) for operator in stage.operators)
-
-
-def _plain_bytes(graph: Graph, operator: Operator) -> int:
-    """Bytes of a layer's constants in the form plain: three words a channel; 0 for what has no such form."""
-    index = operator.inputs[1] if len(operator.inputs) > 1 else None
-    if operator.code not in _FORMED or index is None:
-        return 0
-    weights = graph.tensors[index]
-    channels = graph.tensors[operator.outputs[0]].shape[-1]
-    if operator.code is OpCode.DEPTHWISE_CONV_2D:
-        return words(_PLAIN_RECORD * channels + weights.nbytes)
-    return channels * (_PLAIN_RECORD + window_elements(weights))

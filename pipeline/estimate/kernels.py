@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.estimate.model import INPUT, MemoryPlan, Segment
-from pipeline.estimate.shapes import of_segment, of_shapes
+from pipeline.estimate.model import INPUT, MemoryPlan
+from pipeline.estimate.shapes import of_shapes
 from pipeline.estimate.stages import BLOCK, ELEMENTWISE, Stage, StageKind
 from pipeline.graph.model import DType, Graph, OpCode, Operator, Tensor, WindowOptions, without_leading_ones
 
@@ -110,26 +110,28 @@ _CYCLES, _DONE = 4, 2
 
 def structure_bytes(graph: Graph, plan: MemoryPlan) -> int:
     """Bytes in flash of what says how the stages go together, beside the calls: names, steps, ends, rows."""
-    streams = plan.streams(graph.input.index)
-    called = len(plan.stages) + streams
-    each = [_structure(graph, segment) for segment in plan.segments]
-    different = set().union(*[names for names, _ in each])
-    if streams:
-        different.add(INPUT)
-    names = WORD * called + sum([words(len(name) + 1) for name in different])
-    with_rows = set().union(*[rows for _, rows in each])
-    return names + words(_SCHEDULE * called) + words(_END * len(plan.segments)) + _ROWS * len(with_rows)
+    rows = {tensor for each in plan.segments for stage in each.stages for tensor in with_rows(stage, flat=each.flat)}
+    return schedule_bytes(
+        frozenset(stage.name for stage in plan.stages),
+        stages=len(plan.stages),
+        segments=len(plan.segments),
+        rows=len(rows),
+        streams=plan.streams(graph.input.index),
+    )
 
 
-@of_segment
-def _structure(graph: Graph, segment: Segment) -> tuple[frozenset[str], frozenset[int]]:
-    """Names of a segment's stages, and the activations that they find by their rows."""
-    del graph
-    rows = frozenset(tensor for stage in segment.stages for tensor in _with_rows(stage, flat=segment.flat))
-    return frozenset(stage.name for stage in segment.stages), rows
+def schedule_bytes(names: frozenset[str], *, stages: int, segments: int, rows: int, streams: bool) -> int:
+    """The same of so many stages with these names in so many segments, with ``rows`` activations found by their rows.
+
+    ``streams``: there is a stage that takes the input's rows.
+    """
+    called = stages + streams
+    different = names | {INPUT} if streams else names
+    text = WORD * called + sum([words(len(name) + 1) for name in different])
+    return text + words(_SCHEDULE * called) + words(_END * segments) + _ROWS * rows
 
 
-def _with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:
+def with_rows(stage: Stage, *, flat: bool) -> tuple[int, ...]:
     """The activations that a stage finds by their rows."""
     sources = tuple(feed.tensor for feed in stage.feeds)
     if stage.kind is StageKind.WHOLE:

@@ -98,24 +98,31 @@ class Layouts:
             limit: Bytes of the arena.
             width: Ways to lay out what is alive that are carried from step to step.
         """
-        key = (given, limit, width, False)
-        new = []
-        before = chain.before
-        while before is not None and key not in before.states:
-            new.append(before)
-            before = before.before
-        states = list(beginnings(given, limit)) if before is None else before.states[key]
-        for link in reversed(new):
-            if link.step is not None:
-                states = _one_behind(link.step, states, limit, width, last=False)
-            link.states[key] = states
-        if not states or chain.step is None:
+        if chain.step is None or chain.before is None:
+            return None
+        states = self.behind(chain.before, given, limit, width=width)
+        if not states:
             return None
         last = (given, limit, width, True)
         if last not in chain.states:
             chain.states[last] = _one_behind(chain.step, states, limit, width, last=True)
         final = best(chain.states[last])
         return None if final is None else traced(final)
+
+    def behind(self, chain: Chain, given: Given, limit: int, *, width: int) -> list[State]:
+        """The ways to lay out what is alive behind a chain that other steps follow; none where it does not fit."""
+        key = (given, limit, width, False)
+        new = []
+        at: Chain | None = chain
+        while at is not None and key not in at.states:
+            new.append(at)
+            at = at.before
+        states = list(beginnings(given, limit)) if at is None else at.states[key]
+        for link in reversed(new):
+            if link.step is not None:
+                states = _one_behind(link.step, states, limit, width, last=False)
+            link.states[key] = states
+        return states
 
     def lay_out(self, ends: Sequence[tuple[Step, ...]], given: Given, limit: int, *, width: int) -> Layout | None:
         """The cheapest layout that was found within a limit; None where none was.
@@ -125,6 +132,16 @@ class Layouts:
             given: The buffers that are there at the beginning.
             limit: Bytes of the arena.
             width: Ways to lay out what is alive that are carried from stage to stage.
+        """
+        final = best(self.behind_each(ends, given, limit, width=width, last=True)[-1][0])
+        return None if final is None else traced(final)
+
+    def behind_each(
+        self, ends: Sequence[tuple[Step, ...]], given: Given, limit: int, *, width: int, last: bool
+    ) -> list[tuple[list[State], bool]]:
+        """For each number of first stages the ways to lay out what is alive behind them, and whether room is short.
+
+        ``last``: no other stages follow all of them.
         """
         reached = self._starts.get((given, limit, width))
         if reached is None:
@@ -141,7 +158,7 @@ class Layouts:
         for count, steps in enumerate(ends, 1):
             if not steps:
                 continue
-            key = (steps, tuple([tight[step.first] for step in steps]), count == len(ends))
+            key = (steps, tuple([tight[step.first] for step in steps]), last and count == len(ends))
             known = reached.then.get(key)
             if known is None:
                 self._remember()
@@ -150,8 +167,7 @@ class Layouts:
             reached = known
             ways[count] = known.states
             tight[count] = bool(known.states) and is_tight(known.states, need[count], limit)
-        final = best(ways[-1])
-        return None if final is None else traced(final)
+        return list(zip(ways, tight, strict=True))
 
 
 def _one_behind(step: Step, states: list[State], limit: int, width: int, *, last: bool) -> list[State]:

@@ -10,17 +10,18 @@ instructions are tried first; where they don't fit, cuts and offsets are searche
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
+from typing import NamedTuple
 
 from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.layouts import Chain, Given, Layouts
 from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
-from pipeline.estimate.placing import Laid, Layout, Step
+from pipeline.estimate.placing import Laid, Layout, State, Step
 from pipeline.estimate.roots import roots
 from pipeline.estimate.runs import IMPOSSIBLE, Cut, Runs, Way
 from pipeline.estimate.segments import Cutter
@@ -53,6 +54,11 @@ _QUICK, _CAREFUL, _THOROUGH = 3, 4, 24
 def align(size: int) -> int:
     """Round up to the arena's alignment."""
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def balanced(least: int) -> int:
+    """Bytes that an arena may have where RAM and instructions count both, of the least peak."""
+    return int(least * BALANCED)
 
 
 def plan(
@@ -192,6 +198,17 @@ def _ways(graph: Graph, stage: Stage, most: int | None) -> tuple[Way, ...]:
     return tuple(found)
 
 
+class Attempt(NamedTuple):
+    """One way to look for a layout: of a chain of steps, or None: of those that fit best.
+
+    ``limit`` are bytes of the arena, ``width`` the layouts that are carried from step to step.
+    """
+
+    chain: Chain | None
+    limit: int
+    width: int
+
+
 class Planner:
     """Makes plans of one Graph."""
 
@@ -206,6 +223,8 @@ class Planner:
         self.graph = graph
         form = _Form(streamed_input, block)
         self.steps = _steps(graph, form)
+        #: The steps without smaller blocks, and where these are tried the steps with them.
+        self.tried = [self.steps]
         self.cutter = self.steps.cutter
         self.least, cuts = self.cutter.least_peak()
         self.shrink(form, cuts)
@@ -220,6 +239,7 @@ class Planner:
         if max(cut.scratch for cut in cuts) <= most or max(cuts, key=self.cutter.lowest).scratch <= most:
             return
         smaller = _steps(self.graph, replace(form, most=most))
+        self.tried.append(smaller)
         least, _ = smaller.cutter.least_peak()
         if least <= self.least * _WORTH:
             self.least, self.steps = least, smaller
@@ -227,7 +247,7 @@ class Planner:
     def plan(self, prefer: Prefer, limit: int | None) -> MemoryPlan:
         if prefer is Prefer.RAM:
             return self.finished(self.smallest())
-        allowed = 1 << 40 if prefer is Prefer.SPEED else int(self.least * BALANCED)
+        allowed = 1 << 40 if prefer is Prefer.SPEED else balanced(self.least)
         if limit is not None:
             allowed = min(allowed, limit)
         if prefer is Prefer.SPEED:
@@ -261,18 +281,43 @@ class Planner:
 
     def within(self, limit: int) -> Layout | None:
         """The layout with the fewest instructions that is found within a limit."""
+        layouts = (self.laid(attempt) for attempt in self.attempts(limit))
+        return next((layout for layout in layouts if layout is not None), None)
+
+    def attempts(self, limit: int) -> Iterator[Attempt]:
+        """What is tried one after another within a limit."""
         link, peak = self.steps.fewest_instructions(limit, sparing=True)
-        layout = self.along(link.chain, peak, _QUICK)
-        if layout is not None:
-            return layout
+        yield Attempt(link.chain, peak, _QUICK)
         link, _ = self.steps.fewest_instructions(limit, sparing=False)
         for percents in ((100, 104, 108), (125, 150, 200, 400)):
             mosts = sorted({min(align(peak * percent // 100), limit) for percent in percents})
-            for width, most in ((width, most) for width in (_QUICK, _CAREFUL) for most in mosts):
-                layout = self.along(link.chain, most, width)
-                if layout is not None:
-                    return layout
-        return self.together(limit, _CAREFUL)
+            yield from (Attempt(link.chain, most, width) for width in (_QUICK, _CAREFUL) for most in mosts)
+        yield Attempt(None, limit, _CAREFUL)
+
+    def laid(self, attempt: Attempt) -> Layout | None:
+        """The layout that an attempt finds."""
+        if attempt.chain is None:
+            return self.together(attempt.limit, attempt.width)
+        return self.along(attempt.chain, attempt.limit, attempt.width)
+
+    def behind(self, attempt: Attempt) -> list[State]:
+        """The ways to lay out what is alive behind all the stages, if others follow that an attempt carries on with.
+
+        The input is kept in whole, and the arena is no larger than all activations together.
+        """
+        if attempt.chain is None:
+            return self.behind_each(attempt, last=False)[-1][0]
+        limit = attempt.limit - attempt.limit % ALIGNMENT
+        return self.layouts.behind(attempt.chain, self.given, limit, width=attempt.width)
+
+    def behind_each(self, attempt: Attempt, *, last: bool) -> list[tuple[list[State], bool]]:
+        """For each number of first stages the ways that an attempt without a chain carries on; as :meth:`behind`.
+
+        Besides whether room is short there, and ``last``: no other stages follow.
+        """
+        limit = attempt.limit - attempt.limit % ALIGNMENT
+        ends = self.steps.within(attempt.limit)
+        return self.layouts.behind_each(ends, self.given, limit, width=attempt.width, last=last)
 
     def together(self, limit: int, width: int) -> Layout | None:
         """Cuts and offsets searched together."""

@@ -81,8 +81,12 @@ def ram_items(graph: Graph, plan: MemoryPlan, calls: Called, table: Table) -> tu
     Raises:
         UsageError: As :func:`other_items`.
     """
-    arena = Item(name="arena", bytes=plan.arena_bytes, parts=arena_parts(plan))
-    return (arena, *other_items(graph, calls, table))
+    return (arena_item(plan), *other_items(graph.output.nbytes, calls, table))
+
+
+def arena_item(plan: MemoryPlan) -> Item:
+    """The item arena."""
+    return Item(name="arena", bytes=plan.arena_bytes, parts=arena_parts(plan))
 
 
 def arena_parts(plan: MemoryPlan) -> tuple[Item, ...]:
@@ -111,8 +115,8 @@ def _alive(plan: MemoryPlan, number: int, segment: Segment | None) -> Iterator[t
         yield segment.sums, segment.sums_bytes, "sums"
 
 
-def other_items(graph: Graph, calls: Called, table: Table) -> tuple[Item, Item]:
-    """The items static and stack, which are the same for every plan of the stages.
+def other_items(output: int, calls: Called, table: Table) -> tuple[Item, Item]:
+    """The items static and stack, which are the same for every plan of the stages; ``output``: bytes of the output.
 
     Raises:
         UsageError: ``no-calibration`` where the table of the stack, or a kernel in it, is missing.
@@ -121,7 +125,7 @@ def other_items(graph: Graph, calls: Called, table: Table) -> tuple[Item, Item]:
         leaf("program", table.program.static),
         leaf("runtime state", stage_state(calls.count)),
         # The command loop keeps a copy of the first output.
-        leaf("output copy", words(graph.output.nbytes)),
+        leaf("output copy", words(output)),
     )
     static = sum([part.bytes for part in parts])
     return Item(name="static", bytes=static, parts=parts), leaf("stack", stack_bound(calls, table).bytes)

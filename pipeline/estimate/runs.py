@@ -94,6 +94,7 @@ class Runs:
         full: For each Store its bytes in whole, rounded up; ``rings`` those of its ring.
         made: For each stage the Stores that it makes.
         standing: For each stage the Stores that were there before it and are still needed; ``alive`` are their bytes.
+        store_of: For each stage the Store of its first output.
         stream: The input, where it need not be kept in whole.
     """
 
@@ -162,13 +163,12 @@ class Runs:
         #: For each Store (stage, number of its feed) of all that read it.
         self._reads: list[tuple[tuple[int, int], ...]] = [] if trunk is None else list(trunk._reads)
         self._reads += [()] * (len(stores) - len(self._reads))
-        #: For each stage the Store of its first output.
-        self._store_of: list[int] = [] if trunk is None else list(trunk._store_of)
+        self.store_of: list[int] = [] if trunk is None else list(trunk.store_of)
         #: For each stage (stage, whether it reads all the rows) of those that read its outputs.
         self._readers: list[tuple[tuple[int, bool], ...]] = [] if trunk is None else list(trunk._readers)
         for stage in new:
             self._readers.append(())
-            self._store_of.append(number_of[stage.outputs[0]])
+            self.store_of.append(number_of[stage.outputs[0]])
             readings = []
             for place, feed in enumerate(stage.feeds):
                 self._reads[number_of[feed.tensor]] += ((stage.index, place),)
@@ -195,8 +195,8 @@ class Runs:
         total, scratch, least = way[0].rows, alone.scratch, alone.least_scratch
         room, least_room = alone.peak - alone.base, alone.least_peak - alone.base
         whole = {end - 1}  # Stages that have made all their rows when the last one ends.
-        target = self._store_of[end - 1]
-        stores, ways, store_of, alive, readers = self.stores, self.ways, self._store_of, self.alive, self._readers
+        target = self.store_of[end - 1]
+        stores, ways, store_of, alive, readers = self.stores, self.ways, self.store_of, self.alive, self._readers
         for first in range(end - 2, max(-1, end - 1 - _LONGEST), -1):
             used = False
             for reader, all_rows in readers[first]:

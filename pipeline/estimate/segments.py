@@ -16,12 +16,18 @@ from collections.abc import Callable, Sequence
 
 from pipeline.estimate.runs import Cut, Runs, Way
 
-_NEVER = 1 << 60
+#: Instructions or bytes of what cannot be.
+NEVER = 1 << 60
 #: Limits for which the cuts are remembered.
 _LIMITS = 8
 
 #: For each number of first stages (instructions, sum of the peaks) of the best cuts, and the cut that ends there.
 _Fastest = tuple[list[tuple[int, int]], list[Cut | None]]
+
+
+def much(limit: int) -> int:
+    """What is alive while a stage runs that is looked at together with others, at least: near the limit."""
+    return limit - limit // 4
 
 
 class Cutter:
@@ -67,12 +73,17 @@ class Cutter:
             end = cut.first
         return self._least[-1][0], chosen[::-1]
 
+    @property
+    def least_peaks(self) -> list[int]:
+        """For each number of first stages the smallest peak that any cuts have."""
+        return [peak for peak, _ in self._least]
+
     def _find_least(self, new: Sequence[Sequence[Cut]]) -> None:
         best = self._least
         # No cuts can be better than this, so no cut needs to be.
         floor = 0 if self.runs.stream is not None or not self.runs.alive else self.runs.alive[0]
         for cuts in new:
-            least, way, hopes = _NEVER, None, []
+            least, way, hopes = NEVER, None, []
             for cut in cuts:
                 before = best[cut.first][0]
                 peak = cut.least_peak
@@ -142,6 +153,10 @@ class Cutter:
         """For each number of first stages the last of the cuts with the fewest instructions within a limit."""
         return self._fastest_within(limit)[1]
 
+    def fewest(self, limit: int) -> list[int]:
+        """For each number of first stages the fewest instructions within a limit."""
+        return [instructions for instructions, _ in self._fastest_within(limit)[0]]
+
     def _fastest_within(self, limit: int) -> _Fastest:
         known = self._fastest.get(limit)
         if known is not None:
@@ -152,7 +167,7 @@ class Cutter:
             begun = self._trunk._fastest_within(limit)
             best, chosen = list(begun[0]), list(begun[1])
         for cuts in self.by_end[len(best) - 1 :]:
-            value: tuple[int, int] = (_NEVER, 0)
+            value: tuple[int, int] = (NEVER, 0)
             way = None
             for cut in cuts:
                 before = best[cut.first]
@@ -188,7 +203,7 @@ class Cutter:
             large, found = list(begun[0]), list(begun[1])
         for cuts in self.by_end[len(found) :]:
             alone = cuts[0]
-            large.append(large[-1] + (alone.peak > limit - limit // 4))
+            large.append(large[-1] + (alone.peak > much(limit)))
             # Stages that run as well one by one need not run together.
             fused = [cut for cut in cuts if cut is alone or large[cut.end] != large[cut.first]]
             found.append([cut for cut in reversed(fused) if self.within(cut, limit) is not None])

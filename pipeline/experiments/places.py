@@ -120,9 +120,9 @@ def _published(graph: Graph) -> Estimate:
 
 
 def _planned(profile: Profile) -> Callable[[Graph, Board], Estimate]:
-    from pipeline.search.feasibility import planned
+    from pipeline.estimate.estimator import Planned
 
-    return planned(prefer=Prefer.BALANCED, ram_bytes=profile.ram_bytes, input_mode=InputMode.RESIDENT)
+    return Planned(ram_bytes=profile.ram_bytes)
 
 
 def _timed(profile: Profile) -> Callable[[Graph, Board], Estimate]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pipeline.genotype import MAX_DEPTHS, QUARTERS, RESOLUTIONS, Block, DataConfig, Genotype, architecture
+from pipeline.genotype import QUARTERS, RESOLUTIONS, Block, DataConfig, Genotype, architecture
 from pipeline.graph.model import (
     Activation,
     ActivationOptions,
@@ -38,7 +38,7 @@ _VERSIONS = {
 }
 _NO_OPTIONS = ActivationOptions()
 #: Trunks that are kept: about 900 lie between two that one needs, where the whole space is gone through in order.
-_TRUNKS = 1024
+_TRUNKS = 4096
 #: Tensors and operators that are kept: most networks have the same ones at the same places.
 _PARTS = 1 << 14
 
@@ -120,18 +120,19 @@ class _Builder:
 def from_genotype(genotype: Genotype, classes: int) -> Graph:
     """The Graph of the network that a Genotype stands for.
 
-    Its trunk is all but the head; all but head and last block where no other network goes on behind that block.
+    Its trunk is all but the head.
 
     Args:
         genotype: A design of either space.
         classes: Outputs of the dense head, at least 1.
     """
-    shorter = genotype.shorter if genotype.depths[-1] == MAX_DEPTHS[-1] else None
-    trunk = _trunk(genotype if shorter is None else shorter)
+    return headed(grown(genotype.data, architecture(genotype)), classes)
+
+
+def headed(trunk: Graph, classes: int) -> Graph:
+    """The Graph of a trunk with the head."""
     build = _Builder(trunk)
     source = trunk.outputs[0]
-    if shorter is not None:
-        source = build.block(source, architecture(genotype)[-1])
     channels = build.tensors[source].shape[3]
     axes = build.constant((2,), DType.INT32)
     source = build.operator(OpCode.MEAN, (source, axes), (1, channels), MeanOptions((1, 2)))
@@ -142,16 +143,10 @@ def from_genotype(genotype: Genotype, classes: int) -> Graph:
 
 
 @lru_cache(maxsize=_TRUNKS)
-def _trunk(genotype: Genotype) -> Graph:
-    """Stem and blocks of a Genotype: one block more than the Genotype's without its last block."""
-    blocks = architecture(genotype)
-    shorter = genotype.shorter
-    if shorter is not None:
-        return _grown(_trunk(shorter), blocks[-1])
-    trunk = _stem(genotype.data, blocks[0].inputs)
-    for block in blocks:
-        trunk = _grown(trunk, block)
-    return trunk
+def grown(data: DataConfig, blocks: tuple[Block, ...]) -> Graph:
+    """The trunk of a network: its stem and some first blocks, at least one."""
+    trunk = grown(data, blocks[:-1]) if len(blocks) > 1 else _stem(data, blocks[0].inputs)
+    return _grown(trunk, blocks[-1])
 
 
 @lru_cache(maxsize=2 * len(RESOLUTIONS) * len(QUARTERS))

@@ -173,20 +173,21 @@ def explored(
 
 
 def usable(space: Space, settings: Settings, source: DatasetSource) -> Space:
-    """A space without the resolutions that most images would have to be enlarged for, unless these are asked for.
+    """A space without the resolutions that too many images would have to be enlarged for, unless these are asked for.
 
     Raises:
-        UsageError: ``images-too-small``: nothing is left; ``fix-not-in-space``: nothing of what ``--fix`` holds.
+        UsageError: ``images-too-small``: nothing is left, or nothing of what ``--fix`` holds; ``fix-not-in-space``.
     """
     from pipeline.datasets import quality
 
     out = frozenset[int]() if settings.allow_upsampling else quality.of(source).upsampled
     kept = tuple(data for data in space.data if data.resolution not in out)
-    if not kept:
-        least = min(data.resolution for data in space.data)
+    held = tuple(data for data in space.data if settings.fix.holds(data))
+    if held and not set(held) & set(kept):
+        least = min(data.resolution for data in held)
         raise UsageError(
             "images-too-small",
-            f"the images of {source.name} are smaller than {least} px, the lowest resolution of the search",
+            f"too many images of {source.name} are smaller than {least} px, the lowest resolution of the search",
             why="Enlarged images hold nothing that the sensor has not seen.",
             next="Use larger images, or take them as they are with --allow-upsampling.",
         )
@@ -214,7 +215,12 @@ def demand_images(settings: Settings, source: DatasetSource, board: Board) -> No
 
 def runtime_estimate(context: Context) -> Callable[[Graph, Board], Estimate]:
     """What a network will need with the run's inference engine; its work only where a limit or objective asks."""
+    from pipeline.estimate.estimator import Planned
+    from pipeline.firmware.runtimes.aot import AotRuntime
+
     runtime, settings, room = context.runtime, context.settings, context.limits.ram_bytes
+    if isinstance(runtime, AotRuntime) and not settings.needs_work:
+        return Planned(settings.prefer, room, settings.input_mode)
 
     def figures(graph: Graph, board: Board) -> Estimate:
         plan = runtime.plan(graph, board, prefer=settings.prefer, ram_bytes=room, input_mode=settings.input_mode)

@@ -11,8 +11,9 @@ import numpy as np
 
 from pipeline.boards import Board
 from pipeline.errors import DoesNotFitError
-from pipeline.estimate import estimate, plan_for
-from pipeline.estimate.model import Estimate, InputMode, Limits, Prefer
+from pipeline.estimate.alike import Designs
+from pipeline.estimate.estimator import Planned
+from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import DataConfig, Fix, Genotype
 from pipeline.graph.model import Graph
 from pipeline.graph.skeleton import from_genotype
@@ -27,25 +28,18 @@ _REJECTED = 20
 _SAMPLE = 12
 
 
-def analytic(board: Board, classes: int, of: Callable[[Graph, Board], Estimate] = estimate) -> Estimator:
+def analytic(board: Board, classes: int, of: Callable[[Graph, Board], Estimate] | None = None) -> Estimator:
     """The estimator of a real search: a genotype's shapes on a board; no weights, no TensorFlow.
 
     Args:
         board: The board type.
         classes: Outputs of the network.
-        of: Estimates a Graph; that of the runtime ``aot`` where nothing else is said.
+        of: Estimates a Graph; None: for the runtime ``aot``, as it is planned where nothing else is said.
     """
+    of = of or Planned()
+    if isinstance(of, Planned):
+        return Designs(board, classes, of)
     return lambda genotype: of(from_genotype(genotype, classes), board)
-
-
-def planned(*, prefer: Prefer, ram_bytes: int, input_mode: InputMode) -> Callable[[Graph, Board], Estimate]:
-    """What a network will need of the runtime ``aot``, with a plan as a run with these settings makes it."""
-
-    def figures(graph: Graph, board: Board) -> Estimate:
-        plan = plan_for(graph, board, prefer=prefer, ram_bytes=ram_bytes, input_mode=input_mode)
-        return estimate(graph, board, plan=plan)
-
-    return figures
 
 
 class Feasibility:

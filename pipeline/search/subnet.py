@@ -113,11 +113,25 @@ def logits(
         calibration: uint8 [N, H, W, C] of the training split, not augmented.
         images: uint8 [N, H, W, C].
     """
+    batch = _BATCH
+    while True:
+        try:
+            return _logits(network, genotype, calibration, images, batch)
+        except tensorflow().errors.ResourceExhaustedError:
+            if batch < 2:
+                raise
+            # Every candidate begins with whole batches again, so that no score depends on those before it.
+            batch //= 2
+
+
+def _logits(
+    network: Network, genotype: Genotype, calibration: NDArray[np.uint8], images: NDArray[np.uint8], batch: int
+) -> layers.Array:
     pool = layers.Pool()
-    for start in range(0, len(calibration), _BATCH):
-        network.record(calibration[start : start + _BATCH], genotype, pool)
+    for start in range(0, len(calibration), batch):
+        network.record(calibration[start : start + batch], genotype, pool)
     statistics = pool.statistics()
     found = [
-        network.logits(images[start : start + _BATCH], genotype, statistics) for start in range(0, len(images), _BATCH)
+        network.logits(images[start : start + batch], genotype, statistics) for start in range(0, len(images), batch)
     ]
     return np.concatenate(found)

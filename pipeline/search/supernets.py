@@ -150,7 +150,7 @@ class Supernets:
             start,
             exits=exits,
             often=(*trained.tops, *trained.bottoms),
-            throttled=lambda images: self.throttled(self.name(datas[0]), images),
+            throttled=lambda images: self._throttle(self.name(datas[0]), images),
         )
         meta = {
             "kind": "supernet",
@@ -177,6 +177,11 @@ class Supernets:
                 keep_going=keep_going,
             )
         return Supernet(envelope, network.values(), complete, network)
+
+    def _throttle(self, name: str, images: int) -> None:
+        """Let go of the supernets that are not in training, which are on disk, and tell."""
+        self._trained.clear()
+        self.throttled(name, images)
 
     def _batches(self, datas: tuple[DataConfig, ...], words: tuple[int, ...]) -> Batches:
         views = {data: self.view(Split.TRAIN, data) for data in datas}

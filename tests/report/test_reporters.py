@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.device.power import EnergyMeasurement, Spread
 from pipeline.figures import Figure, Modelled, Source
-from pipeline.report.model import Line, LookAtTest, ModelSummary, Report, SearchSummary, Work
+from pipeline.report.model import Finalist, Line, LookAtTest, ModelSummary, Report, SearchSummary, Work
 from pipeline.report.reporters import JsonReporter, JunitReporter, Reporter, TerminalReporter
 from pipeline.validate import Verdict, covers, equal
 
@@ -98,6 +98,32 @@ def test_junit_counts_failures_and_carries_the_figures() -> None:
     assert failure is not None
     assert "90000" in (failure.text or "")
     assert "100000" in (failure.text or "")
+
+
+def _percent(value: float | None, reason: str = "") -> Figure:
+    return Figure(value=value, unit="%", source=Source.HOST, reason=reason)
+
+
+def test_what_became_of_the_finalists_is_a_line_each() -> None:
+    first = Finalist(
+        genotype="96-rgb-d32100-a03",
+        inherited_accuracy=_percent(80.0),
+        float_accuracy=_percent(91.0),
+        int8_accuracy=_percent(90.5),
+        ptq_accuracy=_percent(85.0),
+        qat_accuracy=_percent(90.5),
+        ram=Figure(value=1, unit="B", source=Source.ANALYTIC),
+        flash=Figure(value=1, unit="B", source=Source.ANALYTIC),
+        macs=Figure(value=1, unit="MAC", source=Source.ANALYTIC),
+    )
+    updates = {"genotype": HOSTILE, "qat_accuracy": _percent(None, "not needed: int8 loses 0.2 points")}
+    report = _report()
+    assert report.search is not None
+    search = report.search.model_copy(update={"finalists": (first, first.model_copy(update=updates))})
+    lines = TerminalReporter().render(report.model_copy(update={"search": search})).splitlines()
+    (winner,) = (line for line in lines if "* 96-rgb-d32100-a03" in line)
+    assert [text in winner for text in ("80.0 %", "91.0 %", "85.0 %", "90.5 %")] == [True] * 4
+    assert any("not needed: int8 loses 0.2 points" in line for line in lines)
 
 
 def test_a_second_look_at_the_test_split_is_told() -> None:

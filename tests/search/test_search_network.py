@@ -11,7 +11,7 @@ from search_toy import MONO, ToySource
 
 from pipeline.datasets import Split
 from pipeline.genotype import Genotype
-from pipeline.search import layers
+from pipeline.search import layers, subnet
 from pipeline.search.backend import Pace, pace, tensorflow
 from pipeline.search.network import Network
 
@@ -89,6 +89,23 @@ def test_a_batch_that_does_not_fit_goes_through_in_parts_and_stays_so_after_a_re
     again.restore(network.state())
     same = _step(again, SMALLER, count=18)
     assert same[0] == loss and np.array_equal(same[1], answer) and np.array_equal(same[2], gradient)
+
+
+def test_scoring_takes_smaller_batches_where_memory_is_short(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    view, sizes = ToySource().view(Split.VALIDATION, MONO), []
+    whole = subnet.score(network, SMALLER, calibration=view.images, images=view.images, labels=view.labels)
+    of = network.logits
+
+    def logits(images: Any, *given: Any) -> Any:
+        sizes.append(len(images))
+        if len(images) > 40:
+            raise tensorflow().errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return of(images, *given)
+
+    monkeypatch.setattr(network, "logits", logits)
+    found = subnet.score(network, SMALLER, calibration=view.images, images=view.images, labels=view.labels)
+    assert sizes == [48, 48, 32, 16]
+    assert abs(found.accuracy - whole.accuracy) < 0.2
 
 
 def test_an_image_alone_that_does_not_fit_is_an_error() -> None:

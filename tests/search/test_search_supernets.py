@@ -134,3 +134,9 @@ def test_no_more_than_so_many_are_in_memory(tmp_path: Path) -> None:
     assert _get(supernets, RGB)[0].workspace is not first.workspace
     again, steps = _get(supernets, MONO)
     assert again is not first and steps == 0 and again.hash == first.hash
+    told: list[tuple[str, int]] = []
+    supernets.throttled = lambda name, images: told.append((name, images))
+    supernets._throttle("32-mono", 4)
+    assert told == [("32-mono", 4)]
+    anew, steps = _get(supernets, MONO)
+    assert anew is not again and steps == 0 and anew.hash == again.hash

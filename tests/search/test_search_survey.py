@@ -10,12 +10,13 @@ import pytest
 
 from pipeline import boards
 from pipeline.estimate import estimate
+from pipeline.estimate.estimator import Planned
 from pipeline.estimate.model import InputMode, Limits, Prefer
 from pipeline.estimate.planner import _found
-from pipeline.genotype import Colour, DataConfig, Genotype
-from pipeline.graph.skeleton import _stem, _trunk, from_genotype
+from pipeline.genotype import Colour, DataConfig, Genotype, architecture
+from pipeline.graph.skeleton import _stem, from_genotype, grown
 from pipeline.search import wide
-from pipeline.search.feasibility import analytic, planned
+from pipeline.search.feasibility import analytic
 from pipeline.search.space import PaperSpace, Space, all_depths, full
 from pipeline.search.spaces import made
 from pipeline.search.survey import Design, Limit, Range, drawn, share, shares, survey, without_collector
@@ -45,7 +46,7 @@ def test_each_design_of_the_space_once_and_as_a_single_estimate_has_it() -> None
 def test_the_settings_of_a_run_decide_the_plan() -> None:
     graph = from_genotype(Genotype.parse("64-rgb-d11000-a04"), 2)
     needs = {
-        (prefer, mode): planned(prefer=prefer, ram_bytes=BOARD.ram_bytes, input_mode=mode)(graph, BOARD).ram_bytes
+        (prefer, mode): Planned(prefer=prefer, ram_bytes=BOARD.ram_bytes, input_mode=mode)(graph, BOARD).ram_bytes
         for prefer in (Prefer.RAM, Prefer.BALANCED)
         for mode in InputMode
     }
@@ -95,16 +96,18 @@ def test_spaces_by_their_names() -> None:
 
 def test_estimates_leave_no_cycles_of_garbage() -> None:
     designs = PaperSpace(data=(DataConfig(128, Colour.MONO),), depths=all_depths()[:30], alphas=(0.1, 0.2))
-    _trunk.cache_clear()
+    grown.cache_clear()
     _stem.cache_clear()
+    each = analytic(BOARD, 2)
     with without_collector():
         assert not gc.isenabled()
         for genotype in designs:
+            each(genotype)
             estimate(from_genotype(genotype, 2), BOARD)
-        graph = _trunk(genotype)
+        graph = grown(genotype.data, architecture(genotype))
         remembered = [weakref.ref(one) for one in (graph, _found(graph), _found(graph).layouts)]
         del graph
-        _trunk.cache_clear()
+        grown.cache_clear()
         _stem.cache_clear()
         assert not any(one() for one in remembered)
     assert gc.isenabled()
