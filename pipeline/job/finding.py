@@ -42,6 +42,7 @@ _SEARCH_SETTINGS = (
         "evaluations",
         "time_s",
         "strategy",
+        "brood",
         "scorer",
         "naive_steps",
         "published_steps",
@@ -244,6 +245,7 @@ def config(context: Context) -> SearchConfig:
         evaluations=evaluations,
         seconds=settings.time_s,
         strategy=settings.strategy,
+        evolution=dataclasses.replace(made.evolution, brood=settings.brood),
         scorer=settings.scorer,
         naive=dataclasses.replace(made.naive, steps=settings.naive_steps or made.naive.steps),
         published=dataclasses.replace(
