@@ -23,11 +23,11 @@ from pipeline.settings import Kind, Settings, parse_fix
 
 def _context(folder: Path, workers: int) -> tuple[Context, list[str]]:
     notes: list[str] = []
-    run = SimpleNamespace(folder=folder, path=lambda *parts: folder.joinpath(*parts))
+    run = SimpleNamespace(folder=folder, path=folder.joinpath)
     made = SimpleNamespace(
         run=run,
         settings=SimpleNamespace(workers=workers),
-        display=SimpleNamespace(note=lambda text: notes.append(text)),
+        display=SimpleNamespace(note=notes.append),
     )
     return cast(Context, made), notes
 
