@@ -170,6 +170,7 @@ def explored(
         study_name=context.settings.study,
         helpers=others,
         helps=helps,
+        workers=context.settings.workers,
     )
 
 
