@@ -9,6 +9,7 @@ from pipeline.experiments.comparing import ConstraintSensitivity, DataAblation, 
 from pipeline.experiments.protocol import Experiment, Scale
 from pipeline.experiments.scales import BUDGETS, Budget
 from pipeline.experiments.scoring import OursVsPublished, SupernetVsNaive
+from pipeline.experiments.trusting import Fidelity, at_scale
 from pipeline.experiments.varying import Ablation, LatencyLimit
 
 #: In the order in which they are best run: the first trains the supernets that the others share.
@@ -17,6 +18,7 @@ EXPERIMENTS: dict[str, Callable[[Budget], Experiment]] = {
     DataAblation.name: DataAblation,
     ConstraintSensitivity.name: ConstraintSensitivity,
     SupernetVsNaive.name: SupernetVsNaive,
+    Fidelity.name: at_scale,
     Ablation.name: Ablation,
     OursVsPublished.name: OursVsPublished,
     LatencyLimit.name: LatencyLimit,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,15 @@ from pipeline.search import ScoringSettings, SearchConfig, TrainingSettings, lay
 from pipeline.search.batches import Batches
 from pipeline.search.feasibility import Feasibility, analytic
 from pipeline.search.network import Network
-from pipeline.search.space import Space, holds
+from pipeline.search.space import Space, holds, largest
 from pipeline.search.supernets import Supernets, stored_envelope, stored_weights
 
 if TYPE_CHECKING:
     from pipeline.job.context import Context
     from pipeline.progress import Display
 
-#: Designs of a data configuration that are looked at: of a space that cannot be listed, or that a run has limited.
-SAMPLED = 400
+#: Designs of a data configuration that are looked at, drawn with replacement.
+SAMPLED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,8 @@ class Own:
         }
 
     def pools(self) -> Mapping[DataConfig, Sequence[Genotype]]:
-        """All of the space, or a fixed sample of one that cannot be listed."""
-        return {data: tuple(_designs(self.space, data)) for data in self.space.data}
+        """A sample of the space."""
+        return {data: _designs(self.space, data) for data in self.space.data}
 
     def answers(self, subnets: Sequence[Genotype], seed: int, place: Place) -> Bools:
         """See :class:`~pipeline.experiments.trusting.Shared`."""
@@ -98,6 +98,7 @@ class OfRun:
         self._config = config
         self._fits = fits
         self.seeds = (config.seed,)
+        self.images = config.scoring.validation_images
         self._envelopes: dict[DataConfig, Genotype] = {}
         self._weights: dict[str, layers.Weights] = {}
         self._of: dict[DataConfig, str] = {}
@@ -124,13 +125,12 @@ class OfRun:
         }
 
     def pools(self) -> Mapping[DataConfig, Sequence[Genotype]]:
-        """What is feasible of the data configurations that have a supernet, or of a fixed sample of these."""
-        found: dict[DataConfig, Sequence[Genotype]] = {}
-        for data, envelope in self._envelopes.items():
-            held = [one for one in _designs(self._config.space, data) if holds(envelope, one)]
-            chosen = np.random.default_rng([data.resolution, data.channels]).permutation(len(held))[:SAMPLED]
-            found[data] = [held[number] for number in sorted(chosen) if self._fits(held[number])]
-        return found
+        """What is feasible of a sample of the data configurations that have a supernet."""
+        space = self._config.space
+        return {
+            data: [one for one in _designs(space, data) if holds(envelope, one) and self._fits(one)]
+            for data, envelope in self._envelopes.items()
+        }
 
     def answers(self, subnets: Sequence[Genotype], seed: int, place: Place) -> Bools:
         """See :class:`~pipeline.experiments.trusting.Shared`; nothing is trained but a candidate's private copy."""
@@ -165,12 +165,13 @@ def opened(run: Path, display: Display) -> tuple[OfRun, Context]:
     return OfRun(context.run.path("search"), config, feasibility.admits), context
 
 
-def _designs(space: Space, data: DataConfig) -> Iterator[Genotype]:
-    if space.listed:
-        yield from space.of(data)
-        return
+def _designs(space: Space, data: DataConfig) -> Sequence[Genotype]:
+    """Those at the space's ends, and a fixed sample of the others."""
     rng = np.random.default_rng([data.resolution, data.channels])
-    yield from dict.fromkeys([*space.corners(data), *(space.random(rng, data) for _ in range(SAMPLED))])
+    corners = list(space.corners(data))
+    ends = [*corners, largest(corners)]
+    found = dict.fromkeys([*ends, *(space.random(rng, data) for _ in range(SAMPLED))])
+    return [one for one in found if one in space]
 
 
 def _anything(_: Genotype) -> Estimate:

@@ -81,21 +81,6 @@ def _spread(
     return [pool[index] for index in sorted(chosen)]
 
 
-def packed(answers: Bools) -> str:
-    """Whether a network was right about each image, as ``COUNT:HEX``.
-
-    >>> packed(np.array([True, False, True]))
-    '3:a0'
-    """
-    return f"{len(answers)}:{np.packbits(answers).tobytes().hex()}"
-
-
-def unpacked(text: str) -> Bools:
-    """The inverse of :func:`packed`."""
-    count, _, digits = text.partition(":")
-    return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8), count=int(count)).astype(np.bool_)
-
-
 @dataclass(frozen=True)
 class Figure:
     """A figure with its interval; None where it is not defined (a constant side, a single seed)."""

@@ -17,7 +17,9 @@ import numpy as np
 from pipeline.datasets import Split
 from pipeline.estimate.macs import macs
 from pipeline.experiments import fidelity, plots
-from pipeline.experiments.fidelity import Bools, Figure, Figures, Measured, packed, unpacked
+from pipeline.experiments.arms import packed, unpacked
+from pipeline.experiments.examined import OfRun, Own
+from pipeline.experiments.fidelity import Bools, Figure, Figures, Measured
 from pipeline.experiments.protocol import Findings, Place, Result, Task
 from pipeline.experiments.tables import Table
 from pipeline.genotype import DataConfig, Genotype
@@ -26,7 +28,10 @@ from pipeline.search import standalone
 
 if TYPE_CHECKING:
     from pipeline.datasets import DatasetSource
+    from pipeline.experiments.scales import Budget
 
+#: Networks that are trained alone.
+SUBNETS = 20
 #: What is aimed at: the share of the noise ceiling, on a task whose ceiling is high enough to tell, and the mean gap.
 SHARE, CEILING, GAP = 0.9, 0.85, 0.04
 
@@ -230,6 +235,29 @@ class Fidelity:
             f"Each network alone had {self.plan.steps:,} steps and took {np.mean(alone):.0f} s on average; supernets "
             f"and scores of all subnets took {np.mean(shared):.0f} s a seed, without what had been trained before."
         )
+
+
+def at_scale(budget: Budget) -> Fidelity:
+    """The experiment on supernets like those of all others."""
+    seeds = budget.seeds[: budget.few]
+    return Fidelity(
+        _plan(budget, min(SUBNETS, len(budget.space) // 4)),
+        Own(space=budget.space, training=budget.training, scoring=budget.scoring, seeds=seeds),
+    )
+
+
+def of_run(shared: OfRun, budget: Budget, subnets: int = SUBNETS) -> Fidelity:
+    """The experiment on a run's supernets; networks are trained alone as the scale has it."""
+    return Fidelity(_plan(budget, subnets, shared.images), shared)
+
+
+def _plan(budget: Budget, subnets: int, images: int | None = None) -> Plan:
+    return Plan(
+        subnets=subnets,
+        steps=budget.alone,
+        seeds=budget.seeds[: budget.few],
+        images=budget.scoring.validation_images if images is None else images,
+    )
 
 
 def multiplications(genotype: Genotype) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from search_toy import ToySource
 
 from pipeline.boards import Board
-from pipeline.datasets import DatasetSource
-from pipeline.experiments import arms, catalogue, runner
+from pipeline.datasets import DatasetSource, Split
+from pipeline.experiments import arms, catalogue, examined, runner
 from pipeline.experiments.protocol import Experiment, Place, Result, Scale, Task
 from pipeline.genotype import Genotype
 from pipeline.progress import QuietDisplay
@@ -88,6 +89,12 @@ class _Guess:
         return np.stack([np.zeros(len(images)), images.mean(axis=(1, 2, 3)) - 85], axis=1).astype(np.float32)
 
 
+def _answers(own: examined.Own, subnets: Sequence[Genotype], seed: int, place: Place) -> NDArray[np.bool_]:
+    """What a supernet is said to get right: more, the wider a subnet is."""
+    count = len(place.source.groups(Split.VALIDATION)[: own.scoring.validation_images])
+    return np.stack([np.random.default_rng([seed, one.seed]).random(count) < 0.5 + one.alpha / 2 for one in subnets])
+
+
 class Killed:
     """An experiment that is killed before a task."""
 
@@ -109,6 +116,7 @@ class Killed:
 def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "run", by_formula)
     monkeypatch.setattr(standalone, "train", lambda *_, **__: _Guess())
+    monkeypatch.setattr(examined.Own, "answers", _answers)
 
 
 def _run(experiment: Experiment, folder: Path, board: Board, source: DatasetSource | None = None) -> runner.Written:
@@ -163,11 +171,13 @@ def test_an_experiment_concludes_and_a_killed_one_to_the_same(name: str, tmp_pat
 @pytest.mark.usefixtures("without_networks")
 def test_experiments_share_what_they_have_in_common(tmp_path: Path, board: Board) -> None:
     one = _run(catalogue.make("data-aware-vs-hardware-aware", Scale.SMOKE), tmp_path, board)
-    before = set((tmp_path / "work" / "tasks").iterdir())
+    before = set((tmp_path / "work" / "tasks").glob("*.json"))
     other = _run(catalogue.make("data-ablation", Scale.SMOKE), tmp_path, board)
     shared = {name for name in other.contents["results"] if name in one.contents["results"]}
     assert any(name.startswith("data-aware.") for name in shared)
-    assert len(set((tmp_path / "work" / "tasks").iterdir()) - before) == len(other.contents["results"]) - len(shared)
+    assert len(set((tmp_path / "work" / "tasks").glob("*.json")) - before) == len(other.contents["results"]) - len(
+        shared
+    )
     for name in shared:
         assert other.contents["results"][name] == one.contents["results"][name]
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from search_toy import COUNTS, SPACE, ToySource, config, estimate
 
 from pipeline import boards
 from pipeline.errors import UsageError
+from pipeline.experiments.arms import packed
 from pipeline.experiments.examined import OfRun, Own
 from pipeline.experiments.fidelity import Bools
 from pipeline.experiments.protocol import Place
 from pipeline.experiments.trusting import Fidelity, Plan
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.search import ScoringSettings, TrainingSettings, standalone
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "search"))
-from search_toy import COUNTS, SPACE, ToySource, config, estimate
 
 IMAGES = 48
 PLAN = Plan(subnets=4, steps=3, seeds=(0, 1), images=IMAGES)
@@ -61,8 +59,6 @@ def test_tasks_are_the_supernets_and_each_subnet_with_each_seed() -> None:
 
 def test_conclusion_says_what_was_reached() -> None:
     experiment = Fidelity(PLAN, Made())
-    from pipeline.experiments.fidelity import packed
-
     rows = Made().answers(experiment.subnets, 0, None)  # type: ignore[arg-type]
     results: dict[str, Any] = {
         "supernet.0": {
