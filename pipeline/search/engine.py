@@ -172,7 +172,8 @@ class _Told:
             self.history,
             data=feasibility.data,
             population=config.evolution.population if genetic else None,
-            soft=config.soft,
+            # With several objectives what is beyond a limit loses anyway: there is nothing to weigh.
+            soft=config.soft and not config.objectives.several,
             fitness=config.fitness,
         )
         for event in found:
