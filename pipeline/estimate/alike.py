@@ -266,7 +266,6 @@ class _Kind:
     after: dict[Block, _Step | None] = field(default_factory=dict)
     ends: dict[Block, _End | None] = field(default_factory=dict)
 
-
     @property
     def since(self) -> int:
         """The number of the first attempt that does not fail before the border; the peak may still be another one."""
