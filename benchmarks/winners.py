@@ -100,7 +100,9 @@ def main() -> None:
                 report=lambda at, subject=genotype.id: _say(f"{subject}: {_doing(at)}"),  # type: ignore[misc]
             )
         )
-        _say(f"{genotype.id}: {time.monotonic() - began:.0f} s\n")
+        one = finished[-1]
+        figures = (one.inherited_accuracy, one.trained_accuracy, one.ptq_accuracy, one.qat_accuracy)
+        _say(f"{genotype.id}: {' '.join(map(_percent, figures))}, {time.monotonic() - began:.0f} s\n")
     sheet = table(finished, scores, f"Winners on {options.data}, final training of {options.epochs} epochs")
     print(markdown(sheet) if options.markdown else terminal(sheet))
 

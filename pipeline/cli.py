@@ -17,6 +17,7 @@ from pipeline.commands.experiment import experiment
 from pipeline.commands.jobs import deploy_settings, finish, job_of, new_job, open_job, stage
 from pipeline.commands.options import (
     BoardOption,
+    BroodOption,
     DataOption,
     DebugOption,
     EmulateOption,
@@ -116,6 +117,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         scorer: ScorerOption = "supernet",
         naive_steps: NaiveStepsOption = None,
         published_steps: PublishedStepsOption = None,
+        brood: BroodOption = 1,
         fix: FixOption = None,
         penalty: PenaltyOption = "reject",
         weights: WeightsOption = None,
@@ -173,6 +175,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             evaluations=evaluations,
             time_s=parse_duration(time) if time else None,
             strategy=strategy,
+            brood=brood,
             scorer=scorer,
             naive_steps=naive_steps,
             published_steps=published_steps,

@@ -91,6 +91,7 @@ class Settings(BaseModel):
     scorer: Literal["supernet", "naive", "published"] = "supernet"
     naive_steps: Annotated[int | None, Field(ge=1)] = None  # None: the preset's
     published_steps: Annotated[int | None, Field(ge=1)] = None  # None: the preset's
+    brood: Annotated[int, Field(ge=1, le=1000)] = 1
     fix: Fix = Fix()
     penalty: Literal["reject", "soft"] = "reject"
     storage: Text | None = None

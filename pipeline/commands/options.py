@@ -39,7 +39,7 @@ GroupOption = Annotated[
 ]
 UpsamplingOption = Annotated[
     bool,
-    typer.Option("--allow-upsampling", help="Search resolutions too that most images would be enlarged for."),
+    typer.Option("--allow-upsampling", help="Search resolutions too that many images would be enlarged for."),
 ]
 PresetOption = Annotated[str, typer.Option("--preset", help="Search space and effort: `quick` or `full`.")]
 SpaceOption = Annotated[
@@ -99,6 +99,10 @@ StorageOption = Annotated[
 ]
 StudyOption = Annotated[str, typer.Option("--study", help="The study's name in the storage.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that search together.")]
+BroodOption = Annotated[
+    int,
+    typer.Option("--brood", min=1, help="Evaluate the one of N children that a predictor expects most of; 1: none is."),
+]
 FixOption = Annotated[
     str | None,
     typer.Option("--fix", help="Hold the images: `resolution=96,colour=rgb`, or one of the two.", show_default=False),

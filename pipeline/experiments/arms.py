@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -124,7 +125,7 @@ def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
     except DoesNotFitError as error:
         return {"feasible": False, "why": printable(error.why, 400)}
     ended = clock.ends
-    training = clock.supernets()
+    trained = clock.supernets()
     winner = max(found.candidates, key=lambda candidate: (candidate.scores.accuracy, candidate.fitness), default=None)
     result: Result = {
         "feasible": winner is not None,
@@ -135,8 +136,8 @@ def search(arm: Arm, budget: Budget, seed: int, place: Place) -> Result:
             for candidate in sorted(found.candidates, key=lambda candidate: candidate.proposal)
         ],
         "seconds": {
-            "candidates": round(max(ended.values(), default=0.0) - (training if own else 0.0), 2),
-            "supernets": training,
+            "candidates": round(max(ended.values(), default=0.0) - (trained if own else 0.0), 2),
+            "supernets": trained,
         },
     }
     if winner is not None:
@@ -168,6 +169,12 @@ def _alone(genotype: Genotype, steps: int, config: SearchConfig, place: Place) -
     count = config.scoring.validation_images
     found = trained.logits(np.asarray(validation.images[:count])).argmax(axis=1) == validation.labels[:count]
     return {"steps": steps, "accuracy": float(found.mean()), "correct": packed(found)}
+
+
+def _training(budget: Budget, source: DatasetSource) -> str:
+    """The file of the seconds for which supernets like these were trained."""
+    of = {"space": budget.space.identity, "training": dataclasses.asdict(budget.training), "images": source.fingerprint}
+    return f"training-{hashlib.sha256(json.dumps(of, sort_keys=True).encode()).hexdigest()[:12]}.json"
 
 
 class Row(NamedTuple):

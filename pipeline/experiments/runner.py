@@ -23,6 +23,7 @@ from pipeline.errors import UsageError, printable, shell_word
 from pipeline.experiments.protocol import Experiment, Findings, Place, Scale, Task
 from pipeline.experiments.tables import Table
 from pipeline.files import write_atomic
+from pipeline.search.locks import alone
 
 if TYPE_CHECKING:
     from pipeline.boards import Board
@@ -118,16 +119,19 @@ class Desk:
         return json.loads(json.dumps(found))  # type: ignore[no-any-return]  # as it will be read again
 
     def record(self, experiment: Experiment, task: Task, *, shown: str) -> dict[str, Any]:
-        """A task's record, as it is kept, or made now."""
+        """A task's record, as it is kept, or made now; where another process is making it, that is waited for."""
         identity = self.identity(task)
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
         file = self.folder / "tasks" / f"{key}.json"
         kept = _kept(file, identity)
         if kept is not None:
             return kept
-        work = self.folder / "work" / key
-        clock = Stopwatch(work / "seconds.json")
-        with self.display.step(shown) as step:
+        with self.display.step(shown) as step, alone(file.with_suffix(".lock"), keep_going=lambda: True):
+            kept = _kept(file, identity)
+            if kept is not None:
+                return kept
+            work = self.folder / "work" / key
+            clock = Stopwatch(work / "seconds.json")
 
             def say(text: str) -> None:
                 clock.tick()
@@ -135,18 +139,17 @@ class Desk:
 
             place = Place(self.source, self.board, work, self.folder / "supernets" / f"seed-{task.seed}", say)
             result = experiment.perform(task, place)
-        now = datetime.now(UTC)
-        record = {
-            "schema_version": SCHEMA_VERSION,
-            "identity": identity,
-            "began": clock.began,
-            "ended": now.isoformat(timespec="seconds"),
-            "seconds": round(clock.stop(), 1),
-            "versions": versions(),
-            "result": result,
-        }
-        text = json.dumps(record, ensure_ascii=False)
-        write_atomic(file, text + "\n")
+            record = {
+                "schema_version": SCHEMA_VERSION,
+                "identity": identity,
+                "began": clock.began,
+                "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": round(clock.stop(), 1),
+                "versions": versions(),
+                "result": result,
+            }
+            text = json.dumps(record, ensure_ascii=False)
+            write_atomic(file, text + "\n")
         return json.loads(text)  # type: ignore[no-any-return]
 
 

@@ -25,8 +25,8 @@ class Budget:
         scoring: How a candidate is scored.
         evaluations: Candidates an arm.
         seeds: Of runs; each has its own supernets.
-        few: How many of them the ablation and the latency limit have.
-        least: How many of them the comparison with the published scoring has.
+        few: How many of them the ablation and the comparison with the published scoring have.
+        least: How many of them the ablation's fine-tuned searches have.
         threshold: Accuracy above which models are counted.
         alone: Steps for which winners are trained alone where that is compared.
         naive: How candidates are trained without a supernet.
@@ -91,14 +91,14 @@ _SMOKE = Budget(
     scoring=ScoringSettings(calibration_images=32, validation_images=64),
     evaluations=4,
     seeds=(0, 1),
-    few=2,
+    few=1,
     least=1,
     threshold=0.5,
     alone=4,
     naive=NaiveSettings(steps=4),
     published=PublishedSettings(supernet_steps=4, steps=4, validations=2, batch=16),
     tuning=(0, 2),
-    latencies=(20.0,),
+    latencies=(4.0,),
 )
 
 _SMALL_AOT = exact((48, 384), (36, 256), (24, 224))
@@ -121,7 +121,7 @@ _SMALL = Budget(
     naive=NaiveSettings(steps=200),
     published=PublishedSettings(supernet_steps=300),
     tuning=(0, 100, 500),
-    latencies=(100.0, 50.0),
+    latencies=(40.0, 20.0),
 )
 
 _FULL_AOT = exact((128, 768), (96, 640), (64, 512))
@@ -139,14 +139,14 @@ _FULL = Budget(
     scoring=ScoringSettings(calibration_images=2048, validation_images=4000),
     evaluations=100,
     seeds=(0, 1, 2, 3, 4),
-    few=5,
+    few=3,
     least=3,
     threshold=0.75,
     alone=25_000,
     naive=NaiveSettings(),
     published=PublishedSettings(),
     tuning=(0, 100, 500),
-    latencies=(200.0, 100.0),
+    latencies=(150.0, 75.0),
 )
 
 BUDGETS = {Scale.SMOKE: _SMOKE, Scale.SMALL: _SMALL, Scale.FULL: _FULL}

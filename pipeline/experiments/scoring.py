@@ -210,7 +210,7 @@ class OursVsPublished(AgainstScorer):
         super().__init__(budget)
         self.shortened = budget.published.supernet_steps < PublishedSettings().supernet_steps
         self.called = "published (shortened)" if self.shortened else "published"
-        self.seeds = budget.seeds[: budget.least]
+        self.seeds = budget.seeds[: budget.few]
 
     def notes(self) -> tuple[str, ...]:
         """The published budget was cut."""

@@ -51,7 +51,12 @@ class Searches(ABC):
             )
             for profile in self.profiles
         ]
-        return [*limits, *(arm.task(self.budget, seed) for seed in self.seeds for arm in self.arms())]
+        searches = [(seed, arm) for seed in self.seeds for arm in self.arms() if seed in self.seeds_of(arm)]
+        return [*limits, *(arm.task(self.budget, seed) for seed, arm in searches)]
+
+    def seeds_of(self, arm: Arm) -> tuple[int, ...]:
+        """The seeds of an arm: the first ones, by default all."""
+        return self.seeds
 
     def settings(self) -> Mapping[str, Any]:
         """The budget, and each profile's limits."""
@@ -85,7 +90,7 @@ class Searches(ABC):
 
     def of(self, results: Mapping[str, Result], arm: Arm) -> list[Result]:
         """An arm's results, by seed."""
-        return [results[arm.task(self.budget, seed).name] for seed in self.seeds]
+        return [results[arm.task(self.budget, seed).name] for seed in self.seeds_of(arm)]
 
     def best(self, results: Mapping[str, Result], arm: Arm) -> Interval | None:
         """The mean of the winners' accuracies with an interval over seeds; None where one seed found nothing."""

@@ -47,6 +47,10 @@ class Ablation(Searches):
         name = f"soft.{base.profile.name}"
         return replace(base, name=name, title="soft penalty, w4 = w5 = 1", soft=True, clocked=False)
 
+    def seeds_of(self, arm: Arm) -> tuple[int, ...]:
+        """Fine-tuning takes most of the time, and gets fewer."""
+        return self.seeds if arm.tuning is None else self.seeds[: self.budget.least]
+
     def changes(self) -> Sequence[tuple[Arm, Arm]]:
         """(arm, its base)."""
         base, soft = self.base(), self.soft()
@@ -86,7 +90,9 @@ class Ablation(Searches):
         for arm, base in ((self.base(), None), *self.changes()):
             found = self.of(results, arm)
             best = self.best(results, arm)
-            apart = None if base is None else difference(found, self.of(results, base), source, self.budget)
+            apart = (
+                None if base is None else difference(found, self.of(results, base)[: len(found)], source, self.budget)
+            )
             seconds = statistics.mean([float(r["seconds"]["candidates"]) if "seconds" in r else 0.0 for r in found])
             rejected = statistics.mean(
                 [1 - len(r.get("candidates", ())) / max(1, r.get("evaluations", 1)) for r in found]
@@ -94,6 +100,7 @@ class Ablation(Searches):
             rows.append(
                 (
                     arm.title,
+                    str(len(found)),
                     percents(best) if best is not None else "nothing feasible",
                     points(apart) if apart is not None else "–",
                     f"{rejected.value:.0%}",
@@ -114,8 +121,8 @@ class Ablation(Searches):
                     lines.append(f"{arm.title} matters: {points(apart)} against {base.title}.")
         if not lines:
             lines.append("No change makes a difference that seeds and images would show; a null result.")
-        header = ("arm", "best accuracy", "against its base", "evaluated, infeasible", "seconds of candidates")
-        table = Table(f"{self.budget.profiles.exact.title}, {len(self.seeds)} seeds", header, tuple(rows))
+        header = ("arm", "seeds", "best accuracy", "against its base", "evaluated, infeasible", "seconds of candidates")
+        table = Table(f"{self.budget.profiles.exact.title}, {self.budget.evaluations} evaluations", header, tuple(rows))
         svg = plots.intervals("Best accuracy against the base", drawn, across="points")
         return Findings(values, (table, self.limits(results)), (*lines, ON_VALIDATION), {"ablation.svg": svg})
 

@@ -42,6 +42,7 @@ _SEARCH_SETTINGS = (
         "evaluations",
         "time_s",
         "strategy",
+        "brood",
         "scorer",
         "naive_steps",
         "published_steps",
@@ -169,24 +170,26 @@ def explored(
         study_name=context.settings.study,
         helpers=others,
         helps=helps,
+        workers=context.settings.workers,
     )
 
 
 def usable(space: Space, settings: Settings, source: DatasetSource) -> Space:
-    """A space without the resolutions that most images would have to be enlarged for, unless these are asked for.
+    """A space without the resolutions that too many images would have to be enlarged for, unless these are asked for.
 
     Raises:
-        UsageError: ``images-too-small``: nothing is left; ``fix-not-in-space``: nothing of what ``--fix`` holds.
+        UsageError: ``images-too-small``: nothing is left, or nothing of what ``--fix`` holds; ``fix-not-in-space``.
     """
     from pipeline.datasets import quality
 
     out = frozenset[int]() if settings.allow_upsampling else quality.of(source).upsampled
     kept = tuple(data for data in space.data if data.resolution not in out)
-    if not kept:
-        least = min(data.resolution for data in space.data)
+    held = tuple(data for data in space.data if settings.fix.holds(data))
+    if held and not set(held) & set(kept):
+        least = min(data.resolution for data in held)
         raise UsageError(
             "images-too-small",
-            f"the images of {source.name} are smaller than {least} px, the lowest resolution of the search",
+            f"too many images of {source.name} are smaller than {least} px, the lowest resolution of the search",
             why="Enlarged images hold nothing that the sensor has not seen.",
             next="Use larger images, or take them as they are with --allow-upsampling.",
         )
@@ -243,6 +246,7 @@ def config(context: Context) -> SearchConfig:
         evaluations=evaluations,
         seconds=settings.time_s,
         strategy=settings.strategy,
+        evolution=dataclasses.replace(made.evolution, brood=settings.brood),
         scorer=settings.scorer,
         naive=dataclasses.replace(made.naive, steps=settings.naive_steps or made.naive.steps),
         published=dataclasses.replace(

@@ -109,9 +109,17 @@ class SearchConfig:
             "soft": self.soft,
             "fitness": asdict(self.fitness),
             "objectives": list(self.objectives.names),
-            "evolution": asdict(self.evolution),
+            "evolution": _changed(self.evolution),
             "images": source.fingerprint,
         }
+
+
+def _changed(evolution: Evolution) -> dict[str, Any]:
+    """The parameters; a brood of one is none at all."""
+    found = asdict(evolution)
+    if found["brood"] == 1:
+        del found["brood"]
+    return found
 
 
 def quick(

@@ -68,6 +68,7 @@ def run(
     study_name: str = NAME,
     helpers: AbstractContextManager[object] | None = None,
     helps: bool = False,
+    workers: int = 1,
 ) -> SearchResult:
     """Search, or go on with a search that was stopped.
 
@@ -90,6 +91,7 @@ def run(
         helpers: Other workers on this search: entered when the study is ready for them, left when this one has no more
             to do, which waits for them; what they leave undone is then done here.
         helps: This worker is one of those helpers.
+        workers: How many there are: the time that they have spent is shared between them.
 
     Raises:
         DoesNotFitError: ``nothing-feasible``, before any training.
@@ -120,10 +122,10 @@ def run(
         if helpers is not None:
             study.shared = True
             with helpers:
-                _loop(config, feasibility, scorer, study, listener, balanced=balanced)
+                _loop(config, feasibility, scorer, study, listener, balanced=balanced, workers=workers)
             study.shared = shared
             study.tidy()
-        return _loop(config, feasibility, scorer, study, listener, balanced=balanced)
+        return _loop(config, feasibility, scorer, study, listener, balanced=balanced, workers=workers)
     finally:
         study.close()
 
@@ -170,7 +172,8 @@ class _Told:
             self.history,
             data=feasibility.data,
             population=config.evolution.population if genetic else None,
-            soft=config.soft,
+            # With several objectives what is beyond a limit loses anyway: there is nothing to weigh.
+            soft=config.soft and not config.objectives.several,
             fitness=config.fitness,
         )
         for event in found:
@@ -215,8 +218,9 @@ def _loop(
     listener: Listener,
     *,
     balanced: bool,
+    workers: int,
 ) -> SearchResult:
-    budget = Budget(config.evaluations, config.seconds, spent=study.seconds())
+    budget = Budget(config.evaluations, config.seconds, spent=study.seconds() / workers)
     tell = _Told(config, scorer, study, listener, budget)
     proposer = samplers.make(
         config.strategy, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution

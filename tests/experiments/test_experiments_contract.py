@@ -171,11 +171,13 @@ def test_an_experiment_concludes_and_a_killed_one_to_the_same(name: str, tmp_pat
 @pytest.mark.usefixtures("without_networks")
 def test_experiments_share_what_they_have_in_common(tmp_path: Path, board: Board) -> None:
     one = _run(catalogue.make("data-aware-vs-hardware-aware", Scale.SMOKE), tmp_path, board)
-    before = set((tmp_path / "work" / "tasks").iterdir())
+    before = set((tmp_path / "work" / "tasks").glob("*.json"))
     other = _run(catalogue.make("data-ablation", Scale.SMOKE), tmp_path, board)
     shared = {name for name in other.contents["results"] if name in one.contents["results"]}
     assert any(name.startswith("data-aware.") for name in shared)
-    assert len(set((tmp_path / "work" / "tasks").iterdir()) - before) == len(other.contents["results"]) - len(shared)
+    assert len(set((tmp_path / "work" / "tasks").glob("*.json")) - before) == len(other.contents["results"]) - len(
+        shared
+    )
     for name in shared:
         assert other.contents["results"][name] == one.contents["results"][name]
 

@@ -18,6 +18,7 @@ from pipeline.experiments import documents, plots, runner, statistics
 from pipeline.experiments.protocol import Findings, Place, Result, Scale, Task
 from pipeline.experiments.tables import Table, number
 from pipeline.progress import QuietDisplay
+from pipeline.search.locks import alone
 
 
 class Dice:
@@ -44,6 +45,9 @@ class Dice:
         place.say("thrown")
         if task.name == self.killed_at:
             raise KeyboardInterrupt
+        lock = place.folder.parents[1] / "tasks" / f"{place.folder.name}.lock"
+        with alone(lock, keep_going=lambda: False) as held:
+            assert not held, "no other process does the same task at the same time"
         self.performed.append(task.name)
         thrown = np.random.default_rng([task.seed, place.source.class_names == ()]).integers(1, self.sides + 1)
         return {"eyes": int(thrown), "more": "x" * self.more, "supernets": place.supernets.name}
@@ -92,7 +96,7 @@ def test_only_equal_tasks_are_done_once(tmp_path: Path, board: Board) -> None:
 
 def test_a_damaged_record_is_made_anew(tmp_path: Path, board: Board) -> None:
     _run(Dice(), tmp_path, board)
-    damaged = sorted((tmp_path / "work" / "tasks").iterdir())[:2]
+    damaged = sorted((tmp_path / "work" / "tasks").glob("*.json"))[:2]
     damaged[0].write_text("{", encoding="utf-8")
     damaged[1].write_text('{"schema_version": 1, "identity": {}}', encoding="utf-8")
     again = Dice()

@@ -16,7 +16,7 @@ from pipeline.datasets import DatasetSource, quality
 from pipeline.errors import UsageError
 from pipeline.estimate.model import Limits
 from pipeline.job import finding
-from pipeline.settings import Kind, Settings
+from pipeline.settings import Kind, Settings, parse_fix
 
 LIMITS = Limits(ram_bytes=2**20, flash_bytes=2**20)
 
@@ -50,6 +50,14 @@ def test_upsampled_resolutions_are_left_out_unless_asked_for(name: str) -> None:
     with pytest.raises(UsageError) as caught:
         _usable(space, 31)
     assert caught.value.id == "images-too-small" and "--allow-upsampling" in caught.value.next
+
+
+def test_a_resolution_that_is_fixed_is_judged_too() -> None:
+    space = search.full(LIMITS, space="paper").space
+    with pytest.raises(UsageError) as caught:
+        _usable(space, 160, fix=parse_fix("resolution=192"))
+    assert caught.value.id == "images-too-small" and "192 px" in caught.value.what
+    assert 192 in _usable(space, 160, fix=parse_fix("resolution=192"), allow_upsampling=True)
 
 
 def test_images_that_are_too_small_end_before_there_is_a_run(

@@ -17,6 +17,7 @@ from pipeline.search import health
 from pipeline.search.candidate import Candidate
 from pipeline.search.feasibility import Feasibility
 from pipeline.search.objectives import Objectives
+from pipeline.search.predictor import LEAST, Predictor
 from pipeline.search.samplers import breeding
 
 
@@ -30,11 +31,14 @@ class Evolution:
         tournament: Members of a tournament, even; each member of the population takes part in as many tournaments as
             any other. NSGA-II has tournaments of two.
         mutation: Share of children by mutation, the others by crossover.
+        brood: Children of which the most promising one is evaluated (:mod:`pipeline.search.predictor`); 1: the first.
+            Of one objective alone, where the fitness says what promising is.
     """
 
     population: int = 10
     tournament: int = 2
     mutation: float = 0.8
+    brood: int = 1
 
     def __post_init__(self) -> None:
         if self.population < 4 or self.population % 2:
@@ -43,6 +47,8 @@ class Evolution:
             raise ValueError("tournament is an even number, at least 2 and at most the population")
         if not 0 <= self.mutation <= 1:
             raise ValueError("mutation is within 0..1")
+        if self.brood < 1:
+            raise ValueError("brood is at least 1")
 
 
 class EvolutionSampler:
@@ -100,8 +106,8 @@ class EvolutionSampler:
         rng = breeding.generator(self._seed, history, number, pending)
         tried = breeding.known(history, pending)
         parents = self.survivors(history)
-        found = None
-        if parents:
+        brood: list[Genotype] = []
+        for _ in range(self._brood(history) if parents else 0):
             found = breeding.child(
                 self._feasibility,
                 tried,
@@ -110,7 +116,16 @@ class EvolutionSampler:
                 mutation=self._evolution.mutation,
                 held=health.stuck(history, self._evolution.population, self._feasibility.data),
             )
-        return found if found is not None else breeding.at_random(self._feasibility, tried, rng)
+            if found is not None:
+                brood.append(found)
+                tried.add(found)
+        if len(brood) > 1:
+            expected = Predictor([one.genotype for one in history], [one.fitness for one in history])
+            return max(brood, key=expected)
+        return brood[0] if brood else breeding.at_random(self._feasibility, tried, rng)
+
+    def _brood(self, history: Sequence[Candidate]) -> int:
+        return 1 if self._objectives.several or len(history) < LEAST else self._evolution.brood
 
 
 class HardwareAwareSampler(EvolutionSampler):
