@@ -90,8 +90,15 @@ class _Begun(NamedTuple):
 class _Look:
     """A trunk, or a whole network, as the planner sees it where there is plenty of room, or none to spare."""
 
-    def __init__(self, graph: Graph, *, roomy: bool) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, *, roomy: bool, since: int = 0) -> None:
+        """Plan a graph.
+
+        Args:
+            graph: That of the trunk or network.
+            roomy: Whether there is plenty of room.
+            since: The number of the first attempt that does not fail before the border of the kind before.
+        """
+        self.graph, self.since = graph, since
         self.planner = Planner(graph)
         self.steps = self.planner.steps
         least = self.planner.least
@@ -115,7 +122,8 @@ class _Look:
         for number, attempt in enumerate(self.planner.attempts(self.limit)):
             if attempt.limit > everything:
                 return
-            yield number, attempt
+            if number >= self.since:
+                yield number, attempt
 
     def closed(self) -> bool:
         """Whether no run that begins in the trunk and goes on behind it can have less alive than the least peak."""
@@ -258,6 +266,11 @@ class _Kind:
     after: dict[Block, _Step | None] = field(default_factory=dict)
     ends: dict[Block, _End | None] = field(default_factory=dict)
 
+    @property
+    def since(self) -> int:
+        """The number of the first attempt that does not fail before the border; the peak may still be another one."""
+        return max(0, self.plans.attempt) if self.base else 0
+
 
 class _Step(NamedTuple):
     """A kind, what the segments need that it has before its border and that before had not, and the block's MACs."""
@@ -397,18 +410,18 @@ class Designs:
     def _step(self, kind: _Kind, block: Block, *, roomy: bool) -> _Step | None:
         """What is behind a kind and one more block."""
         blocks = (*kind.blocks, block)
-        look = _Look(grown(kind.data, blocks), roomy=roomy)
+        look = _Look(grown(kind.data, blocks), roomy=roomy, since=kind.since)
         if not kind.base:
             return self._kind(look, kind.data, blocks, kind)
-        begun = look.begun
-        if begun is None or begun.number != kind.plans.attempt or not look.alike(kind):
+        begun = look.begun if look.alike(kind) else None
+        if begun is None or begun.number != kind.plans.attempt:
             return None
         beyond = look.kept(kind, begun.attempt, last=False) if begun.attempt.chain is None else NEVER
         return None if beyond is None else self._kind(look, kind.data, blocks, kind, beyond)
 
     def _end(self, kind: _Kind, block: Block, *, roomy: bool) -> _End | None:
         graph = headed(grown(kind.data, (*kind.blocks, block)), self.classes)
-        look = _Look(graph, roomy=roomy)
+        look = _Look(graph, roomy=roomy, since=kind.since)
         if kind.base and not look.alike(kind):
             return None
         tries = ((number, attempt, look.planner.laid(attempt)) for number, attempt in look.attempts())
@@ -459,7 +472,7 @@ class Designs:
         # What is before the border is cut alike in all layouts: so it is in those of all trunks of the kind.
         cut = {tuple([laid.step for laid in layout.laid]) for _, layout in layouts}
         uniform = len(cut) == 1 and all(_from(new, plan) for plan in made)
-        by_rows = any(finds_by_rows(graph, segment, output.index) for segment in first.segments)
+        by_rows = finds_by_rows(graph, first.segments[-1], output.index)
         gain = _tally(graph, first, new.base)
         new.base, new.slack, new.beyond = look.count, look.slack(), beyond
         new.anchor = None if uniform else (output.index, ways[0].offset)
@@ -475,7 +488,8 @@ def _from(kind: _Kind, plan: MemoryPlan) -> bool:
 def _tally(graph: Graph, plan: MemoryPlan, base: int) -> Tally:
     """What the segments of a plan need that begin with stage ``base`` or later."""
     number = next(number for number, segment in enumerate(plan.segments) if segment.stages[0].index >= base)
-    return tally(graph, plan.segments[number:], plan.segments[:number])
+    # Of what those before have only the activation that is alive at the border is needed, and the last one writes it.
+    return tally(graph, plan.segments[number:], plan.segments[max(0, number - 1) : number])
 
 
 def _ways(look: _Look, states: Sequence[State], made: Sequence[MemoryPlan]) -> tuple[_Way, ...] | None:

@@ -112,7 +112,7 @@ class Fidelity:
             "kind": "fidelity-shared",
             "subnets": [genotype.id for genotype in self.subnets],
             "images": self.plan.images,
-            **self.shared.identity(),
+            "supernets": dict(self.shared.identity()),
         }
         return Task(f"supernet.{seed}", seed, identity)
 

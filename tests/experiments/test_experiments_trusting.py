@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from search_toy import COUNTS, SPACE, ToySource, config, estimate
+from search_toy import SPACE, ToySource, config, estimate
 
-from pipeline import boards
+from pipeline import boards, search
 from pipeline.errors import UsageError
 from pipeline.experiments.arms import packed
 from pipeline.experiments.examined import OfRun, Own
 from pipeline.experiments.fidelity import Bools
 from pipeline.experiments.protocol import Place
-from pipeline.experiments.trusting import Fidelity, Plan
+from pipeline.experiments.trusting import Fidelity, Plan, Shared
 from pipeline.genotype import DataConfig, Genotype
 from pipeline.search import ScoringSettings, TrainingSettings, standalone
 
@@ -82,30 +83,40 @@ def test_conclusion_says_what_was_reached() -> None:
 
 @pytest.mark.slow
 def test_trains_scores_and_concludes(tmp_path: Path) -> None:
-    training = TrainingSettings(steps=2, batch=8, random_subnets=1, sharing="shared", population="space")
-    scoring = ScoringSettings(calibration_images=16, validation_images=IMAGES)
     plan = Plan(subnets=2, steps=2, seeds=(0, 1), images=IMAGES, training=standalone.StandaloneSettings(batch=8))
-    experiment = Fidelity(plan, Own(space=SPACE, training=training, scoring=scoring, seeds=(0,)))
+    experiment = Fidelity(plan, Made())
     results = {task.name: experiment.perform(task, _place(tmp_path / task.name)) for task in experiment.tasks()}
     measured = experiment.measured(results, ToySource())
     assert measured.alone.shape == (2, 2, IMAGES) and measured.shared.shape == (1, 2, IMAGES)
     assert len(experiment.conclude(results, ToySource()).tables) == 3
-    again = experiment.perform(experiment.tasks()[0], _place(tmp_path / "supernet.0"))
-    assert again["correct"] == results["supernet.0"]["correct"]
+    again = experiment.perform(experiment.tasks()[1], _place(tmp_path / experiment.tasks()[1].name))
+    assert again["correct"] == results[experiment.tasks()[1].name]["correct"]
 
 
 @pytest.mark.slow
-def test_a_runs_supernets_score_as_its_search_did(tmp_path: Path) -> None:
-    from pipeline import search
-
-    ours = config(evaluations=3)
-    found = search.run(ours, ToySource(), folder=tmp_path, estimate=estimate)
-    shared = OfRun(tmp_path, ours, lambda _: True)
-    assert all(one.data.id in found.supernets for pool in shared.pools().values() for one in pool)
-    candidates = found.candidates
-    answers = shared.answers([one.genotype for one in candidates], ours.seed, _place(tmp_path))
-    assert answers.shape == (len(candidates), COUNTS["validation"])  # type: ignore[index]
-    assert answers.mean(axis=1).tolist() == pytest.approx([one.scores.accuracy for one in candidates])
+@pytest.mark.parametrize("kind", ["own", "of a run"])
+def test_supernets_to_be_examined_answer_for_what_they_offer(kind: str, tmp_path: Path) -> None:
+    shared: Shared
+    if kind == "own":
+        training = TrainingSettings(steps=1, batch=8, random_subnets=1, sharing="shared", population="space")
+        scoring = ScoringSettings(calibration_images=16, validation_images=20)
+        shared = Own(space=SPACE, training=training, scoring=scoring, seeds=(3,))
+    else:
+        ours = config(evaluations=2, scoring=ScoringSettings(calibration_images=16, validation_images=20))
+        candidates = search.run(ours, ToySource(), folder=tmp_path, estimate=estimate).candidates
+        shared = OfRun(tmp_path, ours, lambda _: True)
+        scored = shared.answers([one.genotype for one in candidates], ours.seed, _place(tmp_path)).mean(axis=1)
+        assert scored.tolist() == pytest.approx([one.scores.accuracy for one in candidates])
+    assert json.loads(json.dumps(shared.identity())) == shared.identity()
+    pools = shared.pools()
+    assert pools == shared.pools()
+    assert all(one.data == data and one in SPACE for data, pool in pools.items() for one in pool)
+    subnets = [pool[0] for pool in pools.values()]
+    for seed in shared.seeds:
+        found = shared.answers(subnets, seed, _place(tmp_path))
+        assert found.shape == (len(subnets), 20)
+        assert found.dtype == np.bool_
+        assert np.array_equal(found, shared.answers(subnets, seed, _place(tmp_path)))
 
 
 def test_a_search_without_supernets_is_refused(tmp_path: Path) -> None:
