@@ -1,7 +1,7 @@
 """How long the quick preset takes, phase by phase, and what its three finalists reach: the demo without a device.
 
     python benchmarks/search_quick.py [--data sample] [--evaluations 24] [--seed 0] [--supernet KIND] [--steps N]
-                                      [--folder FOLDER]
+                                      [--fine-tuning N] [--folder FOLDER]
 
 Wall-clock and processor seconds; on a machine that does other work the latter, halved, say what two free cores take.
 """
@@ -48,8 +48,9 @@ def main() -> None:
     parser.add_argument("--data", default="sample")
     parser.add_argument("--evaluations", type=int, default=24)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--supernet", choices=training.SHARINGS, default="per-config")
+    parser.add_argument("--supernet", choices=training.SHARINGS, default="shared")
     parser.add_argument("--steps", type=int, help="of each supernet's training")
+    parser.add_argument("--fine-tuning", type=int, help="steps of a candidate before it is scored")
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="search-quick-"))
@@ -59,9 +60,14 @@ def main() -> None:
     source = Guarded(open_source(options.data, seed=options.seed), MemoryJournal())
     board = boards.load("nucleo_f746zg")
     limits = Limits(ram_bytes=board.ram_bytes, flash_bytes=board.flash_bytes)
-    config = search.quick(limits, evaluations=options.evaluations, seed=options.seed)
+    config = search.quick(limits, sharing=options.supernet, evaluations=options.evaluations, seed=options.seed)
     steps = options.steps or config.training.steps
-    config = replace(config, training=replace(config.training, sharing=options.supernet, steps=steps))
+    tuning = config.scoring.fine_tuning_steps if options.fine_tuning is None else options.fine_tuning
+    config = replace(
+        config,
+        training=replace(config.training, steps=steps),
+        scoring=replace(config.scoring, fine_tuning_steps=tuning),
+    )
     clock.enter("estimates and proposals")
 
     def progress(moment: search.Progress) -> None:

@@ -110,7 +110,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         allow_upsampling: UpsamplingOption = False,
         space: SpaceOption = "paper",
         preset: PresetOption = "quick",
-        supernet: SupernetOption = "per-config",
+        supernet: SupernetOption = "shared",
         evaluations: EvaluationsOption = None,
         time: TimeOption = None,
         strategy: StrategyOption = "evolution",

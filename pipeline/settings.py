@@ -84,7 +84,7 @@ class Settings(BaseModel):
     allow_upsampling: bool = False
     space: Literal["paper", "wide"] = "paper"
     preset: Literal["quick", "full"] = "quick"
-    supernet: Literal["per-config", "per-colour", "shared"] = "per-config"
+    supernet: Literal["per-config", "per-colour", "shared"] = "shared"
     evaluations: Annotated[int | None, Field(ge=1)] = None
     time_s: Annotated[float | None, Field(gt=0)] = None
     strategy: Literal["evolution", "random", "nsga2", "hardware-aware"] = "evolution"

@@ -238,7 +238,7 @@ def config(context: Context) -> SearchConfig:
 
     settings = context.settings
     preset = engine.quick if settings.preset == "quick" else engine.full
-    made = preset(context.limits, space=settings.space, seed=settings.seed)
+    made = preset(context.limits, space=settings.space, sharing=settings.supernet, seed=settings.seed)
     # A time budget alone means just that; without any the preset's number of evaluations holds.
     evaluations = settings.evaluations or (None if settings.time_s else made.evaluations)
     return dataclasses.replace(
@@ -255,7 +255,6 @@ def config(context: Context) -> SearchConfig:
         fix=settings.fix,
         soft=settings.penalty == "soft",
         fitness=engine.Fitness.of(settings.weights),
-        training=dataclasses.replace(made.training, sharing=settings.supernet),
         objectives=engine.Objectives(settings.objective),
     )
 

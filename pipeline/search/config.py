@@ -15,7 +15,7 @@ from pipeline.search.samplers import Evolution, HardwareAwareSampler, Nsga2Sampl
 from pipeline.search.scorers import NaiveSettings, PublishedSettings
 from pipeline.search.space import Space
 from pipeline.search.standalone import StandaloneSettings
-from pipeline.search.training import TrainingSettings
+from pipeline.search.training import Sharing, TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,16 +126,18 @@ def quick(
     limits: Limits,
     *,
     space: str = "paper",
+    sharing: Sharing = "shared",
     evaluations: int | None = 24,
     seconds: float | None = None,
     seed: int = 0,
 ) -> SearchConfig:
     """The demo's preset: minutes on two cores. At most 6 M MAC, unless the limits say less."""
+    steps = {"shared": 300, "per-colour": 200, "per-config": 100}[sharing]
     macs = QUICK_MACS if limits.macs is None else min(limits.macs, QUICK_MACS)
     return SearchConfig(
         space=spaces.made(space, "quick"),
         limits=limits.model_copy(update={"macs": macs}),
-        training=TrainingSettings(steps=100, batch=32),
+        training=TrainingSettings(steps=steps, batch=32, sharing=sharing),
         scoring=ScoringSettings(calibration_images=512, validation_images=1000, fine_tuning_steps=40, rate=3e-3),
         naive=NaiveSettings(steps=300, training=StandaloneSettings(batch=32)),
         published=PublishedSettings(supernet_steps=300, batch=32),
@@ -153,15 +155,17 @@ def full(
     limits: Limits,
     *,
     space: str = "paper",
+    sharing: Sharing = "shared",
     evaluations: int | None = 200,
     seconds: float | None = None,
     seed: int = 0,
 ) -> SearchConfig:
     """The whole space, with supernets trained for hours; a candidate gets 100 steps on its private copy."""
+    steps = {"shared": 60_000, "per-colour": 40_000, "per-config": 30_000}[sharing]
     return SearchConfig(
         space=spaces.made(space, "full"),
         limits=limits,
-        training=TrainingSettings(steps=30_000, batch=128, rate=2e-3, checkpoint_every=200),
+        training=TrainingSettings(steps=steps, batch=128, rate=2e-3, checkpoint_every=200, sharing=sharing),
         scoring=ScoringSettings(calibration_images=2048, validation_images=4000, fine_tuning_steps=100),
         evaluations=evaluations,
         seconds=seconds,
