@@ -110,7 +110,7 @@ _SMALL = Budget(
         compared=(PUBLISHED[2], _SMALL_AOT[1]),
     ),
     fixed=(DataConfig(96, Colour.RGB), DataConfig(64, Colour.RGB)),
-    training=TrainingSettings(steps=1500, batch=64, checkpoint_every=50, sharing="shared", population="space"),
+    training=TrainingSettings(steps=2000, batch=64, checkpoint_every=50, sharing="shared", population="space"),
     scoring=ScoringSettings(calibration_images=512, validation_images=2000),
     evaluations=30,
     seeds=(0, 1, 2, 3, 4),
