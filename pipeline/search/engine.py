@@ -143,16 +143,19 @@ def _ignore(_: Progress) -> None:
 class _Told:
     """What the listener is told, and what is kept of it for the result."""
 
-    def __init__(self, config: SearchConfig, scorer: Scorer, study: Study, listener: Listener, budget: Budget) -> None:
+    def __init__(
+        self, config: SearchConfig, scorer: Scorer, study: Study, listener: Listener, budget: Budget, *, workers: int
+    ) -> None:
         self.history: Sequence[Candidate] = study.history()
         self.waiting: dict[str, float] = {}
         self.events = list(study.events())
-        self._before = len(self.history)
+        self.took: list[float] = []
         self._config = config
         self._scorer = scorer
         self._study = study
         self._listener = listener
         self._budget = budget
+        self._workers = workers
         if isinstance(scorer, SupernetScorer):
             scorer.supernets.throttled = lambda name, images: self.happened(
                 health.throttled(len(self.history), name, images)
@@ -204,7 +207,7 @@ class _Told:
                 evaluations_of=self._config.evaluations,
                 best=min((one for one in self.history if one.feasible), key=lambda one: one.rank, default=None),
                 elapsed=self._budget.elapsed,
-                left=self._budget.left(evaluated, evaluated - self._before),
+                left=self._budget.left(evaluated, self.took, self._workers),
                 events=tuple(self.events),
             )
         )
@@ -221,7 +224,7 @@ def _loop(
     workers: int,
 ) -> SearchResult:
     budget = Budget(config.evaluations, config.seconds, spent=study.seconds() / workers)
-    tell = _Told(config, scorer, study, listener, budget)
+    tell = _Told(config, scorer, study, listener, budget, workers=workers)
     proposer = samplers.make(
         config.strategy, feasibility, seed=config.seed, objectives=config.objectives, evolution=config.evolution
     )
@@ -265,7 +268,8 @@ def _loop(
             feasible=feasibility.fits(genotype),
             estimate=figures,
         )
-        study.finish(candidate, seconds=budget.elapsed - began, values=config.objectives.values(candidate))
+        tell.took.append(budget.elapsed - began)
+        study.finish(candidate, seconds=tell.took[-1], values=config.objectives.values(candidate))
     if config.evaluations is not None and len(history) >= config.evaluations:
         stopped = "evaluations"
     tell(Phase.DONE, "")

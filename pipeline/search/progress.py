@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -57,6 +58,9 @@ class Progress:
 Listener = Callable[[Progress], None]
 Clock = Callable[[], float]
 
+#: Evaluations from which a pace can be told.
+_ENOUGH = 3
+
 
 class Budget:
     """Evaluations and seconds, whichever ends first.
@@ -91,11 +95,17 @@ class Budget:
         """Whether one more evaluation may begin."""
         return self.time_is_left and (self.evaluations is None or evaluated < self.evaluations)
 
-    def left(self, evaluated: int, here: int) -> float | None:
-        """Seconds left, from the pace of the ``here`` evaluations of this process, bounded by the time budget."""
+    def left(self, evaluated: int, took: Sequence[float], workers: int = 1) -> float | None:
+        """Seconds left; None while nothing can be said.
+
+        Args:
+            evaluated: Candidates evaluated.
+            took: Seconds of each that this process has evaluated. The median counts: a few trained what all others use.
+            workers: Processes that evaluate at once.
+        """
         guesses = []
         if self._seconds is not None:
             guesses.append(max(0.0, self._seconds - self._spent - self.elapsed))
-        if self.evaluations is not None and here:
-            guesses.append(max(0, self.evaluations - evaluated) * self.elapsed / here)
+        if self.evaluations is not None and len(took) >= _ENOUGH:
+            guesses.append(max(0, self.evaluations - evaluated) * statistics.median(took) / workers)
         return min(guesses, default=None)
