@@ -30,32 +30,12 @@ if TYPE_CHECKING:
 #: Settings that decide how finalists are finished, beside the search's own.
 _QUANTIZE_SETTINGS = ("finalists", "final_epochs", "final_time_s", "preset", "seed")
 
+#: Settings that decide what is searched, and what is found.
 _SEARCH_SETTINGS = (
-    "runtime",
-    *(
-        "data",
-        "group_by",
-        "allow_upsampling",
-        "space",
-        "preset",
-        "supernet",
-        "evaluations",
-        "time_s",
-        "strategy",
-        "brood",
-        "scorer",
-        "naive_steps",
-        "published_steps",
-        "fix",
-        "penalty",
-        "weights",
-        "ram",
-        "flash",
-        "macs",
-        "seed",
-    ),
-    *("instructions", "latency_ms", "energy_mj", "objective"),
-    *("prefer", "input_mode"),  # They decide the plan, and so what is feasible.
+    *("data", "group_by", "allow_upsampling", "space", "preset", "supernet", "evaluations", "time_s", "seed"),
+    *("strategy", "brood", "fix", "penalty", "weights", "scorer", "naive_steps", "published_steps"),
+    *("ram", "flash", "macs", "instructions", "latency_ms", "energy_mj", "objective"),
+    *("runtime", "prefer", "input_mode"),  # They decide the plan, and so what is feasible.
 )
 
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from pipeline.files import write_atomic
 
 _META = "meta.json"
+#: Before the names of weights, beside optimizer state and the like.
+WEIGHTS = "weights:"
 
 
 def save(path: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
@@ -41,3 +43,11 @@ def load(path: Path, meta: Mapping[str, Any] | None = None) -> dict[str, NDArray
             return {name: stored[name] for name in stored.files if name != _META}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+
+
+def weights(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The weights in a file of any settings, by parameter name; None as for :func:`load`."""
+    arrays = load(path)
+    if arrays is None:
+        return None
+    return {name.removeprefix(WEIGHTS): array for name, array in arrays.items() if name.startswith(WEIGHTS)}

@@ -33,7 +33,6 @@ from pipeline.search.network import Network
 from pipeline.search.population import Population, family, population
 
 _WEIGHTS, _BATCHES, _SANDWICH = 8, 9, 10
-_PREFIX = "weights:"
 #: Supernets in memory at a time, each with its graphs; the others are on disk.
 KEPT = 2
 
@@ -220,10 +219,7 @@ def _noted(folder: Path) -> dict[str, dict[str, str]]:
 def stored_weights(search_folder: Path, data: DataConfig) -> layers.Weights | None:
     """The weights of the supernet that a search has scored a data configuration with; None if none can be read."""
     entry = _noted(search_folder).get(data.id)
-    arrays = None if entry is None else checkpoint.load(search_folder / entry["file"])
-    if arrays is None:
-        return None
-    return {name.removeprefix(_PREFIX): array for name, array in arrays.items() if name.startswith(_PREFIX)}
+    return None if entry is None else checkpoint.weights(search_folder / entry["file"])
 
 
 def stored_envelope(search_folder: Path, data: DataConfig) -> Genotype | None:

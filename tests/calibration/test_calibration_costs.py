@@ -33,7 +33,7 @@ from pipeline.graph.model import Graph
 from pipeline.settings import Target
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
 def test_known_prices_come_back(seed: int, terms: int) -> None:
     rng = np.random.default_rng(seed)

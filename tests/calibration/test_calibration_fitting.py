@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.calibration import fitting
@@ -23,7 +23,6 @@ def test_calls_are_told_apart() -> None:
     assert found.base in (500, 501)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(300, 900), st.integers(1, 20), st.integers(0, 20)), min_size=1, max_size=8))
 def test_no_program_has_more_than_the_sum_of_its_calls(rows: list[tuple[int, int, int]]) -> None:
     programs = [(size, ("a",) * a + ("b",) * b, a % 3) for size, a, b in rows]
@@ -43,7 +42,6 @@ def test_what_features_add_to_a_function() -> None:
     assert growth == {"block/spread": {"2": 76, "3": 92, "4": 112}}
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.frozensets(st.sampled_from("abcd")), st.integers(2, 900)), min_size=1, max_size=10))
 def test_a_piece_is_never_less_than_in_any_program(seen: list[tuple[frozenset[str], int]]) -> None:
     pieces, growth = fitting.sizes([(names, {"x/y": size}) for names, size in seen])

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -85,7 +85,6 @@ def test_pixel_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         images.decode(_encoded("PNG"))
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["PNG", "BMP", "PPM", "WEBP", "JPEG"]),
     st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=8),

@@ -13,7 +13,7 @@ seeds = st.integers(0, 2**32)
 shares = st.sampled_from([THREE_WAYS, TWO_WAYS])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(rows, seeds, shares, st.randoms())
 def test_covers_every_group_once_whatever_the_order_of_the_files(rows, seed, shares, shuffler) -> None:  # type: ignore[no-untyped-def]
     first = assign([group for group, _ in rows], [label for _, label in rows], shares=shares, seed=seed)
@@ -24,7 +24,7 @@ def test_covers_every_group_once_whatever_the_order_of_the_files(rows, seed, sha
     assert assign([group for group, _ in shuffled], [label for _, label in shuffled], shares=shares, seed=seed) == first
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(3, 30), min_size=2, max_size=5), st.integers(1, 9), seeds)
 def test_every_split_gets_every_class_that_has_a_group_for_each(counts: list[int], size: int, seed: int) -> None:
     groups, labels = [], []
@@ -37,7 +37,7 @@ def test_every_split_gets_every_class_that_has_a_group_for_each(counts: list[int
     assert held == {(split, label) for split in Split for label in range(len(counts))}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(20, 200), min_size=2, max_size=4), seeds)
 def test_single_images_come_in_the_wanted_shares(counts: list[int], seed: int) -> None:
     labels = [label for label, count in enumerate(counts) for _ in range(count)]

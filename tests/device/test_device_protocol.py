@@ -298,7 +298,7 @@ def damaging(seed: int, rate: float) -> Callable[[bytes], bytes]:
 
 
 @given(seed=st.integers(0, 2**32), rate=st.floats(0, 0.35), losses=st.frozensets(st.integers(0, 8), max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_bad_line_delivers_the_very_bytes_or_says_that_it_cannot(
     seed: int, rate: float, losses: frozenset[int]
 ) -> None:
@@ -391,7 +391,7 @@ def test_each_firmware_says_which_way_it_goes() -> None:
     requests=st.frozensets(st.integers(0, 12), max_size=4),
     shape=st.sampled_from([(3000, 10), (4096, 2), (12, 12)]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_bad_line_streams_the_very_bytes_or_says_that_it_cannot(
     seed: int, rate: float, acks: frozenset[int], requests: frozenset[int], shape: tuple[int, int]
 ) -> None:
@@ -455,7 +455,7 @@ _FRAGMENTS = st.sampled_from(
 
 
 @given(st.lists(st.one_of(st.binary(max_size=40), _FRAGMENTS), max_size=12), st.integers(0, 10))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_arbitrary_bytes_raise_only_our_errors(pieces: list[bytes], which: int) -> None:
     answers = list(pieces)
     clock = ManualClock()

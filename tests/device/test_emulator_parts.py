@@ -197,7 +197,7 @@ def test_the_image_knows_stack_and_paint(board: Board, probe: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_damaged_image_is_refused_or_read(board: Board, probe: Path, data: st.DataObject) -> None:
     content = bytearray(probe.read_bytes())
     for _ in range(data.draw(st.integers(1, 8))):

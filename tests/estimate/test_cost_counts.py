@@ -271,7 +271,7 @@ def test_networks_run_as_counted(name: str) -> None:
         assert (run.steps, run.steps * run.hops) == (steps, hops)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(graphs())
 def test_steps_are_those_that_the_executor_takes(graph: Graph) -> None:
     for _, run, (steps, hops) in _compared(graph):
@@ -279,7 +279,7 @@ def test_steps_are_those_that_the_executor_takes(graph: Graph) -> None:
         assert run.steps * run.hops >= hops
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 3), st.integers(1, 9), st.sampled_from([1, 2, 4]))
 def test_every_word_of_every_window_is_gathered_once(
     width: int, kernel: int, stride: int, channels: int, block: int

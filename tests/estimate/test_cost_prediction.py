@@ -54,7 +54,7 @@ def test_boards_with_one_processor_have_one_prediction(board: Board) -> None:
     assert predict(graph, plan(graph), boards.load("mps2_an500")) == predict(graph, plan(graph), board)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(graphs(), st.sampled_from(BOARDS))
 def test_predictions_are_positive_and_remembered_ones_the_same(graph: Graph, name: str) -> None:
     board, found = boards.load(name), plan(graph)
@@ -63,7 +63,7 @@ def test_predictions_are_positive_and_remembered_ones_the_same(graph: Graph, nam
     assert min(first.counts, default=1) > 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.sampled_from(["pointwise", "separable", "convolution"]),
     *(st.integers(low, high) for low, high in ((1, 12), (1, 12), (1, 6), (1, 12), (1, 6))),

@@ -71,7 +71,7 @@ def test_a_limit_that_binds_is_held() -> None:
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=2)
 def test_the_order_does_not_matter(rng: Random) -> None:
     every = _designs("64-rgb", 0.2, all_depths()[::9])
     one, other = Designs(BOARD, 2, Planned()), Designs(BOARD, 2, Planned())

@@ -17,7 +17,7 @@ from pipeline.graph.skeleton import from_genotype
 
 
 @given(plan_graphs.graphs(), st.sampled_from(Prefer), st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_is_alive_adds_up_to_the_peak(graph: Graph, prefer: Prefer, streamed: bool) -> None:
     try:
         found = plan(graph, prefer=prefer, streamed_input=streamed)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from pipeline import boards
@@ -82,10 +82,8 @@ _cases = given(
 #: Nothing to shrink to that would say more than the genotype itself.
 _plainly = settings(
     max_examples=20,
-    deadline=None,
     database=None,
     phases=[Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow],
 )
 
 

@@ -50,7 +50,7 @@ def _check(found: Layout, sizes: list[int], distances: list[int | None]) -> None
 
 
 @given(st.data(), st.integers(1, 12), st.sampled_from([1, 3, 8]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_chain_shares_only_what_it_may(data: st.DataObject, length: int, width: int) -> None:
     sizes = data.draw(st.lists(st.integers(1, 40), min_size=length + 1, max_size=length + 1))
     distances = data.draw(st.lists(st.one_of(st.none(), st.integers(0, 50)), min_size=length, max_size=length))

@@ -66,14 +66,14 @@ ANY = (plan_graphs.graphs(), st.sampled_from(Prefer), st.booleans(), st.one_of(s
 
 
 @given(*ANY)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_each_byte_that_is_read_is_its_owner_s(graph: Graph, prefer: Prefer, streamed: bool, limit: int | None) -> None:
     examine(graph, prefer, streamed, limit)
 
 
 @pytest.mark.slow
 @given(plan_graphs.graphs(most=20), *ANY[1:])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_each_byte_is_its_owner_s_in_larger_graphs(
     graph: Graph, prefer: Prefer, streamed: bool, limit: int | None
 ) -> None:
@@ -81,7 +81,7 @@ def test_each_byte_is_its_owner_s_in_larger_graphs(
 
 
 @given(plan_graphs.graphs())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_nothing_is_shared_where_tensors_are_spread(graph: Graph) -> None:
     found = spread(graph)
     Runner(graph, found).run()
@@ -90,7 +90,7 @@ def test_nothing_is_shared_where_tensors_are_spread(graph: Graph) -> None:
 
 
 @given(plan_graphs.graphs(), st.booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_what_is_preferred_orders_the_arenas(graph: Graph, streamed: bool) -> None:
     try:
         ram = plan(graph, prefer=Prefer.RAM, streamed_input=streamed)

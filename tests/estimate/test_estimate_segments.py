@@ -34,7 +34,7 @@ def _ways(cutter: Cutter, count: int, first: int = 0) -> Iterator[list[Cut]]:
 
 
 @given(plan_graphs.graphs(most=6), st.booleans(), st.integers(0, 2000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_best_cuts_are_those_of_trying_all(graph: Graph, streamed: bool, more: int) -> None:
     made = stages(graph)
     if not 0 < len(made) < 10:

@@ -90,7 +90,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     return _graph(sizes, wiring)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs(), st.sampled_from(KERNELS))
 def test_nothing_that_lives_at_one_time_shares_a_byte(graph: Graph, kernels: tflm.Kernels) -> None:
     found = tflm.arena(graph, kernels)

@@ -36,7 +36,7 @@ def _is_sound(found: MemoryMap) -> None:
 
 
 @given(plan_graphs.graphs(), st.sampled_from(Prefer))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_moment_has_the_peak_of_its_segment(graph: Graph, prefer: Prefer) -> None:
     made = plan(graph, prefer=prefer)
     found = memory_map(graph, made)

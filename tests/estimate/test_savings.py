@@ -106,7 +106,7 @@ def test_a_residual_that_is_kept_alive_is_named_with_what_its_addition_costs() -
 
 
 @given(plan_graphs.graphs())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_leaving_out_a_sum_leaves_a_sound_network(graph: Graph) -> None:
     memory = plan(graph)
     for operator, tensor in kept_alive(graph, memory):

@@ -52,7 +52,7 @@ _PIECES = st.lists(
 _WIDTHS = (4, 1, 8, 2, 4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_PIECES)
 def test_the_packer_counts_what_flatbuffers_writes(pieces: list[tuple[str, int | set[int]]]) -> None:
     builder, packer = flatbuffers.Builder(64), _Packer()

@@ -24,7 +24,7 @@ def _meet(one: Buffer, other: Buffer) -> bool:
     return one.first <= other.last and other.first <= one.last
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(buffers())
 def test_what_lives_at_one_time_shares_no_byte(made: list[Buffer]) -> None:
     total = place(made)
@@ -34,7 +34,7 @@ def test_what_lives_at_one_time_shares_no_byte(made: list[Buffer]) -> None:
         assert not _meet(one, other) or one.end <= other.offset or other.end <= one.offset
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(buffers())
 def test_each_lies_at_zero_or_right_behind_one_that_was_placed_before(made: list[Buffer]) -> None:
     place(made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.boards import Board
@@ -121,7 +121,6 @@ def test_what_is_no_map_is_refused(text: str, tmp_path: Path) -> None:
         link_map.read(tmp_path / "missing.map")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(_MAP)), st.text(" \n*.0xf", max_size=8)), max_size=8))
 def test_a_damaged_map_is_read_or_refused(changes: list[tuple[int, str]]) -> None:
     text = _MAP

@@ -175,7 +175,7 @@ def test_a_bad_piece_changes_nothing(integers: Program) -> None:
     assert replies[-1] == f"m-crc-[input={zlib.crc32(data):08x} output=00000000]"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.floats(width=32, allow_nan=True, allow_infinity=True), min_size=75, max_size=75))
 def test_three_decimals(floats: Program, values: list[float]) -> None:
     data = np.array(values, np.float32).tobytes()
@@ -192,7 +192,7 @@ def test_three_decimals(floats: Program, values: list[float]) -> None:
         assert text != "-0.000"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=400))
 def test_garbage_is_answered_and_survived(integers: Program, garbage: bytes) -> None:
     garbage = garbage.replace(b"load", b"lode")  # a binary transfer takes bytes instead of commands
@@ -222,7 +222,7 @@ def test_time_goes_on_within_a_slow_transfer(integers: Program) -> None:
 _DAMAGES = ("none", "crc", "sequence", "cut", "long", "empty", "overflow", "noise", "lost ack", "header")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(min_size=SIZE, max_size=SIZE), st.integers(1, SIZE), st.lists(st.sampled_from(_DAMAGES), max_size=12))
 def test_damaged_frames_are_refused_once_and_repeated(
     integers: Program, data: bytes, piece: int, damages: list[str]
@@ -329,7 +329,7 @@ def test_a_resident_input_is_not_streamed(integers: Program, streamed: Program) 
     assert _ask(streamed, "stream", "stream 299", "stream 300 1") == ["e-[input takes 300 bytes]"] * 3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(min_size=SIZE, max_size=SIZE), st.integers(1, ROW), st.lists(st.sampled_from(_DAMAGES), max_size=12))
 def test_rows_survive_damaged_frames(streamed: Program, data: bytes, piece: int, damages: list[str]) -> None:
     events: list[bytes | int] = [b"stream 300%"]

@@ -109,7 +109,7 @@ def test_files_that_are_no_firmware(tmp_path: Path, program: Path) -> None:
         assert caught.value.id == "bad-elf"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_damage_never_raises_anything_else(program: Path, data: st.DataObject) -> None:
     content = bytearray(program.read_bytes())

@@ -13,7 +13,7 @@ import aot_networks
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import boards
@@ -120,7 +120,7 @@ def test_the_samples_are_whole() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 def test_a_damaged_model_raises_our_own_errors(seed: int) -> None:
     content = _mutation(seed)
     if content is not None:

@@ -49,7 +49,7 @@ scale = st.floats(-3, 1).map(lambda exponent: float(np.float32(10.0**exponent)))
 zero_point = st.integers(-128, 127)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(st.tuples(scale, scale, scale), st.tuples(zero_point, zero_point, zero_point), st.sampled_from([1, -1]))
 def test_what_is_found_equals_the_reference_on_all_pairs(
     scales: tuple[float, float, float], zero_points: tuple[int, int, int], sign: int

@@ -109,7 +109,7 @@ def test_the_build_id_names_everything(tmp_path: Path, monkeypatch: pytest.Monke
     assert ids[-1] in (tmp_path / "2" / "src" / "identity.cpp").read_text()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     st.one_of(
         st.sampled_from(["*/ int x; /*", 'a"b', "\n#error hostile\n", "</script>", "\x1b[31m", "$(reboot)", "??/\n"]),

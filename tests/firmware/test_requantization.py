@@ -76,7 +76,7 @@ def layer(low: int, high: int) -> Sums:
     return Sums(np.array([0]), np.array([low]), np.array([high]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MULTIPLIERS, SHIFTS, INT8, INT8, st.integers(1, 24), st.booleans())
 def test_a_chosen_form_gives_the_reference_wherever_its_output_changes(
     multiplier: int, shift: int, zero_point: int, output_min: int, bits: int, skewed: bool

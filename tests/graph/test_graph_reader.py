@@ -11,7 +11,7 @@ import graph_samples
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
@@ -106,7 +106,7 @@ def test_writing_a_graph_and_reading_it_gives_the_same_graph(cast: bool) -> None
 
 
 @given(name=st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_hostile_names_are_kept_and_shown_harmlessly(name: str) -> None:
     writer = ModelWriter()
     x = writer.tensor((1, 2), DType.INT8, name=name + "\x1b[2J\n*/</script>$(reboot)", scale=1.0)
@@ -544,7 +544,7 @@ def _either(content: bytes) -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_random_bytes_never_crash(tail: bytes) -> None:
     _either(tail)
     _either(b"\x1c\0\0\0TFL3" + tail)
@@ -563,7 +563,7 @@ def test_truncated_models_never_crash(step: int) -> None:
         max_size=6,
     )
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 def test_mutated_models_never_crash(changes: list[tuple[int, int, int]]) -> None:
     content = bytearray(_SAMPLE)
     for position, width, value in changes:

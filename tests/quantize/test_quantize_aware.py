@@ -192,7 +192,7 @@ def test_a_model_with_ranges_rounds_its_activations(aware: qat.Aware) -> None:
     assert np.abs(plain - ranged).max() < 0.3
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), channels=st.integers(1, 5))
 def test_rounded_weights_are_int8_multiples_with_straight_gradients(seed: int, channels: int) -> None:
     tf = tensorflow()

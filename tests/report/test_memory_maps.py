@@ -132,7 +132,7 @@ def test_a_hostile_name_is_text_and_nothing_else(name: str) -> None:
 
 
 @given(st.text(max_size=80))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_name_gives_a_sound_document(name: str) -> None:
     _drawn(map_svg(_named(name), MAP, replace(DRAWING, model=name)))
 

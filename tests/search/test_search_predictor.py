@@ -49,7 +49,7 @@ def test_it_ranks_designs_that_it_has_not_seen() -> None:
 
 
 @given(seed=st.integers(0, 10**6), count=st.integers(2, 12))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_few_or_equal_designs_give_finite_answers(seed: int, count: int) -> None:
     known = _drawn(count, seed)
     if len(known) < 2:

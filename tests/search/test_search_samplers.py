@@ -110,7 +110,7 @@ class TestContract:
         assert {candidate.genotype.data for candidate in history} == free
 
     @given(data=st.data())
-    @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_what_other_workers_have_under_way_is_not_proposed(self, kind: str, data: st.DataObject) -> None:
         history = _grow(self._make(kind), 24)
         done = data.draw(st.integers(0, 12))

@@ -29,7 +29,7 @@ _LISTED = {"papers": _PAPER, "wides": _WIDE, "small": _SMALL, "quick": space.qui
 every = pytest.mark.parametrize("of", _EVERY.values(), ids=_EVERY)
 listed = pytest.mark.parametrize("of", _LISTED.values(), ids=_LISTED)
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=12, deadline=None)
+few = settings(max_examples=12)
 
 
 def _size(genotype: Genotype) -> int:

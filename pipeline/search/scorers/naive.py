@@ -20,8 +20,6 @@ from pipeline.search.training import Step
 if TYPE_CHECKING:
     from pipeline.search.config import SearchConfig
 
-_WEIGHTS = "weights:"
-
 
 @dataclass(frozen=True, kw_only=True)
 class NaiveSettings:
@@ -105,7 +103,7 @@ class NaiveScorer:
         )
         if cut_short and not first:
             return None
-        weights = {f"{_WEIGHTS}{name}": value for name, value in trained.weights.items()}
+        weights = {f"{checkpoint.WEIGHTS}{name}": value for name, value in trained.weights.items()}
         checkpoint.save(file, weights, {"kind": "naive"})
         training.unlink(missing_ok=True)
         view = self._source.view(Split.VALIDATION, genotype.data)
@@ -120,10 +118,7 @@ def stored_weights(folder: Path, genotype: Genotype) -> layers.Weights | None:
         folder: The search's.
         genotype: The candidate.
     """
-    arrays = checkpoint.load(_file(folder, genotype))
-    if arrays is None:
-        return None
-    return {name.removeprefix(_WEIGHTS): value for name, value in arrays.items() if name.startswith(_WEIGHTS)}
+    return checkpoint.weights(_file(folder, genotype))
 
 
 def _file(folder: Path, genotype: Genotype) -> Path:

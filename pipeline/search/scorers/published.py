@@ -150,10 +150,14 @@ class PublishedScorer:
         checkpoint.save(file, {**shared.network.state(optimizer=False), _LOG: text}, meta)
         return _scores(accuracy)
 
+    def _envelope(self, data: DataConfig) -> Genotype:
+        """The full network of a data configuration."""
+        return space.largest(list(self._space.corners(data)))
+
     def _meta(self, data: DataConfig) -> dict[str, Any]:
         return {
             "kind": "published",
-            "supernet": space.largest(list(self._space.corners(data))).id,
+            "supernet": self._envelope(data).id,
             "classes": len(self._source.class_names),
             "images": self._source.fingerprint,
             "settings": asdict(self._settings),
@@ -166,7 +170,7 @@ class PublishedScorer:
             words = (self._seed, data.resolution, data.channels)
             train, validation = self._source.view(Split.TRAIN, data), self._source.view(Split.VALIDATION, data)
             network = PublishedNetwork(
-                space.largest(list(self._space.corners(data))),
+                self._envelope(data),
                 classes,
                 seed=(*words, _WEIGHTS),
                 momentum=self._settings.momentum,
