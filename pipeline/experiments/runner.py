@@ -76,11 +76,8 @@ def run(
     """
     desk = Desk(source, board, folder, display)
     tasks = experiment.tasks()
-    records = [
-        desk.record(experiment, task, shown=f"{experiment.name}: {task.name} ({number} of {len(tasks)})")
-        for number, task in enumerate(tasks, start=1)
-    ]
-    found = {task.name: record["result"] for task, record in zip(tasks, records, strict=True)}
+    records = desk.records(experiment)
+    found = {task.name: records[task.name]["result"] for task in tasks}
     findings = experiment.conclude(found, source)
     kept = ("began", "ended", "seconds", "versions")
     journal = {
@@ -90,10 +87,7 @@ def run(
         "tables": [table.as_dict() for table in findings.tables],
         "plots": sorted(findings.plots),
         "values": dict(findings.values),
-        "tasks": [
-            {"task": task.name, **{key: record[key] for key in kept}}
-            for task, record in zip(tasks, records, strict=True)
-        ],
+        "tasks": [{"task": task.name, **{key: records[task.name][key] for key in kept}} for task in tasks],
         "results": found,
     }
     return _write(results / f"{experiment.name}-{scale}", journal, findings)
@@ -118,19 +112,62 @@ class Desk:
         }
         return json.loads(json.dumps(found))  # type: ignore[no-any-return]  # as it will be read again
 
-    def record(self, experiment: Experiment, task: Task, *, shown: str) -> dict[str, Any]:
-        """A task's record, as it is kept, or made now; where another process is making it, that is waited for."""
-        identity = self.identity(task)
+    def records(self, experiment: Experiment) -> dict[str, dict[str, Any]]:
+        """The record of each task, by its name: as it is kept, or made now.
+
+        What other processes are at is left to them and waited for when nothing else is to be done. So are, for as long
+        as there are others, tasks of the same seed, which may need the very supernet that is being trained there.
+        """
+        tasks = experiment.tasks()
+        found: dict[str, dict[str, Any]] = {}
+
+        def begin(*, spare: bool) -> bool:
+            """Whether anything could be done; ``spare`` keeps off the seeds that others are at."""
+            before, busy = len(found), set[int]()
+            for number, task in enumerate(tasks, start=1):
+                if task.name in found or (spare and task.seed in busy):
+                    continue
+                record = self.record(experiment, task, shown=f"{task.name} ({number} of {len(tasks)})")
+                if record is None:
+                    busy.add(task.seed)
+                else:
+                    found[task.name] = record
+            return len(found) > before
+
+        while len(found) < len(tasks):
+            if begin(spare=True) or begin(spare=False):
+                continue
+            missing = [task for task in tasks if task.name not in found]
+            lock = self.file(self.identity(missing[0])).with_suffix(".lock")
+            with (
+                self.display.step(f"{experiment.name}: waiting for {len(missing)} tasks of other processes"),
+                alone(lock, keep_going=lambda: True),
+            ):
+                pass
+        return found
+
+    def file(self, identity: Mapping[str, Any]) -> Path:
+        """Where the record of a task of this identity is kept."""
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
-        file = self.folder / "tasks" / f"{key}.json"
+        return self.folder / "tasks" / f"{key}.json"
+
+    def record(self, experiment: Experiment, task: Task, *, shown: str) -> dict[str, Any] | None:
+        """A task's record, as it is kept, or made now; None: another process is making it."""
+        identity = self.identity(task)
+        file = self.file(identity)
         kept = _kept(file, identity)
         if kept is not None:
             return kept
-        with self.display.step(shown) as step, alone(file.with_suffix(".lock"), keep_going=lambda: True):
+        with alone(file.with_suffix(".lock"), keep_going=lambda: False) as held:
+            if not held:
+                return None
             kept = _kept(file, identity)
-            if kept is not None:
-                return kept
-            work = self.folder / "work" / key
+            return self._made(experiment, task, file, shown) if kept is None else kept
+
+    def _made(self, experiment: Experiment, task: Task, file: Path, shown: str) -> dict[str, Any]:
+        """The record of a task that is done now."""
+        with self.display.step(f"{experiment.name}: {shown}") as step:
+            work = self.folder / "work" / file.stem
             clock = Stopwatch(work / "seconds.json")
 
             def say(text: str) -> None:
@@ -141,7 +178,7 @@ class Desk:
             result = experiment.perform(task, place)
             record = {
                 "schema_version": SCHEMA_VERSION,
-                "identity": identity,
+                "identity": self.identity(task),
                 "began": clock.began,
                 "ended": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(clock.stop(), 1),
@@ -212,6 +249,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": _threads(),
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -224,6 +262,12 @@ def _processor() -> str:
         return printable(platform.processor() or platform.machine())
     models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
     return printable(models[0]) if models else printable(platform.machine())
+
+
+def _threads() -> int | None:
+    """What TensorFlow was told to compute an operation with; None: it decides."""
+    told = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return int(told) if told.isdecimal() and int(told) > 0 else None
 
 
 def _memory_gib() -> float | None:
@@ -277,6 +321,7 @@ def section(journal: Mapping[str, Any], pictures: str = "") -> str:
     seconds = sum(task["seconds"] for task in journal["tasks"])
     ended = max((task["ended"] for task in journal["tasks"]), default="")[:10]
     memory = f", {machine_['memory_gib']} GiB" if machine_["memory_gib"] else ""
+    threads = f", {machine_['threads']} of them a process" if machine_.get("threads") else ""
     text = [
         f"### {journal['title']} ({journal['scale']})",
         f"    {journal['command']}",
@@ -286,7 +331,7 @@ def section(journal: Mapping[str, Any], pictures: str = "") -> str:
         "\n".join(f"- {line}" for line in journal["conclusion"]),
         *(Table.from_dict(table).markdown() for table in journal["tables"]),
         *(f"![{journal['title']}]({pictures}{name})" for name in journal["plots"]),
-        f"{machine_['processor']}, {machine_['cores']} cores{memory}, {machine_['system']}; tasks took "
+        f"{machine_['processor']}, {machine_['cores']} cores{threads}{memory}, {machine_['system']}; tasks took "
         f"{seconds / 60:.1f} min in all (those shared with other experiments included), until {ended}.",
     ]
     return "\n\n".join(printable_lines(part) for part in text if part) + "\n"

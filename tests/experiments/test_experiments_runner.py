@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +24,31 @@ from pipeline.search.locks import alone
 
 
 class Dice:
-    """Throws dice; can be told where to be killed."""
+    """Throws dice; can be told where to be killed, and what to do after the last but one throw."""
 
     name = "dice"
     title = "Dice <thrown>"
     question = "Are they fair?"
     rule = "A mean of 3.5 within the interval."
 
-    def __init__(self, sides: int = 6, *, killed_at: str = "", more: int = 0) -> None:
+    def __init__(
+        self,
+        sides: int = 6,
+        *,
+        killed_at: str = "",
+        more: int = 0,
+        seeds: tuple[int, int, int] = (0, 1, 2),
+        nearly_done: Callable[[], None] = lambda: None,
+    ) -> None:
         self.sides = sides
         self.killed_at = killed_at
         self.more = more
+        self.seeds = seeds
+        self.nearly_done = nearly_done
         self.performed: list[str] = []
 
     def tasks(self) -> Sequence[Task]:
-        return [Task(f"die-{number}", number, {"sides": self.sides}) for number in range(3)]
+        return [Task(f"die-{n}", seed, {"sides": self.sides, "die": n}) for n, seed in enumerate(self.seeds)]
 
     def settings(self) -> Mapping[str, Any]:
         return {"sides": self.sides}
@@ -49,6 +61,8 @@ class Dice:
         with alone(lock, keep_going=lambda: False) as held:
             assert not held, "no other process does the same task at the same time"
         self.performed.append(task.name)
+        if len(self.performed) == len(self.seeds) - 1:
+            self.nearly_done()
         thrown = np.random.default_rng([task.seed, place.source.class_names == ()]).integers(1, self.sides + 1)
         return {"eyes": int(thrown), "more": "x" * self.more, "supernets": place.supernets.name}
 
@@ -92,6 +106,53 @@ def test_only_equal_tasks_are_done_once(tmp_path: Path, board: Board) -> None:
     _run(other, tmp_path, board)
     assert equal.performed == []
     assert other.performed == ["die-0", "die-1", "die-2"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "order"),
+    [((0, 1, 2), ["die-1", "die-2", "die-0"]), ((0, 0, 1), ["die-2", "die-1", "die-0"])],
+    ids=["others-first", "other-seeds-first"],
+)
+def test_what_another_process_is_at_comes_last(
+    seeds: tuple[int, int, int], order: list[str], tmp_path: Path, board: Board
+) -> None:
+    other = ExitStack()
+    experiment = Dice(seeds=seeds, nearly_done=other.close)
+    desk = runner.Desk(ToySource(), board, tmp_path / "work", QuietDisplay())
+    with other:
+        file = desk.file(desk.identity(experiment.tasks()[0]))
+        assert other.enter_context(alone(file.with_suffix(".lock"), keep_going=lambda: False))
+        _run(experiment, tmp_path, board)
+    assert experiment.performed == order
+
+
+def test_a_record_of_another_process_is_waited_for(tmp_path: Path, board: Board) -> None:
+    made = Dice()
+    _run(made, tmp_path / "other", board)
+    other = ExitStack()
+
+    def finish() -> None:
+        """The other process has thrown the first die."""
+        shutil.copy(tmp_path / "other" / "work" / "tasks" / file.name, file)
+        other.close()
+
+    experiment = Dice(nearly_done=finish)
+    desk = runner.Desk(ToySource(), board, tmp_path / "work", QuietDisplay())
+    file = desk.file(desk.identity(experiment.tasks()[0]))
+    with other:
+        assert other.enter_context(alone(file.with_suffix(".lock"), keep_going=lambda: False))
+        written = _run(experiment, tmp_path, board)
+    assert experiment.performed == ["die-1", "die-2"]
+    assert len(written.contents["tasks"]) == 3
+
+
+def test_the_journal_says_how_many_threads_there_were(
+    tmp_path: Path, board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    assert "1 of them a process" in _run(Dice(), tmp_path / "one", board).table.read_text(encoding="utf-8")
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "many")
+    assert "a process" not in _run(Dice(), tmp_path / "many", board).table.read_text(encoding="utf-8")
 
 
 def test_a_damaged_record_is_made_anew(tmp_path: Path, board: Board) -> None:
