@@ -72,6 +72,7 @@ from pipeline.commands.options import (
 )
 from pipeline.commands.profile import profile
 from pipeline.commands.space import space_command
+from pipeline.commands.verify import verify
 
 app = typer.Typer(
     name="danas-deploy",
@@ -352,6 +353,7 @@ _stage_command("validate", "Compare estimate and measurement, device and host; e
 _stage_command("report", "Write report.json and junit.xml, and print the tables.")
 
 
+app.command()(verify)
 app.command()(profile)
 app.command()(diff)
 app.command()(energy)
