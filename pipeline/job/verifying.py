@@ -34,6 +34,7 @@ from pipeline.errors import DanasError, DeviceError, UsageError, printable, rebu
 from pipeline.files import disk_problem, write_atomic
 from pipeline.report.matrix import DeviceResult, Problem, Verification
 from pipeline.report.model import Report
+from pipeline.settings import Target
 
 #: A device that has not finished after this is given up, in seconds: every wait in its process ends before that.
 DEADLINE_S = 3600.0
@@ -53,12 +54,14 @@ class Wanted:
         name: As the user named it.
         board: Its type.
         target: Whether it is emulated.
+        where: The same, and which one, for a program that runs on it.
         options: Of ``danas-deploy deploy`` and ``resume``, which choose it.
     """
 
     name: str
     board: str
     target: Literal["emulated", "device"]
+    where: Target
     options: tuple[str, ...]
 
 
@@ -98,7 +101,7 @@ class Request:
 
 
 def chosen(text: str) -> tuple[Wanted, ...]:
-    """The devices that a user names.
+    """The devices that a user names, each once.
 
     Args:
         text: With commas: ``emulated:BOARD``.
@@ -109,8 +112,14 @@ def chosen(text: str) -> tuple[Wanted, ...]:
     found: dict[str, Wanted] = {}
     for name in (part.strip() for part in text.split(",")):
         kind, _, board = name.partition(":")
-        if kind == "emulated":
-            found[name] = Wanted(name, boards.load(board).name, "emulated", ("--emulate",))
+        if kind != "emulated":
+            raise UsageError(
+                "no-devices",
+                f"--devices {printable(text)}: {printable(name) or 'nothing'} is no device",
+                why="A device is emulated:BOARD.",
+                next="See `danas-deploy boards list`.",
+            )
+        found[name] = Wanted(name, boards.load(board).name, "emulated", Target(emulate=True), ("--emulate",))
     return tuple(found.values())
 
 
