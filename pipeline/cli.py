@@ -21,6 +21,7 @@ from pipeline.commands.options import (
     DataOption,
     DebugOption,
     EmulateOption,
+    EmulatorOption,
     EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
@@ -138,6 +139,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
+        emulator: EmulatorOption = None,
         port: PortOption = None,
         serial_number: SerialOption = None,
         environment: EnvironmentOption = None,
@@ -159,7 +161,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             Settings,
             kind=Kind.SEARCH,
             board=board,
-            target=target_of(emulate, port, serial_number),
+            target=target_of(emulate, port, serial_number, emulator),
             seed=seed,
             images=images,
             environment=environment,
@@ -237,6 +239,7 @@ def deploy(
     seed: SeedOption = 0,
     images: ImagesOption = None,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
@@ -250,7 +253,7 @@ def deploy(
     debug: DebugOption = False,
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
-    target, tree = target_of(emulate, port, serial_number), tree_of(runtime, tflm_tree)
+    target, tree = target_of(emulate, port, serial_number, emulator), tree_of(runtime, tflm_tree)
     settings = deploy_settings(
         model,
         board,
@@ -274,6 +277,7 @@ def deploy(
 def resume(
     run: RunArgument,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     port: PortOption = None,
     serial_number: SerialOption = None,
     as_json: JsonOption = False,
@@ -281,7 +285,7 @@ def resume(
     debug: DebugOption = False,
 ) -> None:
     """Take up a run that was interrupted; what is finished is not done again."""
-    finish(open_job(run, quiet, target_of(emulate, port, serial_number)), as_json)
+    finish(open_job(run, quiet, target_of(emulate, port, serial_number, emulator)), as_json)
 
 
 _search_command(
@@ -335,13 +339,14 @@ def _device_command(name: str, text: str) -> None:
     def command(
         run: RunArgument,
         emulate: EmulateOption = False,
+        emulator: EmulatorOption = None,
         port: PortOption = None,
         serial_number: SerialOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        stage(open_job(run, quiet, target_of(emulate, port, serial_number)), name, as_json)
+        stage(open_job(run, quiet, target_of(emulate, port, serial_number, emulator)), name, as_json)
 
     command.__doc__ = text
     app.command(name)(command)
