@@ -93,5 +93,5 @@ class Workshop:
 
     def _flasher(self) -> Flasher:
         if self.target.emulate:
-            return EmulatedFlasher(self.board)
+            return EmulatedFlasher(self.board.emulated_by(self.target.emulator))
         return PlatformioFlasher(find(self.board, port=self.target.port, serial=self.target.serial_number))
