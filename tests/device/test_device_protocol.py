@@ -199,7 +199,7 @@ def test_the_reason_of_whoever_knows_better_comes_first() -> None:
     ("reply", "id_"),
     [
         (b"e-[no input]\r\nm-ready\r\n", "device-error"),
-        (b"e-[no input]\r\n", "device-error"),
+        (b"e-[no input]\r\n", "no-answer"),
         (b"m-run-[cycles=12", "no-answer"),
         (b"m-ready\r\n", "garbled-line"),
         (b"m-run-[cycles=1]\r\nm-run-[cycles=2]\r\nm-ready\r\n", "garbled-line"),
@@ -259,8 +259,10 @@ def test_the_right_firmware_passes() -> None:
     assert session.verify(Expected("nucleo_f746zg", device.identity.build, device.identity.model)) == device.identity
 
 
-def test_another_protocol_is_refused_at_once() -> None:
-    session, _ = session_with(protocol=2)
+@pytest.mark.parametrize("protocol", [1, 3])
+def test_another_protocol_is_refused(protocol: int) -> None:
+    """Version 1 knows no checked commands."""
+    session, _ = session_with(protocol=protocol)
     assert fails(session.connect).id == "wrong-protocol"
 
 
