@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline.device.checked import reply_sum
-from pipeline.device.deadline import ManualClock
+from pipeline.device.deadline import Clock, ManualClock
 from pipeline.device.frames import ACK, ENQ, PIECE, Receiver
 from pipeline.device.replies import Identity, Memory
 
@@ -84,7 +84,7 @@ class FakeDevice:
         *,
         model: Callable[[bytes], bytes] | None = None,
         cycles: Callable[[bytes], int] = lambda _: 123456,
-        clock: ManualClock | None = None,
+        clock: Clock | None = None,
         misbehaviour: Misbehaviour | None = None,
     ) -> None:
         self.identity = identity or fake_identity()
@@ -117,7 +117,7 @@ class FakeDevice:
     def restart(self) -> None:
         """Reset: what was loaded and computed is lost, and the banner is said."""
         self._start()
-        self._said = b"m-init-done\r\nm-ready\r\n"
+        self._said = b"m-timestamp-mode-performance\r\nm-lap-us-19\r\nm-init-done\r\nm-ready\r\n"
 
     def __call__(self, data: bytes) -> bytes:
         """Bytes from the host in, bytes to the host out."""

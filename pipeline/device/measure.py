@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from pipeline.device import emulated, replies
-from pipeline.device.protocol import Expected, Session
+from pipeline.device.protocol import Expected, Session, Timeouts
 from pipeline.errors import DeviceError
 from pipeline.figures import Figure, Source
 
@@ -137,6 +137,16 @@ class Measurement(_Frozen):
         return Figure(value=middle, unit=unit, source=self.memory_after.static.source)
 
     @property
+    def remark(self) -> str:
+        """What did not go smoothly, in a sentence; empty where all did."""
+        if not self.repeated and not self.restarts:
+            return ""
+        made = "1 inference was" if self.repeated == 1 else f"{self.repeated} inferences were"
+        seen = "once" if self.restarts == 1 else f"{self.restarts} times"
+        why = f"the device restarted {seen}" if self.restarts else "the line damaged what was said"
+        return f"{made} made again: {why}"
+
+    @property
     def outputs(self) -> tuple[bytes, ...]:
         """The output tensors, in the order of the inputs."""
         return tuple(item.output for item in self.inputs)
@@ -202,6 +212,26 @@ def measure(
         emulator=None if statistics is None else _emulator(statistics()),
         repeated=repeating.repeated,
         restarts=session.restarts,
+    )
+
+
+def longest_s(timeouts: Timeouts, *, inputs: int, output_bytes: int) -> float:
+    """Seconds that no measurement takes longer than, whatever the device and the line do.
+
+    Args:
+        timeouts: Of the session.
+        inputs: Their number.
+        output_bytes: Of the output tensor.
+    """
+    tries, found_again = 1 + MOST_REPEATS, MOST_REPEATS * (timeouts.connect + timeouts.answer)
+    inference = timeouts.answer + timeouts.load + timeouts.run + timeouts.answer + timeouts.output(output_bytes)
+    last = 2 * timeouts.answer
+    return (
+        timeouts.connect
+        + tries * timeouts.answer
+        + found_again
+        + inputs * (tries * inference + found_again)
+        + tries * last
     )
 
 

@@ -12,10 +12,9 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
 from pipeline.device import replies
-from pipeline.device.checked import Checked, Damage, Outcome
+from pipeline.device.checked import BANNER, Checked, Damage, Outcome
 from pipeline.device.deadline import Clock, Deadline
 from pipeline.device.frames import ACK, ENQ, NAK, PIECE, frames
 from pipeline.device.lines import QUIET_S, READY, Lines
@@ -49,6 +48,10 @@ class Timeouts:
     answer: float = 3.0
     load: float = 30.0
     run: float = 120.0
+
+    def output(self, count: int) -> float:
+        """For an output of ``count`` bytes."""
+        return self.answer + count * _OUTPUT_S
 
 
 @dataclass(frozen=True)
@@ -241,8 +244,8 @@ class Session:
     def output(self, count: int | None = None) -> bytes:
         """Bytes of the last output; ``count`` as the identity says where it is None."""
         wanted = self._known_identity().output_bytes if count is None else count
-        timeout = self._timeouts.answer + wanted * _OUTPUT_S
-        return replies.parse_hex(self._ask("output", timeout_s=timeout), "m-output", wanted)
+        lines = self._ask("output", timeout_s=self._timeouts.output(wanted))
+        return replies.parse_hex(lines, "m-output", wanted)
 
     def ops(self) -> tuple[Operator, ...]:
         """Cycles of each operator in the last inference."""
@@ -414,9 +417,14 @@ class Session:
             if self._lines.buffer or not self._lines.fill(deadline.within(QUIET_S)):
                 return
 
-    def _transfer_text(self, deadline: Deadline) -> NoReturn:
-        """The device speaks where it should have acknowledged: it has given up, crashed, or the line is disturbed."""
+    def _transfer_text(self, deadline: Deadline) -> None:
+        """Text where the device should have acknowledged: it has given up, crashed or restarted, the line is disturbed,
+        or it is somebody's log, which is skipped."""
         line = self._lines.read(deadline.within(_FRAME_S))
+        if line == BANNER:
+            self._checked.restarted()
+        if line is not None and not line.startswith(("m-", "e-[")):
+            return
         failure = replies.error_of(line) if line is not None else None
         if failure is None:
             garbled(line if line is not None else "half a line", "an acknowledgement")
@@ -445,7 +453,7 @@ class Session:
 
     def db_print(self, count: int) -> bytes:
         """The loaded input, ``count`` bytes."""
-        lines = self._ask("db print", timeout_s=self._timeouts.answer + count * _OUTPUT_S)
+        lines = self._ask("db print", timeout_s=self._timeouts.output(count))
         return replies.parse_hex(lines, "m-input", count)
 
     def _deadline(self, seconds: float) -> Deadline:

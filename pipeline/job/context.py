@@ -50,7 +50,7 @@ class Context:
     @cached_property
     def board(self) -> Board:
         """The board type."""
-        return boards.load(self.settings.board)
+        return boards.load(self.settings.board).at_baud(self.settings.baud)
 
     @cached_property
     def limits(self) -> Limits:

@@ -124,7 +124,8 @@ class Work(_Frozen):
 class Report(_Frozen):
     """A run's report, ``schema_version`` 1; ``files`` are documents beside it, by what they are.
 
-    ``energy`` is what a power monitor's trace has said: where it is there, no energy is modelled.
+    ``energy`` is what a power monitor's trace has said: where it is there, no energy is modelled. ``repeated`` are the
+    inferences that were made again, and ``restarts`` how often the device restarted meanwhile.
     """
 
     schema_version: Literal[1] = 1
@@ -142,6 +143,8 @@ class Report(_Frozen):
     timing: dict[str, Figure]
     work: Work | None = None
     energy: EnergyMeasurement | None = None
+    repeated: int = 0
+    restarts: int = 0
     verdict: Verdict
     passed: bool
     files: dict[str, str] = {}

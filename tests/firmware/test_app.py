@@ -28,7 +28,7 @@ pytestmark = [
 
 SIZE = app_program.SIZE
 ROWS = 3
-BANNER = "m-init-done\r\nm-ready\r\n"
+BANNER = "m-timestamp-mode-performance\r\nm-lap-us-19\r\nm-init-done\r\nm-ready\r\n"
 
 
 @pytest.fixture(scope="module")
