@@ -10,6 +10,7 @@ import typer
 from pipeline import __version__
 from pipeline.commands.bench import bench
 from pipeline.commands.calibrate import calibrate
+from pipeline.commands.devices import devices_app
 from pipeline.commands.diff import diff
 from pipeline.commands.energy import energy
 from pipeline.commands.estimate import estimate
@@ -20,6 +21,7 @@ from pipeline.commands.options import (
     BroodOption,
     DataOption,
     DebugOption,
+    DeviceOption,
     EmulateOption,
     EnergyOption,
     EnvironmentOption,
@@ -35,6 +37,7 @@ from pipeline.commands.options import (
     InputsOption,
     InstructionsOption,
     JsonOption,
+    LabOption,
     LatencyOption,
     MacsOption,
     MaybeBoardOption,
@@ -42,7 +45,6 @@ from pipeline.commands.options import (
     NaiveStepsOption,
     ObjectiveOption,
     PenaltyOption,
-    PortOption,
     PreferOption,
     PresetOption,
     PublishedStepsOption,
@@ -53,7 +55,6 @@ from pipeline.commands.options import (
     RuntimeOption,
     ScorerOption,
     SeedOption,
-    SerialOption,
     SourceArgument,
     SpaceOption,
     StorageOption,
@@ -63,6 +64,7 @@ from pipeline.commands.options import (
     TimeOption,
     TreeOption,
     UpsamplingOption,
+    WaitOption,
     WeightsOption,
     WorkersOption,
     checked,
@@ -137,8 +139,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
-        port: PortOption = None,
-        serial_number: SerialOption = None,
+        device: DeviceOption = None,
+        lab: LabOption = None,
+        wait: WaitOption = None,
         environment: EnvironmentOption = None,
         runtime: RuntimeOption = "aot",
         tflm_tree: TreeOption = None,
@@ -158,7 +161,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             Settings,
             kind=Kind.SEARCH,
             board=board,
-            target=target_of(emulate, port, serial_number),
+            target=target_of(emulate, device, lab, wait),
             seed=seed,
             images=images,
             environment=environment,
@@ -236,8 +239,9 @@ def deploy(
     seed: SeedOption = 0,
     images: ImagesOption = None,
     emulate: EmulateOption = False,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
@@ -249,7 +253,7 @@ def deploy(
     debug: DebugOption = False,
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
-    target, tree = target_of(emulate, port, serial_number), tree_of(runtime, tflm_tree)
+    target, tree = target_of(emulate, device, lab, wait), tree_of(runtime, tflm_tree)
     settings = deploy_settings(
         model,
         board,
@@ -273,14 +277,15 @@ def deploy(
 def resume(
     run: RunArgument,
     emulate: EmulateOption = False,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Take up a run that was interrupted; what is finished is not done again."""
-    finish(open_job(run, quiet, target_of(emulate, port, serial_number)), as_json)
+    finish(open_job(run, quiet, target_of(emulate, device, lab, wait)), as_json)
 
 
 _search_command(
@@ -334,13 +339,14 @@ def _device_command(name: str, text: str) -> None:
     def command(
         run: RunArgument,
         emulate: EmulateOption = False,
-        port: PortOption = None,
-        serial_number: SerialOption = None,
+        device: DeviceOption = None,
+        lab: LabOption = None,
+        wait: WaitOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        stage(open_job(run, quiet, target_of(emulate, port, serial_number)), name, as_json)
+        stage(open_job(run, quiet, target_of(emulate, device, lab, wait)), name, as_json)
 
     command.__doc__ = text
     app.command(name)(command)
@@ -359,6 +365,7 @@ app.command()(calibrate)
 app.command("space")(space_command)
 app.command()(experiment)
 app.add_typer(bench, name="bench")
+app.add_typer(devices_app, name="devices")
 
 
 @boards_app.command("list")

@@ -11,20 +11,21 @@ import typer
 from pipeline.commands.options import (
     BoardOption,
     DebugOption,
+    DeviceOption,
     EmulateOption,
     EnvironmentOption,
     FolderOption,
     InputModeOption,
     InputsOption,
     JsonOption,
+    LabOption,
     ModelArgument,
-    PortOption,
     PreferOption,
     QuietOption,
     RuntimeOption,
     SeedOption,
-    SerialOption,
     TreeOption,
+    WaitOption,
     print_json,
     recipe_of,
     target_of,
@@ -43,8 +44,9 @@ def diff(
     every: AllOption = False,
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
@@ -63,7 +65,7 @@ def diff(
     from pipeline.progress import display
     from pipeline.report.diff import diff_text
 
-    kind, target = boards.load(board), target_of(emulate, port, serial_number)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait)
     recipe = recipe_of(
         environment=environment,
         prefer=prefer,
@@ -72,8 +74,8 @@ def diff(
         tflm_tree=tree_of(runtime, tflm_tree),
     )
     with (
-        deploying.workplace(kind, target, recipe, folder) as place,
-        display(quiet=quiet).step("Compare") as step,
+        deploying.workplace(kind, target, recipe, folder, what="diff", on_wait=shown.note) as place,
+        shown.step("Compare") as step,
     ):
         found = differing.diff(
             model,

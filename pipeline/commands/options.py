@@ -23,12 +23,28 @@ RunOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of one-line errors.")]
-EmulateOption = Annotated[bool, typer.Option("--emulate", help="Run the same ELF on an emulated board.")]
-PortOption = Annotated[
-    str | None, typer.Option("--port", help="Serial port or pyserial URL of the board.", show_default=False)
+EmulateOption = Annotated[
+    bool, typer.Option("--emulate", help="Run the same ELF on an emulated board; short for --device emulated:BOARD.")
 ]
-SerialOption = Annotated[
-    str | None, typer.Option("--serial-number", help="USB serial number of the board's probe.", show_default=False)
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="Which device: an alias of lab.toml, a probe's serial number, a port or pyserial URL, `emulated:BOARD`.",
+        show_default="the only one attached",
+    ),
+]
+LabOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lab", metavar="FILE", help="Lab file (else DANAS_LAB, else the user's lab.toml).", show_default=False
+    ),
+]
+WaitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--wait", metavar="TIME", help="Wait this long for a device that is in use: `10m`.", show_default=False
+    ),
 ]
 DataOption = Annotated[
     str, typer.Option("--data", help="`sample`, `folder:PATH`, `wake-vision`, `visual-wake-words` …")
@@ -222,23 +238,25 @@ def recipe_of(**values: Any) -> Recipe:
     return checked(Recipe, **values)
 
 
-def target_of(emulate: bool, port: str | None, serial_number: str | None) -> Target:
+def target_of(emulate: bool, device: str | None, lab: str | None, wait: str | None) -> Target:
     """Where the program runs, by the options.
 
     Raises:
-        UsageError: ``emulate-and-port`` or ``bad-option``.
+        UsageError: ``emulate-and-device``, ``bad-duration`` or ``bad-option``.
     """
     from pipeline.errors import UsageError
-    from pipeline.settings import Target
+    from pipeline.settings import EMULATED, Target, parse_duration
 
-    if emulate and (port or serial_number):
+    if emulate and device is not None and not device.startswith(EMULATED):
         raise UsageError(
-            "emulate-and-port",
-            "--emulate together with --port or --serial-number",
-            why="The emulated board has a port of its own.",
+            "emulate-and-device",
+            "--emulate together with --device",
+            why=f"--emulate is short for --device {EMULATED}BOARD.",
             next="Leave one of them out.",
         )
-    return checked(Target, emulate=emulate, port=port, serial_number=serial_number)
+    place = str(Path(lab).expanduser().absolute()) if lab else lab
+    wait_s = parse_duration(wait) if wait else 0.0
+    return checked(Target, emulate=emulate, device=device, lab=place, wait_s=wait_s)
 
 
 def tree_of(runtime: str, tree: str | None) -> str | None:

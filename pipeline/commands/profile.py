@@ -11,20 +11,21 @@ import typer
 from pipeline.commands.options import (
     BoardOption,
     DebugOption,
+    DeviceOption,
     EmulateOption,
     EnvironmentOption,
     FolderOption,
     InputModeOption,
     InputsOption,
     JsonOption,
+    LabOption,
     ModelArgument,
-    PortOption,
     PreferOption,
     QuietOption,
     RuntimeOption,
     SeedOption,
-    SerialOption,
     TreeOption,
+    WaitOption,
     print_json,
     recipe_of,
     target_of,
@@ -41,8 +42,9 @@ def profile(
     images: ImagesOption = 1,
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
@@ -61,7 +63,7 @@ def profile(
     from pipeline.progress import display
     from pipeline.report.profile import profile_text
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait)
     recipe = recipe_of(
         environment=environment,
         prefer=prefer,
@@ -69,7 +71,7 @@ def profile(
         runtime=runtime,
         tflm_tree=tree_of(runtime, tflm_tree),
     )
-    with deploying.workplace(kind, target, recipe, folder) as place:
+    with deploying.workplace(kind, target, recipe, folder, what="profile", on_wait=shown.note) as place:
         content = content_of(model)
         with shown.step("Build") as step:
             made = deploying.make(content, kind, into=place, recipe=recipe, on_line=step.update)
