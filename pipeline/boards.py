@@ -173,8 +173,23 @@ class QemuEmulator(_Frozen):
         return 1_000_000_000 >> self.icount_shift
 
 
+class Engine(StrEnum):
+    """What an emulated board runs on."""
+
+    QEMU = "qemu"
+    UNICORN = "unicorn"
+
+
+Emulator = Annotated[UnicornEmulator | QemuEmulator, Field(discriminator="engine")]
+
+
 class Board(_Frozen):
-    """A board type."""
+    """A board type.
+
+    Attributes:
+        emulator: What it is emulated by where nobody says otherwise.
+        other_emulators: What else can run the same ELF; of an engine there is one at most.
+    """
 
     schema_version: Literal[1]
     name: _Identifier
@@ -189,7 +204,8 @@ class Board(_Frozen):
     clock: ClockSource
     usb: tuple[UsbId, ...] = ()
     build: Build
-    emulator: Annotated[UnicornEmulator | QemuEmulator, Field(discriminator="engine")] | None = None
+    emulator: Emulator | None = None
+    other_emulators: tuple[Emulator, ...] = ()
     latency: Cpi | None = None
     energy: ActivePower | None = None
 
@@ -209,6 +225,40 @@ class Board(_Frozen):
             if before.speed > after.speed:
                 raise ValueError(f"ram region {after.name} is faster than {before.name}, which is below it")
         return self
+
+    @model_validator(mode="after")
+    def _engines_are_sound(self) -> Board:
+        engines = [one.engine for one in self.emulators]
+        if self.other_emulators and self.emulator is None:
+            raise ValueError("other_emulators stand beside an [emulator]")
+        if len(set(engines)) != len(engines):
+            raise ValueError("the same engine is named twice")
+        return self
+
+    @property
+    def emulators(self) -> tuple[Emulator, ...]:
+        """All that can run its ELF, the usual one first; none of a board that cannot be emulated."""
+        return (*(() if self.emulator is None else (self.emulator,)), *self.other_emulators)
+
+    def emulated_by(self, engine: Engine | None) -> Board:
+        """The same board, emulated by that engine; None: the usual one. What is built for it does not depend on this.
+
+        Raises:
+            UsageError: ``no-emulator``.
+        """
+        if engine is None or (self.emulator is not None and self.emulator.engine == engine):
+            return self
+        chosen = next((one for one in self.other_emulators if one.engine == engine), None)
+        if chosen is None:
+            known = ", ".join(one.engine for one in self.emulators)
+            raise UsageError(
+                "no-emulator",
+                f"{self.name} cannot be emulated by {engine}",
+                why=f"Its board file names {known}." if known else "Its board file has no [emulator] table.",
+                next="Leave the engine out." if known else "Attach the board and leave --emulate out.",
+            )
+        others = tuple(one for one in self.emulators if one != chosen)
+        return self.model_copy(update={"emulator": chosen, "other_emulators": others})
 
     @property
     def ram(self) -> tuple[Region, ...]:

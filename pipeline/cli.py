@@ -23,6 +23,7 @@ from pipeline.commands.options import (
     DebugOption,
     DeviceOption,
     EmulateOption,
+    EmulatorOption,
     EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
@@ -74,6 +75,7 @@ from pipeline.commands.options import (
 )
 from pipeline.commands.profile import profile
 from pipeline.commands.space import space_command
+from pipeline.commands.verify import verify
 
 app = typer.Typer(
     name="danas-deploy",
@@ -139,6 +141,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
+        emulator: EmulatorOption = None,
         device: DeviceOption = None,
         lab: LabOption = None,
         wait: WaitOption = None,
@@ -161,7 +164,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             Settings,
             kind=Kind.SEARCH,
             board=board,
-            target=target_of(emulate, device, lab, wait),
+            target=target_of(emulate, device, lab, wait, emulator),
             seed=seed,
             images=images,
             environment=environment,
@@ -239,6 +242,7 @@ def deploy(
     seed: SeedOption = 0,
     images: ImagesOption = None,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     device: DeviceOption = None,
     lab: LabOption = None,
     wait: WaitOption = None,
@@ -253,7 +257,7 @@ def deploy(
     debug: DebugOption = False,
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
-    target, tree = target_of(emulate, device, lab, wait), tree_of(runtime, tflm_tree)
+    target, tree = target_of(emulate, device, lab, wait, emulator), tree_of(runtime, tflm_tree)
     settings = deploy_settings(
         model,
         board,
@@ -277,6 +281,7 @@ def deploy(
 def resume(
     run: RunArgument,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     device: DeviceOption = None,
     lab: LabOption = None,
     wait: WaitOption = None,
@@ -285,7 +290,7 @@ def resume(
     debug: DebugOption = False,
 ) -> None:
     """Take up a run that was interrupted; what is finished is not done again."""
-    finish(open_job(run, quiet, target_of(emulate, device, lab, wait)), as_json)
+    finish(open_job(run, quiet, target_of(emulate, device, lab, wait, emulator)), as_json)
 
 
 _search_command(
@@ -339,6 +344,7 @@ def _device_command(name: str, text: str) -> None:
     def command(
         run: RunArgument,
         emulate: EmulateOption = False,
+        emulator: EmulatorOption = None,
         device: DeviceOption = None,
         lab: LabOption = None,
         wait: WaitOption = None,
@@ -346,7 +352,7 @@ def _device_command(name: str, text: str) -> None:
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        stage(open_job(run, quiet, target_of(emulate, device, lab, wait)), name, as_json)
+        stage(open_job(run, quiet, target_of(emulate, device, lab, wait, emulator)), name, as_json)
 
     command.__doc__ = text
     app.command(name)(command)
@@ -358,6 +364,7 @@ _stage_command("validate", "Compare estimate and measurement, device and host; e
 _stage_command("report", "Write report.json and junit.xml, and print the tables.")
 
 
+app.command()(verify)
 app.command()(profile)
 app.command()(diff)
 app.command()(energy)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from pipeline.boards import Board
+from pipeline.boards import Board, Engine
 from pipeline.errors import UsageError, printable
 from pipeline.estimate.model import InputMode, Limits, Prefer
 from pipeline.genotype import RESOLUTIONS, Colour, Fix
@@ -59,6 +59,7 @@ class Target(BaseModel):
 
     Attributes:
         emulate: On an emulated board.
+        emulator: The emulated board's engine; None: the one that the board file names first.
         device: Which device, as ``--device`` has it (:mod:`pipeline.device.discovery`); None: the only one of its type.
         lab: The lab file; None: by ``DANAS_LAB``, or the user's own.
         wait_s: How long to wait for the device where another job has it.
@@ -67,6 +68,7 @@ class Target(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     emulate: bool = False
+    emulator: Engine | None = None
     device: Annotated[Text, Field(min_length=1, max_length=400)] | None = None
     lab: Annotated[Text, Field(min_length=1, max_length=4096)] | None = None
     wait_s: Annotated[float, Field(ge=0, le=7 * 86_400)] = 0.0

@@ -25,10 +25,11 @@ def test_the_nucleo_has_what_its_documents_say() -> None:
 
 
 def test_the_other_boards_have_what_their_documents_say() -> None:
-    nucleo, mps2 = boards.load("nucleo_l4r5zi"), boards.load("mps2_an500")
+    nucleo, mps2, m4 = (boards.load(name) for name in ("nucleo_l4r5zi", "mps2_an500", "mps2_an386"))
     assert (nucleo.ram_bytes, nucleo.flash_bytes) == (640 * 1024, 2048 * 1024)
     assert (nucleo.ram[0].base, nucleo.core.clock_hz) == (0x2000_0000, 120_000_000)
     assert (mps2.ram_bytes, mps2.flash[0].base, mps2.flash_bytes) == (4 << 20, 0, 4 << 20)
+    assert (m4.ram_bytes, m4.flash[0].base, m4.core.cpu) == (4 << 20, 0, "cortex-m4")
     assert isinstance(mps2.emulator, boards.QemuEmulator)
     # What the port counts with: whole instructions in a tick of the board's clock.
     assert mps2.emulator.instructions_per_second % mps2.core.clock_hz == 0
@@ -100,3 +101,43 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
         boards.read(path)
     assert caught.value.id == "board-file"
     assert "broken?.toml" in caught.value.what
+
+
+def test_another_engine_is_chosen_by_its_name() -> None:
+    board = boards.load("mps2_an500")
+    assert [one.engine for one in board.emulators] == ["qemu", "unicorn"]
+    assert board.emulated_by(None) is board.emulated_by(boards.Engine.QEMU) is board
+    other = board.emulated_by(boards.Engine.UNICORN)
+    assert [one.engine for one in other.emulators] == ["unicorn", "qemu"]
+    assert other.emulated_by(boards.Engine.QEMU) == board
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_an_engine_that_the_board_lacks_is_refused(bare: bool) -> None:
+    board = boards.load("nucleo_f746zg")
+    board = board.model_copy(update={"emulator": None}) if bare else board
+    assert board.emulated_by(None) is board
+    with pytest.raises(UsageError) as caught:
+        board.emulated_by(boards.Engine.QEMU)
+    assert caught.value.id == "no-emulator"
+    assert ("unicorn" in caught.value.why) != bare
+    assert caught.value.next
+
+
+@pytest.mark.parametrize(
+    ("tail", "words"),
+    [
+        ('\n[[other_emulators]]\nengine = "unicorn"\n', "named twice"),
+        ('\n[[other_emulators]]\nengine = "renode"\n', "other_emulators"),
+    ],
+)
+def test_engines_are_named_once(tmp_path: Path, tail: str, words: str) -> None:
+    path = tmp_path / "twice.toml"
+    path.write_text((resources.boards() / "nucleo_f746zg.toml").read_text() + tail)
+    with pytest.raises(UsageError) as caught:
+        boards.read(path)
+    assert caught.value.id == "board-file"
+    assert words in caught.value.what
+    path.write_text(path.read_text().replace('[emulator]\nengine = "unicorn"\n', ""))
+    with pytest.raises(UsageError):
+        boards.read(path)

@@ -75,6 +75,13 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
         (["experiment", "ablation", "--board", "toaster"], 2, "unknown-board"),
         (["experiment", "report"], 2, "no-journals"),
         (["search-and-flash", "--board", "nucleo_f746zg", "--emulate", "--device", "x"], 2, "emulate-and-device"),
+        (
+            ["deploy", "x.tflite", "--board", "mps2_an500", "--emulator", "qemu", "--device", "x"],
+            2,
+            "emulate-and-device",
+        ),
+        (["deploy", "x.tflite", "--board", "mps2_an500", "--emulator", "renode"], 2, "bad-option"),
+        (["search-and-flash", "--board", "nucleo_f746zg", "--emulator", "qemu"], 2, "no-emulator"),
         (["deploy", "no-such.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "no-such-model"),
         (["estimate", "no-such.tflite"], 2, "no-board-given"),
         (["resume", "no-such-run"], 2, "no-such-run"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.boards import Board
 from pipeline.device.discovery import device_of
-from pipeline.device.flash import EmulatedFlasher, PlatformioFlasher, Program, RunningDevice
+from pipeline.device.flash import EmulatedFlasher, Flasher, PlatformioFlasher, Program, RunningDevice
 from pipeline.device.link import SerialLink
 from pipeline.device.locks import held
 from pipeline.device.ports import demand_usable
@@ -94,6 +94,8 @@ class Workshop:
         with held(device, wait_s=self.target.wait_s, run="calibrate"):
             if device.port is not None:
                 demand_usable(device.port)
-            flasher = EmulatedFlasher(self.board) if device.emulated else PlatformioFlasher(device)
+            flasher: Flasher = PlatformioFlasher(device)
+            if device.emulated:
+                flasher = EmulatedFlasher(self.board.emulated_by(self.target.emulator))
             with flasher.flash(program) as running:
                 yield running

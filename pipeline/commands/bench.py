@@ -13,6 +13,7 @@ from pipeline.commands.options import (
     DebugOption,
     DeviceOption,
     EmulateOption,
+    EmulatorOption,
     EnvironmentOption,
     FolderOption,
     InputsOption,
@@ -56,6 +57,7 @@ def runtimes(
     images: ImagesOption = 3,
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     device: DeviceOption = None,
     lab: LabOption = None,
     wait: WaitOption = None,
@@ -79,7 +81,7 @@ def runtimes(
     from pipeline.progress import display
     from pipeline.report.bench import Bench, bench_text
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait, emulator)
     named = [settings.tflm_tree(tree) for tree in tflm_tree] if tflm_tree else [settings.tflm_tree(None)]
     recipes = [recipe_of(environment=environment, prefer=prefer)]
     recipes += [recipe_of(environment=environment, runtime="tflm", tflm_tree=tree) for tree in named if tree]

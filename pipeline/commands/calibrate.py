@@ -12,6 +12,7 @@ from pipeline.commands.options import (
     DebugOption,
     DeviceOption,
     EmulateOption,
+    EmulatorOption,
     JsonOption,
     LabOption,
     QuietOption,
@@ -34,6 +35,7 @@ PartOption = Annotated[
 def calibrate(
     board: BoardOption,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     device: DeviceOption = None,
     lab: LabOption = None,
     wait: WaitOption = None,
@@ -50,7 +52,7 @@ def calibrate(
     from pipeline.job import deploying
     from pipeline.progress import display
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait, emulator)
     names = [one.name for one in calibration.PARTS]
     for name in part or ():
         if name not in names:

@@ -13,6 +13,7 @@ from pipeline.commands.options import (
     DebugOption,
     DeviceOption,
     EmulateOption,
+    EmulatorOption,
     EnvironmentOption,
     FolderOption,
     InputModeOption,
@@ -44,6 +45,7 @@ def diff(
     every: AllOption = False,
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     device: DeviceOption = None,
     lab: LabOption = None,
     wait: WaitOption = None,
@@ -65,7 +67,7 @@ def diff(
     from pipeline.progress import display
     from pipeline.report.diff import diff_text
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait, emulator)
     recipe = recipe_of(
         environment=environment,
         prefer=prefer,

@@ -26,6 +26,15 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Tracebacks instead o
 EmulateOption = Annotated[
     bool, typer.Option("--emulate", help="Run the same ELF on an emulated board; short for --device emulated:BOARD.")
 ]
+EmulatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--emulator",
+        metavar="ENGINE",
+        help="Emulate the board with `unicorn` or `qemu`; see `boards show`.",
+        show_default="the board's first",
+    ),
+]
 DeviceOption = Annotated[
     str | None,
     typer.Option(
@@ -238,25 +247,28 @@ def recipe_of(**values: Any) -> Recipe:
     return checked(Recipe, **values)
 
 
-def target_of(emulate: bool, device: str | None, lab: str | None, wait: str | None) -> Target:
-    """Where the program runs, by the options.
+def target_of(
+    emulate: bool, device: str | None, lab: str | None, wait: str | None, emulator: str | None = None
+) -> Target:
+    """Where the program runs, by the options. An ``emulator``, that is its engine, asks for an emulated board.
 
     Raises:
         UsageError: ``emulate-and-device``, ``bad-duration`` or ``bad-option``.
     """
-    from pipeline.errors import UsageError
+    from pipeline.errors import UsageError, printable
     from pipeline.settings import EMULATED, Target, parse_duration
 
-    if emulate and device is not None and not device.startswith(EMULATED):
+    emulated = emulate or emulator is not None
+    if emulated and device is not None and not device.startswith(EMULATED):
         raise UsageError(
             "emulate-and-device",
-            "--emulate together with --device",
+            f"--{'emulate' if emulate else 'emulator'} together with --device {printable(device)}",
             why=f"--emulate is short for --device {EMULATED}BOARD.",
             next="Leave one of them out.",
         )
     place = str(Path(lab).expanduser().absolute()) if lab else lab
     wait_s = parse_duration(wait) if wait else 0.0
-    return checked(Target, emulate=emulate, device=device, lab=place, wait_s=wait_s)
+    return checked(Target, emulate=emulated, emulator=emulator, device=device, lab=place, wait_s=wait_s)
 
 
 def tree_of(runtime: str, tree: str | None) -> str | None:

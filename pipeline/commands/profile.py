@@ -13,6 +13,7 @@ from pipeline.commands.options import (
     DebugOption,
     DeviceOption,
     EmulateOption,
+    EmulatorOption,
     EnvironmentOption,
     FolderOption,
     InputModeOption,
@@ -42,6 +43,7 @@ def profile(
     images: ImagesOption = 1,
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     device: DeviceOption = None,
     lab: LabOption = None,
     wait: WaitOption = None,
@@ -63,7 +65,7 @@ def profile(
     from pipeline.progress import display
     from pipeline.report.profile import profile_text
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait, emulator)
     recipe = recipe_of(
         environment=environment,
         prefer=prefer,

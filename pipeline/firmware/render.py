@@ -246,12 +246,12 @@ def _port_files(board: Board, baud: int, stack_bytes: int) -> dict[str, str]:
 
 
 def _emulated_hz(board: Board) -> int:
-    """Instructions in a second of the emulated board's own time."""
-    return (
-        board.emulator.instructions_per_second
-        if isinstance(board.emulator, boards.QemuEmulator)
-        else board.core.clock_hz
-    )
+    """Instructions in a second of the emulated board's own time, on an engine that gives the core no cycle counter.
+
+    Whichever engine runs the program, it is the same one.
+    """
+    rates = [one.instructions_per_second for one in board.emulators if isinstance(one, boards.QemuEmulator)]
+    return rates[0] if rates else board.core.clock_hz
 
 
 def _template(folder: str, name: str, **values: object) -> str:

@@ -211,7 +211,9 @@ def started(
             if not flash:
                 yield RunningDevice(device.port, device)
                 return
-        flasher: Flasher = EmulatedFlasher(board) if device.emulated else PlatformioFlasher(device)
+        flasher: Flasher = PlatformioFlasher(device)
+        if device.emulated:
+            flasher = EmulatedFlasher(board.emulated_by(target.emulator))
         with flasher.flash(program, on_line=on_line) as running:
             yield running
 
