@@ -37,6 +37,17 @@ def failure(lines: Sequence[str], device: Device, board: Board) -> DanasError:
     return found or _of_the_program(lines, text, device)
 
 
+def not_installed(board: Board) -> EnvironmentProblem:
+    """The error of a machine without OpenOCD."""
+    return EnvironmentProblem(
+        "missing-openocd",
+        "OpenOCD is not on PATH",
+        why=f"A {board.name} is programmed by it in this environment.",
+        next="apt-get install openocd"
+        + (f", or use --environment {board.build.registry}, which brings one." if board.build.registry else ""),
+    )
+
+
 def _of_the_target(text: str, device: Device, board: Board) -> DanasError | None:
     other = _OTHER_CHIP.search(text)
     if other is not None:
@@ -59,13 +70,7 @@ def _of_the_target(text: str, device: Device, board: Board) -> DanasError | None
 
 def _of_the_probe(text: str, device: Device, board: Board) -> DanasError | None:
     if _NOT_INSTALLED.search(text):
-        return EnvironmentProblem(
-            "missing-openocd",
-            "OpenOCD is not on PATH",
-            why=f"A {board.name} is programmed by it in this environment.",
-            next="apt-get install openocd"
-            + (f", or use --environment {board.build.registry}, which brings one." if board.build.registry else ""),
-        )
+        return not_installed(board)
     if "LIBUSB_ERROR_ACCESS" in text:
         return NoBoardError(
             "probe-permission",

@@ -97,6 +97,7 @@ def workplace(
 
     device = preflight.device(board, target)
     preflight.compiler(recipe.environment or board.build.local, board)
+    preflight.uploader(recipe.environment or board.build.local, board, device)
     recipe.engine()
     with contextlib.ExitStack() as stack:
         stack.enter_context(held(device, wait_s=target.wait_s, run=what, on_wait=on_wait))
