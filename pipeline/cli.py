@@ -21,6 +21,7 @@ from pipeline.commands.options import (
     DataOption,
     DebugOption,
     EmulateOption,
+    EmulatorOption,
     EnergyOption,
     EnvironmentOption,
     EvaluationsOption,
@@ -72,6 +73,7 @@ from pipeline.commands.options import (
 )
 from pipeline.commands.profile import profile
 from pipeline.commands.space import space_command
+from pipeline.commands.verify import verify
 
 app = typer.Typer(
     name="danas-deploy",
@@ -137,6 +139,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         seed: SeedOption = 0,
         images: ImagesOption = None,
         emulate: EmulateOption = False,
+        emulator: EmulatorOption = None,
         port: PortOption = None,
         serial_number: SerialOption = None,
         environment: EnvironmentOption = None,
@@ -158,7 +161,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             Settings,
             kind=Kind.SEARCH,
             board=board,
-            target=target_of(emulate, port, serial_number),
+            target=target_of(emulate, port, serial_number, emulator),
             seed=seed,
             images=images,
             environment=environment,
@@ -236,6 +239,7 @@ def deploy(
     seed: SeedOption = 0,
     images: ImagesOption = None,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
@@ -249,7 +253,7 @@ def deploy(
     debug: DebugOption = False,
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
-    target, tree = target_of(emulate, port, serial_number), tree_of(runtime, tflm_tree)
+    target, tree = target_of(emulate, port, serial_number, emulator), tree_of(runtime, tflm_tree)
     settings = deploy_settings(
         model,
         board,
@@ -273,6 +277,7 @@ def deploy(
 def resume(
     run: RunArgument,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     port: PortOption = None,
     serial_number: SerialOption = None,
     as_json: JsonOption = False,
@@ -280,7 +285,7 @@ def resume(
     debug: DebugOption = False,
 ) -> None:
     """Take up a run that was interrupted; what is finished is not done again."""
-    finish(open_job(run, quiet, target_of(emulate, port, serial_number)), as_json)
+    finish(open_job(run, quiet, target_of(emulate, port, serial_number, emulator)), as_json)
 
 
 _search_command(
@@ -334,13 +339,14 @@ def _device_command(name: str, text: str) -> None:
     def command(
         run: RunArgument,
         emulate: EmulateOption = False,
+        emulator: EmulatorOption = None,
         port: PortOption = None,
         serial_number: SerialOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        stage(open_job(run, quiet, target_of(emulate, port, serial_number)), name, as_json)
+        stage(open_job(run, quiet, target_of(emulate, port, serial_number, emulator)), name, as_json)
 
     command.__doc__ = text
     app.command(name)(command)
@@ -352,6 +358,7 @@ _stage_command("validate", "Compare estimate and measurement, device and host; e
 _stage_command("report", "Write report.json and junit.xml, and print the tables.")
 
 
+app.command()(verify)
 app.command()(profile)
 app.command()(diff)
 app.command()(energy)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import ClassVar
 
 #: What drives a terminal, turns the direction of writing, or is no character of XML and UTF-8.
@@ -148,3 +149,20 @@ class InterruptedRun(DanasError):  # noqa: N818 - an interruption is no error of
     """The user stopped the run; it can be resumed."""
 
     exit_code = 130
+
+
+def rebuilt(values: Mapping[str, object]) -> DanasError:
+    """The error that another process of ours wrote with :meth:`DanasError.as_dict`.
+
+    Args:
+        values: What it wrote; text that was damaged on the way is made safe once more.
+    """
+    kinds = {kind.exit_code: kind for kind in DanasError.__subclasses__()}
+    code = values.get("exit_code")
+    kind = kinds.get(code, DanasError) if isinstance(code, int) else DanasError
+    return kind(
+        printable(values.get("id", "unknown"), 60),
+        printable(values.get("what", ""), 400),
+        why=printable(values.get("why", ""), 400),
+        next=printable(values.get("next", ""), 400),
+    )

@@ -54,7 +54,7 @@ def device(board: Board, target: Target) -> None:
                 why="Its board file has no [emulator] section.",
                 next="Attach the board and leave --emulate out.",
             )
-        if isinstance(board.emulator, boards.QemuEmulator):
+        if isinstance(board.emulated_by(target.emulator).emulator, boards.QemuEmulator):
             if shutil.which("qemu-system-arm") is None:
                 raise EnvironmentProblem(
                     "missing-qemu",

@@ -113,7 +113,7 @@ class Run:
         """
         now = datetime.now(UTC)
         try:
-            folder = _unnamed(f"{now:%Y%m%d-%H%M%S}-{settings.board}") if folder is None else _named(folder)
+            folder = unnamed(f"{now:%Y%m%d-%H%M%S}-{settings.board}") if folder is None else _named(folder)
         except OSError as error:
             raise disk_problem(error, folder or Path("runs")) from error
         manifest = Manifest(created=now.isoformat(timespec="seconds"), settings=settings, versions=versions())
@@ -295,7 +295,7 @@ def missing(
     )
 
 
-def _unnamed(stem: str) -> Path:
+def unnamed(stem: str) -> Path:
     """A folder below ``runs/`` that nobody else has, whoever starts in the same second."""
     folder, number = Path("runs") / stem, 1
     while True:

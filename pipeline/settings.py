@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pipeline.boards import Board
+from pipeline.boards import Board, Engine
 from pipeline.errors import UsageError, printable
 from pipeline.estimate.model import InputMode, Limits, Prefer
 from pipeline.genotype import RESOLUTIONS, Colour, Fix
@@ -53,11 +53,15 @@ class Kind(StrEnum):
 
 
 class Target(BaseModel):
-    """Where the program runs: on an emulated board, or on the one behind a port or a probe's serial number."""
+    """Where the program runs: on an emulated board, or on the one behind a port or a probe's serial number.
+
+    ``emulator`` is the emulated board's engine; None: the one that the board file names first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     emulate: bool = False
+    emulator: Engine | None = None
     port: Text | None = None
     serial_number: Text | None = None
 
@@ -123,6 +127,7 @@ class Settings(BaseModel):
             latency_ms=self.latency_ms,
             energy_mj=self.energy_mj,
             linked_bytes=board.ram_bytes,
+            areas=board.areas,
         )
 
     def demand_strategy(self) -> None:

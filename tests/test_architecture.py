@@ -30,7 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("job",),
     ("experiments",),
-    ("commands", "cli", "__main__"),
+    ("commands", "cli", "pytest_plugin", "__main__"),
 )
 #: Packages that only these parts may import, with all that is below them.
 CONFINED = {
@@ -45,6 +45,7 @@ CONFINED = {
     "serial": ("pipeline.device.",),
     "elftools": ("pipeline.firmware.", "pipeline.device.emulator."),
     "jinja2": ("pipeline.firmware.", "pipeline.report."),
+    "pytest": ("pipeline.pytest_plugin",),
     "ai_edge_litert": ("pipeline.graph.", "pipeline.quantize"),
 }
 

@@ -50,6 +50,22 @@ def test_a_missing_unicorn_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     assert _id(EMULATED) == "missing-extra"
 
 
+def test_what_is_needed_follows_from_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    board = boards.load("mps2_an500")
+    for emulator, wanted in ((None, "missing-qemu"), ("qemu", "missing-qemu"), ("unicorn", None)):
+        target = Target.model_validate({"emulate": True, "emulator": emulator})
+        if wanted is None:
+            preflight.device(board, target)
+            continue
+        with pytest.raises(DanasError) as caught:
+            preflight.device(board, target)
+        assert caught.value.id == wanted
+    with pytest.raises(DanasError) as caught:
+        preflight.device(boards.load("nucleo_f746zg"), Target(emulate=True, emulator=boards.Engine.QEMU))
+    assert caught.value.id == "no-emulator"
+
+
 def test_a_full_disk_is_seen_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")

@@ -12,6 +12,7 @@ from pipeline.commands.options import (
     BoardOption,
     DebugOption,
     EmulateOption,
+    EmulatorOption,
     EnvironmentOption,
     FolderOption,
     InputsOption,
@@ -55,6 +56,7 @@ def runtimes(
     images: ImagesOption = 3,
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
@@ -77,7 +79,7 @@ def runtimes(
     from pipeline.progress import display
     from pipeline.report.bench import Bench, bench_text
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number, emulator)
     named = [settings.tflm_tree(tree) for tree in tflm_tree] if tflm_tree else [settings.tflm_tree(None)]
     recipes = [recipe_of(environment=environment, prefer=prefer)]
     recipes += [recipe_of(environment=environment, runtime="tflm", tflm_tree=tree) for tree in named if tree]

@@ -11,6 +11,7 @@ from pipeline.commands.options import (
     BoardOption,
     DebugOption,
     EmulateOption,
+    EmulatorOption,
     JsonOption,
     PortOption,
     QuietOption,
@@ -33,6 +34,7 @@ PartOption = Annotated[
 def calibrate(
     board: BoardOption,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     port: PortOption = None,
     serial_number: SerialOption = None,
     part: PartOption = None,
@@ -48,7 +50,7 @@ def calibrate(
     from pipeline.job import deploying
     from pipeline.progress import display
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number, emulator)
     names = [one.name for one in calibration.PARTS]
     for name in part or ():
         if name not in names:

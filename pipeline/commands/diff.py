@@ -12,6 +12,7 @@ from pipeline.commands.options import (
     BoardOption,
     DebugOption,
     EmulateOption,
+    EmulatorOption,
     EnvironmentOption,
     FolderOption,
     InputModeOption,
@@ -43,6 +44,7 @@ def diff(
     every: AllOption = False,
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
@@ -63,7 +65,7 @@ def diff(
     from pipeline.progress import display
     from pipeline.report.diff import diff_text
 
-    kind, target = boards.load(board), target_of(emulate, port, serial_number)
+    kind, target = boards.load(board), target_of(emulate, port, serial_number, emulator)
     recipe = recipe_of(
         environment=environment,
         prefer=prefer,

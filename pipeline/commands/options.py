@@ -24,6 +24,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of one-line errors.")]
 EmulateOption = Annotated[bool, typer.Option("--emulate", help="Run the same ELF on an emulated board.")]
+EmulatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--emulator",
+        metavar="ENGINE",
+        help="Emulate the board with `unicorn` or `qemu`; see `boards show`.",
+        show_default="the board's first",
+    ),
+]
 PortOption = Annotated[
     str | None, typer.Option("--port", help="Serial port or pyserial URL of the board.", show_default=False)
 ]
@@ -222,8 +231,8 @@ def recipe_of(**values: Any) -> Recipe:
     return checked(Recipe, **values)
 
 
-def target_of(emulate: bool, port: str | None, serial_number: str | None) -> Target:
-    """Where the program runs, by the options.
+def target_of(emulate: bool, port: str | None, serial_number: str | None, emulator: str | None = None) -> Target:
+    """Where the program runs, by the options. An ``emulator``, that is its engine, asks for an emulated board.
 
     Raises:
         UsageError: ``emulate-and-port`` or ``bad-option``.
@@ -231,14 +240,15 @@ def target_of(emulate: bool, port: str | None, serial_number: str | None) -> Tar
     from pipeline.errors import UsageError
     from pipeline.settings import Target
 
-    if emulate and (port or serial_number):
+    emulated = emulate or emulator is not None
+    if emulated and (port or serial_number):
         raise UsageError(
             "emulate-and-port",
-            "--emulate together with --port or --serial-number",
+            f"--{'emulate' if emulate else 'emulator'} together with --port or --serial-number",
             why="The emulated board has a port of its own.",
             next="Leave one of them out.",
         )
-    return checked(Target, emulate=emulate, port=port, serial_number=serial_number)
+    return checked(Target, emulate=emulated, emulator=emulator, port=port, serial_number=serial_number)
 
 
 def tree_of(runtime: str, tree: str | None) -> str | None:

@@ -12,6 +12,7 @@ from pipeline.commands.options import (
     BoardOption,
     DebugOption,
     EmulateOption,
+    EmulatorOption,
     EnvironmentOption,
     FolderOption,
     InputModeOption,
@@ -41,6 +42,7 @@ def profile(
     images: ImagesOption = 1,
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
+    emulator: EmulatorOption = None,
     port: PortOption = None,
     serial_number: SerialOption = None,
     environment: EnvironmentOption = None,
@@ -61,7 +63,7 @@ def profile(
     from pipeline.progress import display
     from pipeline.report.profile import profile_text
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number, emulator)
     recipe = recipe_of(
         environment=environment,
         prefer=prefer,

@@ -14,11 +14,11 @@ from typing import IO, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline import errors, resources
+from pipeline import resources
 from pipeline.boards import Board
 from pipeline.device.deadline import Deadline
 from pipeline.device.replies import DeviceFault, FaultReportError
-from pipeline.errors import DanasError, DeviceError, EnvironmentProblem, printable
+from pipeline.errors import DanasError, DeviceError, EnvironmentProblem, printable, rebuilt
 
 START_S = 60.0  # the first start may compile the fast path
 _ANSWER_S = 10.0
@@ -234,7 +234,7 @@ class EmulatedDevice:
                 function=str(fault["function"]),
             )
         if "error" in message:
-            self._error = _rebuilt(message["error"])
+            self._error = rebuilt(message["error"])
 
     def _read_stderr(self) -> None:
         for line in self._messages:
@@ -249,18 +249,6 @@ def _pipe(stream: IO[str] | None) -> IO[str]:
     if stream is None:
         raise ValueError("the emulator's process needs pipes for stdin, stdout and stderr")
     return stream
-
-
-def _rebuilt(values: dict[str, Any]) -> DanasError:
-    """The error that another process of ours wrote with ``as_dict``."""
-    kinds = {kind.exit_code: kind for kind in DanasError.__subclasses__()}
-    kind = kinds.get(int(values.get("exit_code", 1)), errors.DanasError)
-    return kind(
-        str(values.get("id", "unknown")),
-        printable(values.get("what", ""), 400),
-        why=printable(values.get("why", ""), 400),
-        next=printable(values.get("next", ""), 400),
-    )
 
 
 @contextlib.contextmanager

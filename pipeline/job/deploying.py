@@ -187,7 +187,7 @@ def started(
     from pipeline.device.flash import EmulatedFlasher, PlatformioFlasher, RunningDevice
 
     if target.emulate:
-        with EmulatedFlasher(board).flash(program, on_line=on_line) as running:
+        with EmulatedFlasher(board.emulated_by(target.emulator)).flash(program, on_line=on_line) as running:
             yield running
         return
     address = find(board, port=target.port, serial=target.serial_number)

@@ -13,6 +13,7 @@ from rich.text import Text
 from pipeline.errors import printable
 from pipeline.figures import Figure
 from pipeline.report import terminal
+from pipeline.report.junit import case, document
 from pipeline.report.model import Line, Report
 from pipeline.report.work import modelled_lines
 
@@ -64,18 +65,8 @@ class JunitReporter:
         ):
             ET.SubElement(properties, "property", name=name, value=printable(value, 1000))
         for check in verdict.checks:
-            case = ET.SubElement(suite, "testcase", classname=group, name=printable(check.id))
-            text = printable(
-                f"{check.title}: expected {check.expected} {check.unit} ({check.expected_source}, {check.tolerance}), "
-                f"found {check.measured} {check.unit} ({check.measured_source}). {check.detail}",
-                1000,
-            )
-            if check.passed:
-                ET.SubElement(case, "system-out").text = text
-            else:
-                ET.SubElement(case, "failure", message=text, type="Check").text = text
-        ET.indent(suite)
-        return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suite, encoding="unicode") + "\n"
+            case(suite, group, check)
+        return document(suite)
 
 
 class TerminalReporter:

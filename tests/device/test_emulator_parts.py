@@ -137,6 +137,23 @@ def test_an_stm32l4s_clock_registers_answer(state: PythonState, terminal: Termin
     assert registers.read(DWT_CYCCNT, 4) == 70
 
 
+@pytest.mark.parametrize("name", ["mps2_an386", "mps2_an500"])
+def test_an_mps2s_uart_has_one_register_for_both_directions(name: str, state: PythonState, terminal: Terminal) -> None:
+    board = boards.load(name)
+    registers = Registers(board, families.of(board), state, terminal)
+    uart = board.serial.base
+    data, status, control = uart, uart + 4, uart + 8
+    registers.write(data, 4, ord("x"))  # it is off
+    assert state.tx_take() == b""
+    registers.write(control, 4, 3)
+    state.rx_put(b"ab")
+    assert registers.read(status, 4) == 2  # a byte waits, and there is room to send
+    registers.write(data, 4, ord("y"))
+    assert [registers.read(data, 4) for _ in range(2)] == [*b"ab"]
+    assert registers.read(status, 4) == 0
+    assert state.tx_take() == b"y"
+
+
 @pytest.mark.parametrize("name", families.FAMILIES)
 def test_a_familys_windows_hold_its_registers(name: str) -> None:
     family = families.FAMILIES[name]

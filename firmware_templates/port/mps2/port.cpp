@@ -20,13 +20,24 @@ using namespace mps2;
 constexpr uint32_t kDivider = (board::kClockHz + board::kBaud / 2) / board::kBaud;
 static_assert(kDivider >= 32 && kDivider <= 0xF'FFFF, "this baud rate cannot be made within 1.6 %");
 
-// QEMU has no cycle counter: it reads as 0. There the timer is looked at instead. It counts the board's clock, and an
+// Of the emulators QEMU has no cycle counter: it reads as 0. There the timer is looked at instead. It counts the board's clock, and an
 // emulator that gives an instruction a fixed time (-icount) executes a fixed number of them in one of its ticks: what
 // is counted are instructions, to that number, as on every emulated board.
 constexpr uint32_t kCyclesPerTick = board::kEmulatedHz / board::kClockHz;
 static_assert(board::kEmulatedHz % board::kClockHz == 0 && kCyclesPerTick >= 1, "whole instructions in a tick");
 
 bool core_counts = false;
+
+// Whether the cycle counter moves. Emulators may count by blocks of code, so it is looked at in a loop.
+bool cycle_counter_moves() {
+  const uint32_t before = cortex_m::cycle_counter();
+  for (int look = 0; look < 8; ++look) {
+    if (cortex_m::cycle_counter() != before) {
+      return true;
+    }
+  }
+  return false;
+}
 
 void start_timer() {
   at(kTimerReload) = 0xFFFF'FFFF;
@@ -39,10 +50,11 @@ void start_timer() {
 namespace port {
 
 void init() {
-  cortex_m::enable_caches();
+  if constexpr (board::kHasCaches) {
+    cortex_m::enable_caches();
+  }
   cortex_m::start_cycle_counter();
-  const uint32_t before = cortex_m::cycle_counter();
-  core_counts = cortex_m::cycle_counter() != before;
+  core_counts = cycle_counter_moves();
   if (!core_counts) {
     start_timer();
   }

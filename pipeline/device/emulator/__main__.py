@@ -51,6 +51,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     which.add_argument("--board", help="a known board type, such as nucleo_f746zg")
     which.add_argument("--board-file", type=Path, help="a board file")
     which.add_argument("--board-json", help="a board as JSON, as danas-deploy itself passes it")
+    parser.add_argument(
+        "--engine", type=boards.Engine, choices=list(boards.Engine), help="another engine than the board's first"
+    )
     parser.add_argument("--elf", type=Path, required=True, help="the program")
     parser.add_argument("--link", type=Path, help="make a symbolic link to the port")
     parser.add_argument("--pure-python", action="store_true", help="do without the compiled fast path")
@@ -58,7 +61,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> int:
-    board = _board(options)
+    board = _board(options).emulated_by(options.engine)
     make = _maker(board, options)
     program = image.read(options.elf, board)
     terminal = Terminal(options.link)

@@ -19,8 +19,8 @@ class Window:
 class Answer:
     """The hardware's answer that start-up code polls for.
 
-    While ``register`` has all the bits ``when`` set and none of ``unless``, ``then_register`` (the same where it is None)
-    reads with ``then`` set.
+    While ``register`` has all the bits ``when`` set and none of ``unless``, ``then_register`` (the same where it is
+    None) reads with ``then`` set.
     """
 
     name: str
