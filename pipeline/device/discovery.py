@@ -102,8 +102,8 @@ def ports() -> list[PortInfo]:
 
 def device_of(board: Board, target: Target, *, listing: Listing = ports) -> Device:
     """The device of a target, which must be of this board type; what :func:`resolve` raises."""
-    if target.emulate and target.device is None:
-        return Device(board.name)
+    if target.emulate:  # no lab file is needed, nor read
+        return Device(_demand_type((target.device or board.name).removeprefix(EMULATED), board, target.device or ""))
     return resolve(target.device, board, lab=open_lab(target.lab), listing=listing)
 
 
