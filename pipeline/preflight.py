@@ -38,7 +38,7 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     settings.demand_modelled(board)
     if needs_board:
         device(board, settings.target)
-        compiler(settings.environment or board.build.local, board)
+        compiler(settings.environment or board.build.usual, board)
     open_runtime(settings.runtime, tflm_tree=settings.tflm_tree)
     platformio.demand_safe((folder or Path()).resolve())
     disk(folder or Path())

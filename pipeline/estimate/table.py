@@ -142,7 +142,8 @@ def load_for(board: Board) -> Table:
     Raises:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
-    return _with_port(_path(board.core.cpu), board.port)
+    path = _path(board.core.cpu)
+    return _with_port(path, _port(path, board))
 
 
 def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibration:
@@ -151,7 +152,19 @@ def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibrat
     Raises:
         UsageError: As :func:`load_for`.
     """
-    return _said(_path(board.core.cpu), board.port, toolchain or Toolchain())
+    path = _path(board.core.cpu)
+    return _said(path, _port(path, board), toolchain or Toolchain())
+
+
+def _port(path: Path, board: Board) -> str:
+    """The port whose share is reckoned with.
+
+    Of a board under a framework that is the measured board's own: what the framework takes on top is not known here.
+    """
+    table = _kept(path)
+    if board.build.framework is None or board.port in table.ports:
+        return board.port
+    return next((name for name, port in table.ports.items() if port == Port(flash=0, static=0)), board.port)
 
 
 @cache

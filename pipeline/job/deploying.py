@@ -82,7 +82,7 @@ def workplace(board: Board, target: Target, recipe: Recipe, folder: Path | None)
     from pipeline.firmware import platformio
 
     preflight.device(board, target)
-    preflight.compiler(recipe.environment or board.build.local, board)
+    preflight.compiler(recipe.environment or board.build.usual, board)
     recipe.engine()
     with contextlib.ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="danas-")))
