@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import itertools
 import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -31,6 +33,27 @@ class RegionKind(StrEnum):
     FLASH = "flash"
 
 
+class Content(StrEnum):
+    """What a program has in a memory region."""
+
+    STACK = "stack"
+    STATIC = "static"
+    ARENA = "arena"
+    CONSTANTS = "constants"
+
+
+#: What a region may hold where its table does not say.
+_USUAL = {RegionKind.RAM: (Content.STACK, Content.STATIC, Content.ARENA), RegionKind.FLASH: (Content.CONSTANTS,)}
+
+#: Below the stack nobody may touch as many bytes, at a multiple of as many: an overflow faults there
+#: (firmware_templates/port/cortex_m/core.cpp).
+STACK_GUARD_BYTES = 1 << 16
+
+
+#: Of memory regions, and so of areas: as many the emulator knows (pipeline/device/emulator/hook.c).
+MOST_AREAS = 16
+
+
 class Region(_Frozen):
     """A memory region.
 
@@ -40,6 +63,7 @@ class Region(_Frozen):
         base: Its first address.
         bytes: Its size.
         speed: Its place among the board's RAM regions, 0 for the fastest; equally fast ones have the same.
+        holds: What of a program may lie in it; by default all that its kind can hold.
         source: Names the documents that the figures were read in.
     """
 
@@ -48,12 +72,73 @@ class Region(_Frozen):
     base: _Address
     bytes: _Bytes
     speed: Annotated[int, Field(ge=0, le=9)] = 0
+    holds: Annotated[tuple[Content, ...], Field(min_length=1)] = ()
     source: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "holds" not in values and values.get("kind") in tuple(RegionKind):
+            return values | {"holds": _USUAL[RegionKind(values["kind"])]}
+        return values
+
+    @model_validator(mode="after")
+    def _can_hold_it(self) -> Region:
+        for content in self.holds:
+            if content not in _USUAL[self.kind]:
+                raise ValueError(f"{self.kind} region {self.name} cannot hold {content}")
+        if len(set(self.holds)) < len(self.holds):
+            raise ValueError(f"region {self.name} holds something twice")
+        return self
 
     @property
     def end(self) -> int:
         """First address behind the region."""
         return self.base + self.bytes
+
+
+@dataclass(frozen=True)
+class Area:
+    """RAM regions, by address, that follow each other without a gap and may hold the same: a block may span them."""
+
+    regions: tuple[Region, ...]
+
+    @property
+    def base(self) -> int:
+        """Its first address."""
+        return self.regions[0].base
+
+    @property
+    def end(self) -> int:
+        """First address behind it."""
+        return self.regions[-1].end
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return self.end - self.base
+
+    @property
+    def holds(self) -> tuple[Content, ...]:
+        """What of a program may lie in it."""
+        return self.regions[0].holds
+
+    @property
+    def name(self) -> str:
+        """The names of its regions."""
+        return " and ".join(region.name for region in self.regions)
+
+
+def areas_of(regions: Iterable[Region]) -> tuple[Area, ...]:
+    """RAM regions, given by address, those together that a block may span."""
+    found: list[list[Region]] = []
+    for region in regions:
+        before = found[-1][-1] if found else None
+        if before is not None and before.end == region.base and set(before.holds) == set(region.holds):
+            found[-1].append(region)
+        else:
+            found.append([region])
+    return tuple(Area(tuple(area)) for area in found)
 
 
 class Core(_Frozen):
@@ -223,7 +308,7 @@ class Board(_Frozen):
     url: str
     port: _Identifier
     core: Core
-    memory: Annotated[tuple[Region, ...], Field(min_length=2)]
+    memory: Annotated[tuple[Region, ...], Field(min_length=2, max_length=MOST_AREAS)]
     stack: Stack
     serial: Serial
     clock: ClockSource
@@ -240,16 +325,26 @@ class Board(_Frozen):
         for before, after in itertools.pairwise(ordered):
             if before.end > after.base:
                 raise ValueError(f"memory regions {before.name} and {after.name} overlap")
-        ram = self.ram
-        if not ram or not self.flash:
-            raise ValueError("memory needs at least one ram and one flash region")
-        for before, after in itertools.pairwise(ram):
-            if before.end != after.base:
-                raise ValueError(f"ram regions {before.name} and {after.name} are not contiguous")
-            # What a program uses most is put at the bottom (pipeline/estimate/regions.py).
-            if before.speed > after.speed:
-                raise ValueError(f"ram region {after.name} is faster than {before.name}, which is below it")
+        for content in Content:
+            if not any(content in region.holds for region in self.memory):
+                raise ValueError(f"memory has no region that may hold {content}")
+        for area in self.areas:
+            for before, after in itertools.pairwise(area.regions):
+                # What a program uses most is put at the bottom (pipeline/estimate/areas.py).
+                if before.speed > after.speed:
+                    raise ValueError(f"ram region {after.name} is faster than {before.name}, which is below it")
+            if Content.STACK in area.holds and self.build.framework is None:
+                self._demand_guard(area)
         return self
+
+    def _demand_guard(self, area: Area) -> None:
+        """An overflow of the stack must leave RAM, by whatever bytes the guard takes."""
+        name = area.regions[0].name
+        if area.base % STACK_GUARD_BYTES:
+            raise ValueError(f"ram region {name} may hold the stack, but does not start at a multiple of 64 KiB")
+        for region in self.ram:
+            if area.base - STACK_GUARD_BYTES < region.end <= area.base:
+                raise ValueError(f"ram region {name} may hold the stack, but {region.name} is where its guard would be")
 
     @model_validator(mode="after")
     def _engines_are_sound(self) -> Board:
@@ -287,8 +382,13 @@ class Board(_Frozen):
 
     @property
     def ram(self) -> tuple[Region, ...]:
-        """RAM regions by address; contiguous."""
+        """RAM regions by address."""
         return tuple(sorted((r for r in self.memory if r.kind is RegionKind.RAM), key=lambda r: r.base))
+
+    @property
+    def areas(self) -> tuple[Area, ...]:
+        """The RAM regions by address, those together that a block may span."""
+        return areas_of(self.ram)
 
     @property
     def flash(self) -> tuple[Region, ...]:

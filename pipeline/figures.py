@@ -29,7 +29,6 @@ class Figure(BaseModel):
     source: Source
     reason: str = ""
 
-
     @property
     def shown(self) -> str:
         """The value for a reader, without its unit; ``unknown`` where there is none."""

@@ -127,6 +127,7 @@ class Settings(BaseModel):
             latency_ms=self.latency_ms,
             energy_mj=self.energy_mj,
             linked_bytes=board.ram_bytes,
+            areas=board.areas,
         )
 
     def demand_strategy(self) -> None:

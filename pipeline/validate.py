@@ -291,12 +291,12 @@ def _judge_guest(evidence: Evidence, framework: str) -> Verdict:
     """A program that is a part of a framework's: the arena is estimated, all else compared with ELF and limits."""
     found, memory, elf = evidence.measurement, evidence.measurement.memory_after, evidence.elf
     source, host, linked = memory.static.source, Source.HOST, Source.LINKED_ELF
-    notes = [f"What the {framework} core takes of flash and RAM is in no estimate: both are compared with limits alone."]
+    notes = [
+        f"What the {framework} core takes of flash and RAM is in no estimate: both are compared with limits alone."
+    ]
     arena = int(memory.arena.value or 0)
     estimated = sum(item.bytes for item in evidence.estimate.ram if item.name == "arena")
-    check = equal(
-        "ram-arena", "Arena", (estimated, Source.ANALYTIC), (arena, source), detail=f"linked {elf.arena:,} B"
-    )
+    check = equal("ram-arena", "Arena", (estimated, Source.ANALYTIC), (arena, source), detail=f"linked {elf.arena:,} B")
     checks = [
         *_who_and_what(evidence, source),
         check.model_copy(update={"passed": check.passed and elf.arena == arena, "unit": "B"}),

@@ -24,6 +24,9 @@ from pipeline.settings import Target
 #: Tensors up to this size also go through the protocol's text commands, which are made for small ones.
 _SMALL_BYTES = 512
 
+#: More than any probe has of static data.
+_STATIC_BYTES = 16 * 1024
+
 __all__ = ["Workshop", "compiler", "flags"]
 
 
@@ -45,7 +48,9 @@ class Workshop:
 
     def build(self, graph: Graph, *, streamed: bool = False) -> Firmware:
         """A model as a program, by the plan that it gets without a limit of RAM; ``streamed``: its input by rows."""
-        render(graph, plan(graph, streamed_input=streamed), self.board, into=self.folder)
+        # What static data take is not known yet: where RAM is in several pieces, the arena lies as if they were large.
+        made = plan(graph, streamed_input=streamed)
+        render(graph, made, self.board, into=self.folder, static_bytes=_STATIC_BYTES)
         return build(self.folder, self.board)
 
     @contextlib.contextmanager

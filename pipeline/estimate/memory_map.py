@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan
+from pipeline.estimate.areas import ALIGNMENT
+from pipeline.estimate.model import MemoryPlan
 from pipeline.estimate.stages import image_rows
 from pipeline.graph.model import Graph
 

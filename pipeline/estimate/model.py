@@ -6,18 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.boards import Area
+from pipeline.estimate.areas import ALIGNMENT, excess
 from pipeline.estimate.compilers import Calibration
 from pipeline.figures import Modelled
 
 if TYPE_CHECKING:
     from pipeline.estimate.stages import Stage
-
-#: Every activation starts at a multiple of this, as does the arena.
-ALIGNMENT = 16
 
 
 class Prefer(StrEnum):
@@ -171,11 +170,17 @@ class Estimate(BaseModel):
 
     @property
     def linked_bytes(self) -> int:
-        """RAM up to the arena's end as it is linked: with all that is set aside for the stack, the arena aligned."""
+        """RAM as it is linked in one piece: with all that is set aside for the stack, the arena aligned."""
+        blocks = self.blocks
+        before = self.stack_reserve + blocks["static"]
+        return -(-before // ALIGNMENT) * ALIGNMENT + blocks["arena"]
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """Bytes of ``static`` and ``arena``, 0 where there is no such item."""
         sizes = {item.name: item.bytes for item in self.ram}
         arena = sizes.get("arena", 0)
-        before = self.stack_reserve + self.ram_bytes - sizes.get("stack", 0) - arena
-        return -(-before // ALIGNMENT) * ALIGNMENT + arena
+        return {"static": self.ram_bytes - sizes.get("stack", 0) - arena, "arena": arena}
 
     @property
     def flash_bytes(self) -> int:
@@ -187,7 +192,8 @@ class Limits(BaseModel):
     """What a design may need; from the board, or smaller where the user says so.
 
     ``latency_ms`` and ``energy_mj`` are compared with what is modelled; the program may take more or less.
-    ``linked_bytes`` is the RAM that a linker has, whose stack takes what is set aside for it.
+    ``linked_bytes`` is the RAM that a linker has, whose stack takes what is set aside for it. Where it is in several
+    pieces, ``areas`` are these: what no placement gives a piece to exceeds the limit, however little it is in all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -199,15 +205,33 @@ class Limits(BaseModel):
     latency_ms: float | None = None
     energy_mj: float | None = None
     linked_bytes: int | None = None
+    areas: Annotated[tuple[Area, ...], Field(exclude=True)] = ()
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
         """Each limit that there is, in the order of the fields."""
-        return tuple(
+        found = [
             Bound(title, unit, limit, figure)
             for name, title, unit, figure in _LIMITED
             if (limit := getattr(self, name)) is not None
-        )
+        ]
+        linked = self.linked
+        return (*found, linked) if linked is not None else tuple(found)
+
+    @property
+    def linked(self) -> Bound | None:
+        """The limit on what is linked: met exactly by what the linker has room for, in one piece or in several."""
+        limit, areas = self.linked_bytes, self.areas
+        if limit is None:
+            return None
+
+        def needed(estimate: Estimate) -> int:
+            if len(areas) < 2:
+                return estimate.linked_bytes
+            over = excess(areas, stack=estimate.stack_reserve, **estimate.blocks)
+            return limit + over if over else min(estimate.linked_bytes, limit)
+
+        return Bound("RAM with the stack's reserve", "bytes", limit, needed)
 
     @property
     def on_work(self) -> bool:
@@ -254,5 +278,4 @@ _LIMITED: tuple[tuple[str, str, str, Callable[[Estimate], float | None]], ...] =
     ("instructions", "instructions", "instructions", _instructions),
     ("latency_ms", "latency", "ms (modelled)", lambda estimate: _value(estimate.latency)),
     ("energy_mj", "energy", "mJ (modelled)", lambda estimate: _value(estimate.energy)),
-    ("linked_bytes", "RAM with the stack's reserve", "bytes", lambda estimate: estimate.linked_bytes),
 )

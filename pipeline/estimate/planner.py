@@ -16,11 +16,12 @@ from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
+from pipeline.estimate.areas import ALIGNMENT
 from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.instructions import instructions
 from pipeline.estimate.kernels import stage_needs
 from pipeline.estimate.layouts import Chain, Given, Layouts
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Prefer, Segment
+from pipeline.estimate.model import MemoryPlan, Placement, Prefer, Segment
 from pipeline.estimate.placing import Laid, Layout, State, Step
 from pipeline.estimate.roots import roots
 from pipeline.estimate.runs import IMPOSSIBLE, Cut, Runs, Way

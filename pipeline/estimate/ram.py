@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.estimate import stack
+from pipeline.estimate.areas import ALIGNMENT
 from pipeline.estimate.features import shape_features
 from pipeline.estimate.kernels import kernel_name, stage_state, words
-from pipeline.estimate.model import ALIGNMENT, Item, MemoryPlan, Segment, leaf
+from pipeline.estimate.model import Item, MemoryPlan, Segment, leaf
 from pipeline.estimate.shapes import of_graph, of_segment
 from pipeline.estimate.stages import Stage, stages
 from pipeline.estimate.table import Table

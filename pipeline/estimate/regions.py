@@ -1,11 +1,10 @@
 """Where stack, static data and arena lie in a board's RAM regions, before anything is linked.
 
-The linker script puts them one behind the other from the bottom of RAM up: the stack first, because its overflow must
-leave RAM and fault; static data, which is small; the arena last. A board's RAM regions are contiguous, and none is
-faster than one below it (:class:`pipeline.boards.Board` sees to both). So each of the three has, after those before
-it, as many bytes in the fastest region as can be: all of them where they fit; else it spans the border to the next
-region; and where nothing is left of the fastest region it lies in the next. No other placement in this order has more
-bytes in faster regions.
+:mod:`pipeline.estimate.areas` decides; the linker script is rendered with what it has decided. A block has, after
+those before it in its area, as many bytes in the fastest region as can be: all of them where they fit; else it spans
+the border to the next region; and where nothing is left of the fastest region it lies in the next. No other placement
+in this order has more bytes in faster regions, because within an area none is faster than one below it
+(:class:`pipeline.boards.Board` sees to that).
 
 ::
 
@@ -18,11 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.boards import Board, Region
-from pipeline.estimate.model import ALIGNMENT, Estimate
-
-#: Alignment of the static data, as the linker script has it.
-_WORD = 4
+from pipeline.boards import Area, Board, Region, areas_of
+from pipeline.estimate.areas import ORDER, Settled, room, settle
+from pipeline.estimate.model import Estimate
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,10 @@ class Block:
 
 @dataclass(frozen=True)
 class RamLayout:
-    """The blocks by address, the regions that they lie in, and the bytes by which they do not fit (0: they do)."""
+    """The blocks, the regions that they lie in, and the bytes by which they do not fit (0: they do).
+
+    ``blocks`` are stack, static data and arena; in one area, they are by address.
+    """
 
     regions: tuple[Region, ...]
     blocks: tuple[Block, ...]
@@ -83,6 +83,19 @@ class RamLayout:
         """Bytes that lie outside the fastest regions, what does not fit at all included."""
         return sum(block.bytes - _fast(block, self.fastest) for block in self.blocks)
 
+    @property
+    def areas(self) -> tuple[Area, ...]:
+        """The regions, those together that a block may span."""
+        return areas_of(self.regions)
+
+    @property
+    def largest_arena(self) -> Block:
+        """The largest arena that can be placed beside stack and static data of these sizes; of 0 bytes where none."""
+        stack, static, _ = self.blocks
+        most = room(self.areas, stack=stack.bytes, static=static.bytes)
+        found = settle(self.areas, stack=stack.bytes, static=static.bytes, arena=most)
+        return _blocks(self.areas, found, (stack.bytes, static.bytes, most))[-1]
+
     def used(self, region: str) -> int:
         """Bytes of the blocks in a region."""
         return sum(part.bytes for block in self.blocks for part in block.parts if part.region == region)
@@ -91,7 +104,7 @@ class RamLayout:
     def notes(self) -> tuple[str, ...]:
         """What does not fit in the fastest region and where it lies instead, a sentence each; names are the board's."""
         if self.over:
-            return (f"{self.over:,} B do not fit: RAM ends with {self.regions[-1].name}.",)
+            return (f"{self.over:,} B do not fit: {self._end}.",)
         if len(self.fastest) == len(self.regions):
             return (f"{self._all}: equally fast.",) if len(self.regions) > 1 else ()
         fastest = " and ".join(self.fastest)
@@ -104,12 +117,35 @@ class RamLayout:
     def _all(self) -> str:
         return ", ".join(region.name for region in self.regions)
 
+    @property
+    def _end(self) -> str:
+        if len(self.areas) == 1:
+            return f"RAM ends with {self.regions[-1].name}"
+        most = self.largest_arena
+        where = f", in {most.where}" if most.bytes else ""
+        return f"the largest arena that can be placed beside stack and static data has {most.bytes:,} B{where}"
+
     def _instead(self, block: Block, fastest: str) -> str:
-        end = max(region.end for region in self.regions if region.name in self.fastest)
-        left = max(0, end - block.base)
         next_best = "spanning" if len(block.parts) > 1 else "in"
-        room = f"the {left:,} B that are left of {fastest}" if left else f"{fastest}, of which nothing is left"
-        return f"The {block.name} of {block.bytes:,} B does not fit in {room}; next best: {next_best} {block.where}."
+        left = self._left(block)
+        if left is None:
+            said = f"{fastest} may not hold the {block.name} of {block.bytes:,} B"
+            return f"{said}; next best: {next_best} {block.where}."
+        there = f"the {left:,} B that are left of {fastest}" if left else f"{fastest}, of which nothing is left"
+        return f"The {block.name} of {block.bytes:,} B does not fit in {there}; next best: {next_best} {block.where}."
+
+    def _left(self, block: Block) -> int | None:
+        """Bytes in one piece that the other blocks leave in the fastest regions; None: the block may not lie there."""
+        content, alignment = next((content, alignment) for content, alignment in ORDER if content == block.name)
+        found = None
+        for area in self.areas:
+            fast = [region for region in area.regions if region.name in self.fastest]
+            if fast and content in area.holds:
+                end = fast[-1].end
+                others = [one.end for one in self.blocks if one is not block and one.base < end and one.end > area.base]
+                begin = max([area.base, *others])
+                found = max(found or 0, end - -(-begin // alignment) * alignment)
+        return found
 
 
 def place(board: Board, *, stack: int, static: int, arena: int) -> RamLayout:
@@ -118,13 +154,14 @@ def place(board: Board, *, stack: int, static: int, arena: int) -> RamLayout:
     ``stack`` is what the linker sets aside. Blocks that do not fit have fewer bytes in their parts; ``over`` says how
     many are missing.
     """
-    return as_placed(board, _piled(board, stack=stack, static=static, arena=arena))
+    found = settle(board.areas, stack=stack, static=static, arena=arena)
+    return RamLayout(board.ram, _blocks(board.areas, found, (stack, static, arena)), found.over)
 
 
 def as_placed(board: Board, blocks: Sequence[tuple[str, int, int]]) -> RamLayout:
-    """Blocks of a name, an address and a size, by address, as they fall into the board's RAM regions."""
+    """Blocks of a name, an address and a size as they fall into the board's RAM regions."""
     made = tuple(block(board, *one) for one in blocks)
-    return RamLayout(board.ram, made, max(0, made[-1].end - board.ram[-1].end))
+    return RamLayout(board.ram, made, sum(one.bytes - sum(part.bytes for part in one.parts) for one in made))
 
 
 def linked(board: Board, symbols: Mapping[str, int]) -> RamLayout:
@@ -153,20 +190,15 @@ def block(board: Board, name: str, base: int, size: int) -> Block:
 
 
 def arena_room(board: Board, *, stack: int, static: int) -> int:
-    """Bytes that stack and static data leave for the arena, 0 at least."""
-    *_, (_, at, _) = _piled(board, stack=stack, static=static, arena=0)
-    return max(0, (board.ram[-1].end - at) // ALIGNMENT * ALIGNMENT)
+    """Bytes of the largest arena that can be placed beside stack and static data, 0 at least."""
+    return room(board.areas, stack=stack, static=static)
 
 
-def _piled(board: Board, *, stack: int, static: int, arena: int) -> list[tuple[str, int, int]]:
-    """Name, address and bytes of each block, one behind the other."""
-    blocks = []
-    at = board.ram[0].base
-    for name, size, alignment in (("stack", stack, 8), ("static", static, _WORD), ("arena", arena, ALIGNMENT)):
-        base = -(-at // alignment) * alignment
-        blocks.append((name, base, size))
-        at = base + size
-    return blocks
+def _blocks(areas: Sequence[Area], found: Settled, sizes: Sequence[int]) -> tuple[Block, ...]:
+    return tuple(
+        Block(str(content), base, size, tuple(_parts(areas[number].regions, base, base + size)))
+        for (content, _), number, base, size in zip(ORDER, found.areas, found.bases, sizes, strict=True)
+    )
 
 
 def _parts(regions: tuple[Region, ...], begin: int, end: int) -> Iterator[Part]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.boards import Board
 from pipeline.errors import BuildError, DanasError, DoesNotFitError, EnvironmentProblem, printable
-from pipeline.firmware import elf, platformio, render
+from pipeline.firmware import elf, memory, platformio, render
 from pipeline.firmware.elf import ElfReport
 from pipeline.firmware.platformio import COMPILER_PACKAGES, DEADLINE_S, OnLine, Outcome
 
@@ -98,8 +98,8 @@ def failure(outcome: Outcome, board: Board) -> DanasError:
     """What a failed build means, from what compiler, linker and PlatformIO said."""
     overflow = _search(_OVERFLOW, outcome.lines)
     if overflow is not None:
-        region, excess = overflow[1], int(overflow[2])
-        has = board.flash[0].bytes if region == "FLASH" else board.ram_bytes
+        excess = int(overflow[2])
+        region, has = memory.called(board, overflow[1])
         return DoesNotFitError(
             "region-overflow",
             f"the program needs {excess} bytes more {region} than {board.name} has ({has})",

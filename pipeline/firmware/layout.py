@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import UsageError, printable
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement
+from pipeline.estimate.areas import ALIGNMENT
+from pipeline.estimate.model import MemoryPlan, Placement
 from pipeline.estimate.stages import image_rows
 from pipeline.firmware import filters
 from pipeline.firmware.filters import CText

@@ -37,7 +37,9 @@ from pipeline import boards, resources
 from pipeline.boards import Board
 from pipeline.errors import BuildError, EnvironmentProblem, UsageError, printable
 from pipeline.estimate.model import MemoryPlan
+from pipeline.estimate.regions import RamLayout, place
 from pipeline.files import disk_problem
+from pipeline.firmware import memory
 from pipeline.firmware.filters import CText
 from pipeline.firmware.filters import environment as template_environment
 from pipeline.firmware.platformio import COMPILER_PACKAGES
@@ -90,6 +92,7 @@ def render(
     model_id: str | None = None,
     baud: int | None = None,
     environment: str | None = None,
+    static_bytes: int | None = None,
 ) -> Rendered:
     """Render the sources of ``graph`` on ``board`` into the folder ``into``.
 
@@ -103,6 +106,8 @@ def render(
             8 digits.
         baud: Rate of the serial port; default: the board's.
         environment: PlatformIO environment; default: the board's local one.
+        static_bytes: Static data at most, which decides where the arena lies in RAM of several pieces; default: the
+            runtime's estimate.
 
     Raises:
         UsageError: ``skeleton``, ``bad-model-id``, ``bad-baud``, ``unknown-port``, ``unknown-environment``, or what
@@ -127,7 +132,7 @@ def render(
     files = {
         **_model_files(graph, plan, engine),
         **_program_files(board),
-        **_port_files(board, rate, engine.stack_bytes(board)),
+        **_port_files(board, rate, _layout(graph, plan, board, engine, static_bytes)),
     }
     manifest = _Manifest(
         board=board.name, environment=chosen, build_id="0" * 16, model_hash=graph.sha256, model_id=name
@@ -201,6 +206,18 @@ def _model_files(graph: Graph, plan: MemoryPlan, runtime: Runtime) -> dict[str, 
     return files
 
 
+def _layout(graph: Graph, plan: MemoryPlan, board: Board, runtime: Runtime, static: int | None) -> RamLayout:
+    """Where the linker is to put stack, static data and arena.
+
+    In RAM of one piece the size of static data decides nothing. Where there are several it is taken from the estimate,
+    with as much more as that may be wrong by.
+    """
+    if static is None and len(board.areas) > 1:
+        figures = runtime.estimate(graph, board, plan)
+        static = figures.blocks["static"] + int(runtime.tolerances.ram * figures.ram_bytes)
+    return place(board, stack=runtime.stack_bytes(board), static=static or 0, arena=plan.arena_bytes)
+
+
 def _program_files(board: Board) -> dict[str, str]:
     app = resources.firmware_templates() / "app"
     files = {f"lib/app/{path.name}": _read(path) for path in sorted(app.iterdir()) if path.suffix in (".h", ".cpp")}
@@ -220,7 +237,7 @@ def _small_library(name: str) -> str:
     return json.dumps({"name": name, "build": {"flags": "-Os -fno-tree-loop-distribute-patterns"}}) + "\n"
 
 
-def _port_files(board: Board, baud: int, stack_bytes: int) -> dict[str, str]:
+def _port_files(board: Board, baud: int, layout: RamLayout) -> dict[str, str]:
     port = resources.firmware_templates() / "port"
     try:
         parts = _PORTS[board.port]
@@ -231,6 +248,7 @@ def _port_files(board: Board, baud: int, stack_bytes: int) -> dict[str, str]:
             why=f"ports: {', '.join(sorted(_PORTS))}",
             next="Mend the field `port` of the board file.",
         ) from None
+    stack_bytes = layout.blocks[0].bytes
     files = {
         "lib/port/board.h": _template(
             "port", "board.h.j2", board=board, baud=baud, emulated_hz=_emulated_hz(board), stack_bytes=stack_bytes
@@ -244,7 +262,7 @@ def _port_files(board: Board, baud: int, stack_bytes: int) -> dict[str, str]:
             "linker.ld.j2",
             board=board,
             flash=board.flash[0],
-            ram_base=board.ram[0].base,
+            places=memory.places(board, layout),
             stack_bytes=stack_bytes,
         )
     for part in parts:
@@ -267,7 +285,14 @@ def _template(folder: str, name: str, **values: object) -> str:
     jinja = template_environment(resources.firmware_templates() / folder)
     # The linker reads no C suffixes.
     jinja.filters["ld_address"] = lambda value: CText(f"0x{int(value):08X}")
+    jinja.filters["ld_memory"] = _memory_name
     return jinja.get_template(name).render(**values)
+
+
+def _memory_name(name: str) -> CText:
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]{0,59}", name):
+        raise ValueError(f"{name!r} is no name of a memory")
+    return CText(name)
 
 
 def _stamp(folder: Path, manifest: _Manifest) -> Rendered:

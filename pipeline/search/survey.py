@@ -125,11 +125,12 @@ def survey(designs: Iterable[Genotype], estimate: Callable[[Genotype], Estimate]
         estimate: As :func:`pipeline.search.feasibility.analytic` makes it.
         limits: What a design may need.
     """
+    linked = limits.linked
     for genotype in designs:
         found = estimate(genotype)
         ram, flash = found.ram_bytes, found.flash_bytes
         over = (
-            (Limit.RAM, ram > limits.ram_bytes),
+            (Limit.RAM, ram > limits.ram_bytes or (linked is not None and not linked.holds(found))),
             (Limit.FLASH, flash > limits.flash_bytes),
             (Limit.MACS, limits.macs is not None and found.macs > limits.macs),
         )

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from plan_runner import Runner
 
 from pipeline.errors import UsageError
+from pipeline.estimate.areas import ALIGNMENT
 from pipeline.estimate.features import block_code, expected
 from pipeline.estimate.kernels import stage_needs
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Prefer
+from pipeline.estimate.model import MemoryPlan, Prefer
 from pipeline.estimate.planner import BALANCED, align, plan, spread
 from pipeline.estimate.roots import roots
 from pipeline.estimate.storage import rows_alive

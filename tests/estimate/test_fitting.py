@@ -72,3 +72,24 @@ def test_flash_that_its_region_does_not_hold_names_it() -> None:
     with pytest.raises(DoesNotFitError) as caught:
         demand_fit(graph, plan(graph), figures, Limits(ram_bytes=1 << 20, flash_bytes=1 << 20), board)
     assert "region flash has 1,048,576 B" in caught.value.why
+
+
+def test_of_ram_in_several_pieces_the_arena_is_named_with_the_largest_for_it() -> None:
+    graph, nucleo = parse(graph_samples.content()), boards.load("nucleo_f746zg")
+    far = nucleo.ram[1].model_copy(update={"base": 0x2400_0000})
+    board = nucleo.model_copy(update={"memory": (nucleo.ram[0], far, *nucleo.flash)})
+    limits = Limits(ram_bytes=board.ram_bytes, flash_bytes=board.flash_bytes, linked_bytes=board.ram_bytes)
+    limits = limits.model_copy(update={"areas": board.areas})
+    demand_fit(graph, plan(graph), _figures(board, far.bytes), limits, board)
+    figures = _figures(board, far.bytes + 16)
+    assert figures.ram_bytes < limits.ram_bytes and not limits.admits(figures)
+    with pytest.raises(DoesNotFitError) as caught:
+        demand_fit(graph, plan(graph), figures, limits, board)
+    assert "the arena of 245,776 B has no place: it is 16 B larger than the largest, 245,760 B in sram1" in str(
+        caught.value
+    )
+    assert "in one piece, in dtcm (65,536 B), or sram1 (245,760 B)" in caught.value.why
+    full = figures.model_copy(update={"ram": (figures.ram[0], Item(name="static", bytes=300_000), figures.ram[2])})
+    with pytest.raises(DoesNotFitError) as caught:
+        demand_fit(graph, plan(graph), full, limits, board)
+    assert "300,000 B of static data leave no place for an arena" in caught.value.what

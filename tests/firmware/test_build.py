@@ -20,6 +20,9 @@ from pipeline.firmware import build, platformio, render
 from pipeline.firmware.platformio import Outcome
 
 BOARD = boards.load("nucleo_f746zg")
+PIECES = BOARD.model_copy(
+    update={"memory": (BOARD.ram[0], BOARD.ram[1].model_copy(update={"base": 0x2400_0000}), *BOARD.flash)}
+)
 
 
 # ---- what PlatformIO's output means ----
@@ -49,6 +52,11 @@ def test_failures_have_names(lines: list[str], kind: type[DanasError], id_: str,
     assert type(error) is kind
     assert error.id == id_
     assert part in str(error)
+
+
+def test_of_several_pieces_of_ram_the_full_one_is_named() -> None:
+    error = build.failure(Outcome(1, ("ld: region `RAM_SRAM1' overflowed by 84 bytes",)), PIECES)
+    assert "84 bytes more RAM in sram1 than nucleo_f746zg has (245760)" in str(error)
 
 
 def test_a_missing_compiler_names_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,6 +188,31 @@ def test_the_linker_script_has_the_boards_memory(tmp_path: Path) -> None:
     assert places == sorted(places), "the stack is at the bottom, the arena last"
 
 
+def test_the_linker_script_has_several_pieces_of_ram(tmp_path: Path) -> None:
+    dtcm, sram1, *_ = BOARD.ram
+    pieces = (dtcm, sram1.model_copy(update={"base": 0x2400_0000}), *BOARD.flash)
+    board = BOARD.model_copy(update={"memory": pieces})
+
+    def script(arena: int, static: int | None = None) -> str:
+        render.render(GRAPH, replace(PLAN, arena_bytes=arena), board, into=tmp_path, static_bytes=static)
+        return (tmp_path / "linker.ld").read_text()
+
+    text = script(60_000)
+    assert "RAM_DTCM (rwx) : ORIGIN = 0x20000000, LENGTH = 65536" in text
+    assert "RAM_SRAM1 (rwx) : ORIGIN = 0x24000000, LENGTH = 245760" in text
+    memories = re.findall(r"} > (RAM_\w+) AT", text)
+    assert memories == ["RAM_DTCM"] * 4 and text.count(":zero") == 2
+    text = script(70_000)
+    assert re.findall(r"} > (RAM_\w+) AT", text) == ["RAM_DTCM"] * 3 + ["RAM_SRAM1"]
+    assert "danas_ram_end = ORIGIN(RAM_SRAM1) + LENGTH(RAM_SRAM1);" in text
+    assert text.count(":arena") == 1 and "  arena PT_LOAD FLAGS(6);\n}" in text
+    # Static data give way to the arena; what they take is estimated, or given.
+    text = script(63_400)
+    assert re.findall(r"} > (RAM_\w+) AT", text) == ["RAM_DTCM", "RAM_SRAM1", "RAM_SRAM1", "RAM_DTCM"]
+    assert "the arena must follow the stack" in text
+    assert script(60_000) != script(60_000, static=16_384)
+
+
 def test_board_facts_reach_the_port(tmp_path: Path) -> None:
     render.render(GRAPH, PLAN, BOARD, into=tmp_path, baud=115_200)
     text = (tmp_path / "lib" / "port" / "board.h").read_text()

@@ -10,6 +10,7 @@
 
 #define RX_CAPACITY 32768u
 #define TX_CAPACITY 4096u
+#define RAM_AREAS 16u
 #define TX_FLUSH 1024u
 // Line feeds and bytes of a transfer: a program may compute for long behind one.
 #define GOES_AT_ONCE(byte) ((byte) < ' ' && (byte) != '\r')
@@ -31,9 +32,10 @@ typedef struct hook_state {
   uint32_t paint_begin, paint_end;
   uint32_t uart_status_at, uart_received, uart_receive_at, uart_send_at;  // addresses; the bit of a waiting byte
   uint32_t cycle_counter;
-  uint32_t flash_base, flash_bytes, ram_base, ram_bytes;
+  uint32_t flash_base, flash_bytes;
+  uint32_t ram_base[RAM_AREAS], ram_bytes[RAM_AREAS];  // of 0 bytes: there is none
   const uint8_t* flash;
-  const uint8_t* ram;
+  const uint8_t* ram[RAM_AREAS];
   uint32_t* known;  // one entry a halfword of flash: block size in bytes << 16 | instructions; 0: not known
   int (*stop)(void* engine);
   uint64_t (*slow_read)(void* engine, uint64_t offset, unsigned size, void* window);
@@ -78,12 +80,15 @@ void danas_hook_block(void* engine, uint64_t address, uint32_t size, void* user)
     return;
   }
   // Code in RAM may change at any time: it is decoded each time it is entered.
-  const uint32_t in_ram = begin - s->ram_base;
-  if (in_ram < s->ram_bytes && size <= s->ram_bytes - in_ram) {
-    s->instructions += count_instructions(s->ram + in_ram, size);
-    if (size == 2 && halfword(s->ram + in_ram) == SELF_BRANCH) {
-      s->halted = 1;
-      s->stop(engine);
+  for (uint32_t area = 0; area < RAM_AREAS; ++area) {
+    const uint32_t in_ram = begin - s->ram_base[area];
+    if (in_ram < s->ram_bytes[area] && size <= s->ram_bytes[area] - in_ram) {
+      s->instructions += count_instructions(s->ram[area] + in_ram, size);
+      if (size == 2 && halfword(s->ram[area] + in_ram) == SELF_BRANCH) {
+        s->halted = 1;
+        s->stop(engine);
+      }
+      return;
     }
   }
 }

@@ -126,8 +126,8 @@ def _stack(elf: ELFFile, symbols: dict[str, int], initial_sp: int, board: Board)
     bottom, top = symbols.get("danas_stack_bottom"), symbols.get("danas_stack_top")
     if bottom is not None and top is not None and bottom < top:
         return Range(bottom, top)
-    # Without the symbols: from the last variable below the initial stack pointer, or the start of RAM, up to it.
-    floor = board.ram[0].base
+    # Without the symbols: from the last variable below the initial stack pointer, or the start of its RAM, up to it.
+    floor = next((area.base for area in board.areas if area.base < initial_sp <= area.end), board.ram[0].base)
     for section in elf.iter_sections():
         writable = section["sh_flags"] & SH_FLAGS.SHF_WRITE and section["sh_flags"] & SH_FLAGS.SHF_ALLOC
         end = section["sh_addr"] + section["sh_size"]

@@ -306,7 +306,6 @@ class _Memory:
 
     def __init__(self, board: Board, image: Image) -> None:
         self._flash = board.flash
-        self._ram_base = board.ram[0].base
         self._blocks: list[tuple[int, int, RegionKind, mmap.mmap]] = []
         for region in board.flash:
             block = mmap.mmap(-1, region.bytes)
@@ -315,12 +314,14 @@ class _Memory:
                 if region.base <= begin < region.end:
                     block[begin - region.base : begin - region.base + len(data)] = data
             self._blocks.append((region.base, region.bytes, region.kind, block))
-        # The RAM regions are contiguous: one block, so that the fast path knows one range.
-        block = mmap.mmap(-1, board.ram_bytes)
-        block.write(random.Random(0).randbytes(board.ram_bytes))
-        self._blocks.append((self._ram_base, board.ram_bytes, RegionKind.RAM, block))
+        # Contiguous regions are one block, so that the fast path knows few ranges.
+        arbitrary = random.Random(0)
+        for area in board.areas:
+            block = mmap.mmap(-1, area.bytes)
+            block.write(arbitrary.randbytes(area.bytes))
+            self._blocks.append((area.base, area.bytes, RegionKind.RAM, block))
         self.flash = _address(self._blocks[0][3])
-        self.ram = _address(block)
+        self.ram = [_address(block) for _, _, kind, block in self._blocks if kind is RegionKind.RAM]
 
     def map_into(self, uc: Any) -> None:
         """Give the memory to an engine; a write to flash is then a fault."""

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import platformdirs
 import unicorn
 from unicorn import unicorn_const
 
-from pipeline.boards import Board
+from pipeline.boards import MOST_AREAS, Board
 from pipeline.device.emulator.core import DWT_CYCCNT
 from pipeline.device.emulator.counting import RX_CAPACITY, TX_CAPACITY
 from pipeline.device.emulator.families.family import UartLayout
@@ -63,10 +63,10 @@ class _HookState(ctypes.Structure):
         ("cycle_counter", ctypes.c_uint32),
         ("flash_base", ctypes.c_uint32),
         ("flash_bytes", ctypes.c_uint32),
-        ("ram_base", ctypes.c_uint32),
-        ("ram_bytes", ctypes.c_uint32),
+        ("ram_base", ctypes.c_uint32 * MOST_AREAS),
+        ("ram_bytes", ctypes.c_uint32 * MOST_AREAS),
         ("flash", ctypes.c_void_p),
-        ("ram", ctypes.c_void_p),
+        ("ram", ctypes.c_void_p * MOST_AREAS),
         ("known", ctypes.c_void_p),
         ("stop", ctypes.c_void_p),
         ("slow_read", ctypes.c_void_p),
@@ -173,13 +173,13 @@ class NativePath:
         board: The board type.
         uart: Where the registers of its UART are.
         image: What symbols say about the stack.
-        flash, ram: Host addresses of the memory that the engine was given.
+        flash, ram: Host addresses of the memory that the engine was given; of RAM one an area.
 
     Raises:
         NativeUnavailableError: There is no C compiler, it failed, or the engine's library is not as expected.
     """
 
-    def __init__(self, board: Board, uart: UartLayout, image: Image, *, flash: int, ram: int) -> None:
+    def __init__(self, board: Board, uart: UartLayout, image: Image, *, flash: int, ram: Sequence[int]) -> None:
         self._library = ctypes.CDLL(str(_compiled()))
         self._library.danas_hook_state_bytes.restype = ctypes.c_size_t
         if self._library.danas_hook_state_bytes() != ctypes.sizeof(_HookState):
@@ -202,10 +202,10 @@ class NativePath:
             cycle_counter=DWT_CYCCNT,
             flash_base=board.flash[0].base,
             flash_bytes=board.flash[0].bytes,
-            ram_base=board.ram[0].base,
-            ram_bytes=board.ram_bytes,
+            ram_base=(ctypes.c_uint32 * MOST_AREAS)(*(area.base for area in board.areas)),
+            ram_bytes=(ctypes.c_uint32 * MOST_AREAS)(*(area.bytes for area in board.areas)),
             flash=flash,
-            ram=ram,
+            ram=(ctypes.c_void_p * MOST_AREAS)(*ram),
             known=ctypes.addressof(self._known),
             stop=ctypes.cast(uclib.uc_emu_stop, ctypes.c_void_p).value,
         )

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.estimate.model import ALIGNMENT, MemoryPlan, Placement, Segment
+from pipeline.estimate.areas import ALIGNMENT
+from pipeline.estimate.model import MemoryPlan, Placement, Segment
 from pipeline.estimate.stages import Stage, StageKind
 from pipeline.estimate.tflm import head
 from pipeline.estimate.tflm.planner import Buffer, place

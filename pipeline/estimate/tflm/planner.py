@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.estimate.model import ALIGNMENT
+from pipeline.estimate.areas import ALIGNMENT
 from pipeline.estimate.tflm.structures import aligned
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pipeline.estimate.model import ALIGNMENT
+from pipeline.estimate.areas import ALIGNMENT
 from pipeline.estimate.tflm import scratch
 from pipeline.estimate.tflm.scratch import Extension
 from pipeline.estimate.tflm.structures import Sizes, aligned
