@@ -289,7 +289,7 @@ def _who_and_what(evidence: Evidence, source: Source) -> Iterator[Check]:
 
 def _judge_guest(evidence: Evidence, framework: str) -> Verdict:
     """A program that is a part of a framework's: the arena is estimated, all else compared with ELF and limits."""
-    found, memory, elf = evidence.measurement, evidence.measurement.memory_after, evidence.elf
+    memory, elf = evidence.measurement.memory_after, evidence.elf
     source, host, linked = memory.static.source, Source.HOST, Source.LINKED_ELF
     notes = [
         f"What the {framework} core takes of flash and RAM is in no estimate: both are compared with limits alone."

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Extra script of the environments with a framework: a link map is written beside the ELF, as for bare-metal programs."""
+"""Extra script of the environments with a framework: a link map is written beside the ELF."""
 
 from SCons.Script import DefaultEnvironment
 

@@ -163,7 +163,7 @@ def _ports(workshop: Workshop) -> dict[str, Port]:
     base = make(workshop, graph).firmware.report
     ports = {workshop.board.port: Port(flash=0, static=0)}
     for other in map(boards.load, boards.names()):
-        if other.core.cpu != workshop.board.core.cpu or other.port in ports:
+        if other.core.cpu != workshop.board.core.cpu or other.port in ports or other.build.framework is not None:
             continue
         found = make(workshop.other(other), graph).firmware.report
         theirs = toolchain.flags(other)

@@ -81,7 +81,7 @@ class Faults:
             values = {name.strip(): _probability(value) for name, value in pairs}
             if len(values) != len(pairs) or not set(values) <= set(KINDS):
                 raise ValueError(text)
-                return cls(**values)
+            return cls(**values)
         except ValueError as error:
             raise UsageError(
                 "bad-faults",
