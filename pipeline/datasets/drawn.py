@@ -2,10 +2,10 @@
 whose difficulty is known.
 
 Nothing is fetched and nothing is anybody's. Each picture has shapes of other colours on an uneven, noisy ground, and
-one figure that decides. In half of the pictures that is a red star; in the others it is a star of another colour and the
-same luma, a red polygon of the same size, or one shape more. So a network that sees no colour cannot tell a part of the
-pictures apart, nor can one whose pixels are larger than a star's points: accuracy rises with colour, resolution and
-capacity.
+one figure that decides. In half of the pictures that is a red star; in the others it is a star of another colour, a
+red polygon or disc, or one shape more. Lumas and sizes say nothing. So a network that sees no colour cannot tell a part
+of the pictures apart, nor can one whose pixels are larger than a star's points: accuracy rises with colour, resolution
+and capacity.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VERSION = 1
 SIDE = 256
 CLASS_NAMES = ("other", "red_star")
 #: Pictures in a unit.
-_BLOCK = 250
+_BLOCK = 50
 
 _RED, _APART = 0.0, 0.14  # of the hue circle: other shapes are at least so far from red
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -96,8 +96,7 @@ def picture(rng: np.random.Generator, label: int) -> NDArray[np.uint8]:
         radius = rng.uniform(*_RADII)
         room = SIDE / 6 - radius
         centre = np.array([place // 3, place % 3]) * SIDE / 3 + SIDE / 6 + rng.uniform(-room, room, 2)
-        turn = rng.uniform(0, 2 * np.pi)
-        _draw(canvas, centre, radius, lambda angle, outline=outline, turn=turn: outline(angle + turn), colour)
+        _draw(canvas, centre, radius, _turned(outline, rng.uniform(0, 2 * np.pi)), colour)
     canvas += _NOISE * rng.standard_normal(canvas.shape, np.float32)
     np.clip(np.rint(canvas, out=canvas), 0, 255, out=canvas)
     return canvas.astype(np.uint8)
@@ -120,8 +119,9 @@ Outline = Callable[[Floats], Floats]
 
 def _star(angle: Floats) -> Floats:
     """The radius of a five-pointed star at an angle, as a share of its points'."""
-    turn = np.abs((angle * 5 / (2 * np.pi)) % 1.0 - 0.5) * 2
-    return 0.42 + 0.58 * turn**1.5
+    away = np.abs((angle * 5 / (2 * np.pi)) % 1.0 - 0.5) * 2
+    found: Floats = 0.42 + 0.58 * away**1.5
+    return found
 
 
 def _polygon(corners: int) -> Outline:
@@ -130,6 +130,10 @@ def _polygon(corners: int) -> Outline:
         return lambda angle: np.full_like(angle, 0.8)
     step = 2 * np.pi / corners
     return lambda angle: np.asarray(np.cos(step / 2) / np.cos(angle % step - step / 2), np.float32)
+
+
+def _turned(outline: Outline, turn: float) -> Outline:
+    return lambda angle: outline(angle + np.float32(turn))
 
 
 def _decoy(rng: np.random.Generator) -> tuple[Outline, Floats]:
