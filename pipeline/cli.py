@@ -10,6 +10,7 @@ import typer
 from pipeline import __version__
 from pipeline.commands.bench import bench
 from pipeline.commands.calibrate import calibrate
+from pipeline.commands.devices import devices_app
 from pipeline.commands.diff import diff
 from pipeline.commands.energy import energy
 from pipeline.commands.estimate import estimate
@@ -20,6 +21,7 @@ from pipeline.commands.options import (
     BroodOption,
     DataOption,
     DebugOption,
+    DeviceOption,
     EmulateOption,
     EmulatorOption,
     EnergyOption,
@@ -36,6 +38,7 @@ from pipeline.commands.options import (
     InputsOption,
     InstructionsOption,
     JsonOption,
+    LabOption,
     LatencyOption,
     MacsOption,
     MaybeBoardOption,
@@ -43,7 +46,6 @@ from pipeline.commands.options import (
     NaiveStepsOption,
     ObjectiveOption,
     PenaltyOption,
-    PortOption,
     PreferOption,
     PresetOption,
     PublishedStepsOption,
@@ -54,7 +56,6 @@ from pipeline.commands.options import (
     RuntimeOption,
     ScorerOption,
     SeedOption,
-    SerialOption,
     SourceArgument,
     SpaceOption,
     StorageOption,
@@ -64,6 +65,7 @@ from pipeline.commands.options import (
     TimeOption,
     TreeOption,
     UpsamplingOption,
+    WaitOption,
     WeightsOption,
     WorkersOption,
     checked,
@@ -140,8 +142,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         images: ImagesOption = None,
         emulate: EmulateOption = False,
         emulator: EmulatorOption = None,
-        port: PortOption = None,
-        serial_number: SerialOption = None,
+        device: DeviceOption = None,
+        lab: LabOption = None,
+        wait: WaitOption = None,
         environment: EnvironmentOption = None,
         runtime: RuntimeOption = "aot",
         tflm_tree: TreeOption = None,
@@ -161,7 +164,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             Settings,
             kind=Kind.SEARCH,
             board=board,
-            target=target_of(emulate, port, serial_number, emulator),
+            target=target_of(emulate, device, lab, wait, emulator),
             seed=seed,
             images=images,
             environment=environment,
@@ -240,8 +243,9 @@ def deploy(
     images: ImagesOption = None,
     emulate: EmulateOption = False,
     emulator: EmulatorOption = None,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
@@ -253,7 +257,7 @@ def deploy(
     debug: DebugOption = False,
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
-    target, tree = target_of(emulate, port, serial_number, emulator), tree_of(runtime, tflm_tree)
+    target, tree = target_of(emulate, device, lab, wait, emulator), tree_of(runtime, tflm_tree)
     settings = deploy_settings(
         model,
         board,
@@ -278,14 +282,15 @@ def resume(
     run: RunArgument,
     emulate: EmulateOption = False,
     emulator: EmulatorOption = None,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Take up a run that was interrupted; what is finished is not done again."""
-    finish(open_job(run, quiet, target_of(emulate, port, serial_number, emulator)), as_json)
+    finish(open_job(run, quiet, target_of(emulate, device, lab, wait, emulator)), as_json)
 
 
 _search_command(
@@ -340,13 +345,14 @@ def _device_command(name: str, text: str) -> None:
         run: RunArgument,
         emulate: EmulateOption = False,
         emulator: EmulatorOption = None,
-        port: PortOption = None,
-        serial_number: SerialOption = None,
+        device: DeviceOption = None,
+        lab: LabOption = None,
+        wait: WaitOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        stage(open_job(run, quiet, target_of(emulate, port, serial_number, emulator)), name, as_json)
+        stage(open_job(run, quiet, target_of(emulate, device, lab, wait, emulator)), name, as_json)
 
     command.__doc__ = text
     app.command(name)(command)
@@ -366,6 +372,7 @@ app.command()(calibrate)
 app.command("space")(space_command)
 app.command()(experiment)
 app.add_typer(bench, name="bench")
+app.add_typer(devices_app, name="devices")
 
 
 @boards_app.command("list")

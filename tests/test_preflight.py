@@ -89,10 +89,12 @@ def test_a_port_that_is_not_there_is_seen_at_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("serial.tools.list_ports.comports", list)
     here, gone = tmp_path / "port", tmp_path / "no-port"
     here.touch()
-    assert _id(Settings(kind=Kind.SEARCH, board="nucleo_f746zg", target=Target(port=str(gone)))) == "no-such-port"
+    for port, id_ in ((gone, "no-such-port"), (here, "port-not-serial"), (tmp_path, "port-not-serial")):
+        target = Target(device=str(port))
+        assert _id(Settings(kind=Kind.SEARCH, board="nucleo_f746zg", target=target)) == id_
     board = boards.load("nucleo_f746zg")
-    preflight.device(board, Target(port=str(here)))
-    preflight.device(board, Target(port="socket://localhost:1"))
+    assert preflight.device(board, Target(device="/dev/null")).port == "/dev/null"
+    assert preflight.device(board, Target(device="socket://localhost:1")).remote
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 from pipeline.boards import Board
 from pipeline.device import emulated
-from pipeline.device.discovery import DeviceAddress
+from pipeline.device.discovery import Device
 from pipeline.errors import BuildError, FlashError, printable
 from pipeline.firmware import platformio
 
@@ -42,15 +42,13 @@ class RunningDevice:
 
     Attributes:
         port: What a :class:`~pipeline.device.link.SerialLink` opens.
-        address: Where the board is; None for an emulated one.
+        device: Which one it is.
         emulator: The emulated board; None for a physical one.
     """
 
-    def __init__(
-        self, port: str, *, address: DeviceAddress | None = None, emulator: emulated.EmulatedDevice | None = None
-    ) -> None:
+    def __init__(self, port: str, device: Device, *, emulator: emulated.EmulatedDevice | None = None) -> None:
         self.port = port
-        self.address = address
+        self.device = device
         self.emulator = emulator
 
     @property
@@ -97,25 +95,25 @@ class PlatformioFlasher:
     """``pio run -t nobuild -t upload`` in the environment that built the program.
 
     Args:
-        address: The board; its probe's serial number reaches the tool as ``DANAS_PROBE_SERIAL``.
+        device: The board; its probe's serial number reaches the tool as ``DANAS_PROBE_SERIAL``.
         deadline_s: For the upload.
         run: Runs PlatformIO; another one only in tests.
     """
 
     def __init__(
         self,
-        address: DeviceAddress,
+        device: Device,
         *,
         deadline_s: float = DEADLINE_S,
         run: Callable[..., platformio.Outcome] = platformio.run,
     ) -> None:
-        self._address = address
+        self._device = device
         self._deadline_s = deadline_s
         self._run = run
 
     def flash(self, program: Program, *, on_line: Callable[[str], None] | None = None) -> RunningDevice:
         """See :class:`Flasher`."""
-        serial = self._address.serial_number
+        serial = self._device.serial_number
         if not program.elf.is_file():
             raise FlashError("bad-image", f"there is no {program.elf.name}", next="Build the firmware first.")
         try:
@@ -139,11 +137,11 @@ class PlatformioFlasher:
         if outcome.status != 0:
             raise FlashError(
                 "upload-failed",
-                f"the program did not get onto the board at {printable(self._address.port)}",
+                f"the program did not get onto the board at {self._device}",
                 why=_last_words(outcome.lines),
                 next="Check the USB cable and that no debugger holds the probe; then try again.",
             )
-        return RunningDevice(self._address.port, address=self._address)
+        return RunningDevice(self._device.port or "", self._device)
 
 
 class EmulatedFlasher:
@@ -165,7 +163,7 @@ class EmulatedFlasher:
         device = emulated.launch(self._board, program.elf, pure_python=self._pure_python, link=self._link)
         if on_line is not None:
             on_line(f"{program.elf.name} runs on an emulated {self._board.name} at {device.port}")
-        return RunningDevice(device.port, emulator=device)
+        return RunningDevice(device.port, Device(self._board.name), emulator=device)
 
 
 def _last_words(lines: tuple[str, ...]) -> str:

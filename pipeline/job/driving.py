@@ -125,7 +125,27 @@ def expected(context: Context) -> Expected:
 
 def device(context: Context, *, flash: bool, step: Step) -> contextlib.AbstractContextManager[RunningDevice]:
     """The run's device: emulated (which is flashed each time), or a board (flashed where ``flash`` says so)."""
-    return deploying.started(program(context), context.board, context.target, flash=flash, on_line=step.update)
+    return deploying.started(
+        program(context),
+        context.board,
+        context.target,
+        flash=flash,
+        on_line=step.update,
+        what=str(context.run.folder),
+    )
+
+
+def held(context: Context) -> contextlib.AbstractContextManager[None]:
+    """The run's device, from before it is flashed until it is let go of: nobody else flashes it between two stages."""
+    from pipeline.device import locks
+    from pipeline.device.discovery import device_of
+
+    return locks.held(
+        device_of(context.board, context.target),
+        wait_s=context.target.wait_s,
+        run=str(context.run.folder),
+        on_wait=context.display.note,
+    )
 
 
 def flash(context: Context, step: Step) -> tuple[Path, ...]:
@@ -156,7 +176,8 @@ def _flash(context: Context, step: Step) -> tuple[Path, ...]:
             "schema_version": 1,
             "target": "emulated" if running.emulator else "device",
             "port": None if running.emulator else running.port,
-            "serial_number": running.address.serial_number if running.address else None,
+            "alias": running.device.alias,
+            "serial_number": running.device.serial_number,
             "build_id": identity.build,
         }
     return (context.run.write_json("device/flashed.json", record),)
@@ -181,7 +202,7 @@ def measure_key(context: Context) -> str:
         built["build_id"],
         file_sha256(image),
         file_sha256(given) if given is not None and given.is_file() else None,
-        context.target.model_dump(),
+        context.target.place,
         context.settings.model_dump(exclude={"target"}),
     )
 

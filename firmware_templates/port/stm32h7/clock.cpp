@@ -6,13 +6,16 @@
 #include <cstdint>
 
 #include "board.h"
-#include "cortex_m/core.h"
 #include "cortex_m/registers.h"
+#include "stm32/steps.h"
 #include "stm32h7/registers.h"
 
 namespace danas::stm32h7 {
 
 using port::at;
+using stm32::change;
+using stm32::set;
+using stm32::wait;
 
 namespace {
 
@@ -37,20 +40,6 @@ static_assert(kAxiHz > 185 * kMegahertz && kAxiHz <= 210 * kMegahertz, "RM0433: 
 constexpr uint32_t kWaitStates = 2;
 constexpr uint32_t kProgrammingDelay = 2;
 constexpr uint32_t kAcr = kWaitStates | kProgrammingDelay << 4;
-
-void set(uintptr_t address, uint32_t bits) { at(address) = at(address) | bits; }
-
-void change(uintptr_t address, uint32_t mask, uint32_t bits) { at(address) = (at(address) & ~mask) | bits; }
-
-// Every step is done within 1 ms; at 64 MHz these rounds take about 25 ms at least.
-void wait(uintptr_t address, uint32_t mask, uint32_t value) {
-  for (uint32_t round = 0; round < 200'000; ++round) {
-    if ((at(address) & mask) == value) {
-      return;
-    }
-  }
-  cortex_m::halt("Clock", 0, 0, 0, address);
-}
 
 }  // namespace
 

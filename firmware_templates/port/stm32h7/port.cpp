@@ -7,6 +7,8 @@
 #include "board.h"
 #include "cortex_m/core.h"
 #include "cortex_m/registers.h"
+#include "stm32/gpio.h"
+#include "stm32/steps.h"
 #include "stm32/usart_v2.h"
 #include "stm32h7/clock.h"
 #include "stm32h7/registers.h"
@@ -15,40 +17,33 @@ namespace danas {
 
 namespace {
 
+using namespace stm32h7;
 using Uart = stm32::UsartV2<board::kUartBase>;
-static_assert(board::kUartBase == stm32h7::kUsart3, "this port knows the pins and clocks of USART3 on PD8 and PD9");
-
-// The divider is right within half of itself.
-static_assert(Uart::divider(stm32h7::kHsiHz, board::kBaud) >= 32 &&
-                  Uart::divider(stm32h7::kApbHz, board::kBaud) <= 0xFFFF,
+static_assert(board::kUartBase == kUsart3, "this port knows the pins and clocks of USART3 on PD8 and PD9");
+static_assert(Uart::can_make(kHsiHz, board::kBaud) && Uart::can_make(kApbHz, board::kBaud),
               "this baud rate cannot be made within 1.6 %");
-
-using port::at;
 
 // PD8 transmits, PD9 receives, both alternate function 7 (DS12110, port D alternate functions); the receiver is pulled
 // up, so that an open line is an idle one. Reading one RCC register after writing another gives the peripherals the
 // cycles that they need to answer after their clock is enabled.
-void start_uart(uint32_t clock_select, uint32_t kernel_hz) {
-  using namespace stm32h7;
-  at(kRccAhb4enr) = at(kRccAhb4enr) | kAhb4GpioD;
-  at(kRccApb1lenr) = at(kRccApb1lenr) | kApb1Usart3;
-  at(kRccD2ccip2r) = (at(kRccD2ccip2r) & ~kUsart3SelMask) | clock_select;
-  at(kGpioDAfrh) = (at(kGpioDAfrh) & ~0xFFu) | 0x77u;
-  at(kGpioDPupdr) = (at(kGpioDPupdr) & ~(0xFu << 16)) | (0x4u << 16);
-  at(kGpioDModer) = (at(kGpioDModer) & ~(0xFu << 16)) | (0xAu << 16);
-  Uart::start(kernel_hz, board::kBaud);
+void start_uart(uint32_t clock_select, uint32_t divider) {
+  stm32::set(kRccAhb4enr, kAhb4GpioD);
+  stm32::set(kRccApb1lenr, kApb1Usart3);
+  stm32::change(kRccD2ccip2r, kUsart3SelMask, clock_select);
+  stm32::Gpio<kGpioD>::pull_up<9>();
+  stm32::Gpio<kGpioD>::alternate<7, 8, 9>();
+  Uart::start(divider);
 }
 
 // Arenas lie in AXI SRAM, and in SRAM1 to SRAM3, whose clocks are off after reset (RM0433, RCC_AHB2ENR).
 void start_memories() {
-  using namespace stm32h7;
   // ES0392, reading from AXI SRAM may lead to data read corruption: before revision X its target must be given one read
   // at a time.
-  if (at(kDbgmcuIdc) >> 16 < kRevisionX) {
-    at(kAxiSramFnMod) = kAxiOneReadAtATime;
+  if (port::at(kDbgmcuIdc) >> 16 < kRevisionX) {
+    port::at(kAxiSramFnMod) = kAxiOneReadAtATime;
   }
-  at(kRccAhb2enr) = at(kRccAhb2enr) | kAhb2Srams;
-  static_cast<void>(static_cast<uint32_t>(at(kRccAhb2enr)));  // they answer a few cycles later
+  stm32::set(kRccAhb2enr, kAhb2Srams);
+  stm32::wait(kRccAhb2enr, kAhb2Srams, kAhb2Srams);  // they answer a few cycles later
 }
 
 }  // namespace
@@ -58,10 +53,10 @@ namespace port {
 void init() {
   start_memories();
   cortex_m::enable_caches();
-  stm32h7::start_clock();
+  start_clock();
   cortex_m::start_cycle_counter();
   // APB1's clock, 100 MHz, gives the finest choice of rates: 921,600 baud is met within 0.5 %.
-  start_uart(stm32h7::kUsart3SelPclk1, stm32h7::kApbHz);
+  start_uart(kUsart3SelPclk1, Uart::divider(kApbHz, board::kBaud));
 }
 
 void put(uint8_t byte) { Uart::put(byte); }
@@ -81,7 +76,7 @@ namespace cortex_m {
 // deviation).
 void ensure_uart() {
   if (!Uart::enabled()) {
-    start_uart(stm32h7::kUsart3SelHsi, stm32h7::kHsiHz);
+    start_uart(kUsart3SelHsi, Uart::divider(kHsiHz, board::kBaud));
   }
 }
 

@@ -85,9 +85,6 @@ constexpr uint32_t kRevisionX = 0x2001;
 
 // General-purpose I/O, port D: RM0433, GPIO registers.
 constexpr uintptr_t kGpioD = 0x5802'0C00;
-constexpr uintptr_t kGpioDModer = kGpioD + 0x00;
-constexpr uintptr_t kGpioDPupdr = kGpioD + 0x0C;
-constexpr uintptr_t kGpioDAfrh = kGpioD + 0x24;
 
 // RM0433, memory map; its clock: RCC_D2CCIP2R.
 constexpr uintptr_t kUsart3 = 0x4000'4800;
