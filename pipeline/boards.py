@@ -181,6 +181,20 @@ class UsbId(_Frozen):
     pid: Annotated[int, Field(ge=0, lt=2**16)]
 
 
+class Chip(_Frozen):
+    """How the microcontroller tells which one it is, asked through the probe before it is programmed.
+
+    Attributes:
+        idcode: Address of DBGMCU_IDCODE.
+        dev_id: What its field DEV_ID holds.
+        source: Names the document that both were read in.
+    """
+
+    idcode: _Address
+    dev_id: Annotated[int, Field(ge=0, lt=2**12)]
+    source: Annotated[str, Field(min_length=1)]
+
+
 class Build(_Frozen):
     """PlatformIO environments: ``local`` needs no registry; ``registry`` is PlatformIO's own platform, if any."""
 
@@ -288,6 +302,7 @@ class Board(_Frozen):
     serial: Serial
     clock: ClockSource
     usb: tuple[UsbId, ...] = ()
+    chip: Chip | None = None
     build: Build
     emulator: Emulator | None = None
     other_emulators: tuple[Emulator, ...] = ()

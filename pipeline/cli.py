@@ -12,6 +12,7 @@ from pipeline.commands.bench import bench
 from pipeline.commands.calibrate import calibrate
 from pipeline.commands.devices import devices_app
 from pipeline.commands.diff import diff
+from pipeline.commands.doctor import doctor
 from pipeline.commands.energy import energy
 from pipeline.commands.estimate import estimate
 from pipeline.commands.experiment import experiment
@@ -373,6 +374,7 @@ app.command("space")(space_command)
 app.command()(experiment)
 app.add_typer(bench, name="bench")
 app.add_typer(devices_app, name="devices")
+app.command()(doctor)
 
 
 @boards_app.command("list")

@@ -33,7 +33,8 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
             ``tflm-tree-missing``, ``tflm-tree-incomplete``, and what :func:`pipeline.device.lab.open_lab` raises.
         NoBoardError: ``no-board``, ``ambiguous-board``, ``unknown-device``, ``not-attached``, ``no-such-port``,
             ``port-not-serial``.
-        EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``disk-full``.
+        EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``missing-openocd``,
+            ``disk-full``.
     """
     board = boards.load(settings.board)
     settings.demand_strategy()
@@ -41,8 +42,9 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
         settings.demand_deployable()
     settings.demand_modelled(board)
     if needs_board:
-        device(board, settings.target)
+        found = device(board, settings.target)
         compiler(settings.environment or board.build.local, board)
+        uploader(settings.environment or board.build.local, board, found)
     open_runtime(settings.runtime, tflm_tree=settings.tflm_tree)
     platformio.demand_safe((folder or Path()).resolve())
     disk(folder or Path())
@@ -93,6 +95,19 @@ def compiler(environment: str, board: Board) -> None:
             next=f"apt-get install {platformio.COMPILER_PACKAGES}"
             + (f", or use --environment {board.build.registry}, which downloads one." if board.build.registry else "."),
         )
+
+
+def uploader(environment: str, board: Board, found: Device) -> None:
+    """The local environment uploads with the OpenOCD on PATH; the registry's brings its own."""
+    from pipeline.device import openocd
+
+    if (
+        environment == board.build.local
+        and board.chip is not None
+        and not found.emulated
+        and not shutil.which("openocd")
+    ):
+        raise openocd.not_installed(board)
 
 
 def disk(folder: Path) -> None:

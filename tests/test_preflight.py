@@ -36,6 +36,16 @@ def test_a_missing_compiler_names_its_package(monkeypatch: pytest.MonkeyPatch) -
     preflight.compiler(board.build.registry, board)
 
 
+def test_a_missing_openocd_is_seen_before_work_begins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "openocd" else f"/bin/{name}")
+    physical = EMULATED.model_copy(update={"target": Target(device="/dev/null")})
+    assert _id(physical, tmp_path) == "missing-openocd"
+    # The registry's environment brings its own, and an emulated board needs none.
+    board = boards.load("nucleo_f746zg")
+    preflight.preflight(physical.model_copy(update={"environment": board.build.registry}), tmp_path, needs_board=True)
+    preflight.preflight(EMULATED, tmp_path, needs_board=True)
+
+
 def test_a_board_without_a_registry_environment_is_offered_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     board = boards.load("mps2_an500")

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline import preflight
 from pipeline.boards import Board
+from pipeline.errors import DanasError
 from pipeline.estimate.model import InputMode, Limits, Prefer
 from pipeline.settings import Target
 
@@ -96,6 +97,7 @@ def workplace(
 
     device = preflight.device(board, target)
     preflight.compiler(recipe.environment or board.build.local, board)
+    preflight.uploader(recipe.environment or board.build.local, board, device)
     recipe.engine()
     with contextlib.ExitStack() as stack:
         stack.enter_context(held(device, wait_s=target.wait_s, run=what, on_wait=on_wait))
@@ -184,6 +186,7 @@ def started(
     flash: bool = True,
     on_line: Callable[[str], None] | None = None,
     what: str = "",
+    on_retry: Callable[[DanasError], None] | None = None,
 ) -> Iterator[RunningDevice]:
     """The device of ``target`` with the program on it: emulated, or a board, which is held until it is let go of.
 
@@ -194,6 +197,7 @@ def started(
         flash: False: the board has the program already. An emulated one is always flashed.
         on_line: Called with each line that the flashing tool prints, and with who is waited for.
         what: What others are told who want the device meanwhile.
+        on_retry: Told why an upload has failed that is tried again.
 
     Raises:
         NoBoardError: No board, an ambiguous one, or one that is in use.
@@ -211,9 +215,11 @@ def started(
             if not flash:
                 yield RunningDevice(device.port, device)
                 return
-        flasher: Flasher = PlatformioFlasher(device)
-        if device.emulated:
-            flasher = EmulatedFlasher(board.emulated_by(target.emulator))
+        flasher: Flasher = (
+            EmulatedFlasher(board.emulated_by(target.emulator))
+            if device.emulated
+            else PlatformioFlasher(device, on_retry=on_retry)
+        )
         with flasher.flash(program, on_line=on_line) as running:
             yield running
 

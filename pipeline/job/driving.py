@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ArenaTooSmallError, UsageError, printable
+from pipeline.errors import ArenaTooSmallError, DanasError, UsageError, printable
 from pipeline.files import file_sha256, write_atomic
 from pipeline.job import deploying, making
 from pipeline.job.context import Context, StageResult
@@ -132,7 +132,14 @@ def device(context: Context, *, flash: bool, step: Step) -> contextlib.AbstractC
         flash=flash,
         on_line=step.update,
         what=str(context.run.folder),
+        on_retry=lambda error: _retried(context, error),
     )
+
+
+def _retried(context: Context, error: DanasError) -> None:
+    """Say and keep why an upload is tried again."""
+    context.display.note(f"Note: the upload is tried again: {error.what}. {error.why}")
+    context.run.note("upload-retry", error.as_dict())
 
 
 def held(context: Context) -> contextlib.AbstractContextManager[None]:
@@ -178,9 +185,17 @@ def _flash(context: Context, step: Step) -> tuple[Path, ...]:
             "port": None if running.emulator else running.port,
             "alias": running.device.alias,
             "serial_number": running.device.serial_number,
+            "upload_retries": list(running.retries),
             "build_id": identity.build,
         }
     return (context.run.write_json("device/flashed.json", record),)
+
+
+def upload_retries(context: Context) -> tuple[str, ...]:
+    """Why uploads had failed before the one whose program was measured; none where the run has flashed nothing."""
+    if not context.run.path("device", "flashed.json").is_file():
+        return ()
+    return tuple(map(str, context.run.read_json("device/flashed.json").get("upload_retries", ())))
 
 
 def flash_result(context: Context) -> StageResult:

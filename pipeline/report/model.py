@@ -124,6 +124,8 @@ class Work(_Frozen):
 class Report(_Frozen):
     """A run's report, ``schema_version`` 1; ``files`` are documents beside it, by what they are.
 
+    ``upload_retries`` says why uploads had failed before the one that did not.
+
     ``energy`` is what a power monitor's trace has said: where it is there, no energy is modelled.
     """
 
@@ -137,6 +139,7 @@ class Report(_Frozen):
     search: SearchSummary | None
     accuracy: dict[str, Figure]
     test_looks: tuple[LookAtTest, ...] = ()
+    upload_retries: tuple[str, ...] = ()
     ram: tuple[Line, ...]
     flash: tuple[Line, ...]
     timing: dict[str, Figure]
