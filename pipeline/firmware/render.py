@@ -53,6 +53,7 @@ _PORTS: dict[str, tuple[str, ...]] = {
     "mps2": ("cortex_m", "mps2"),
     "stm32f4": ("cortex_m", "stm32", "stm32f4"),
     "stm32f7": ("cortex_m", "stm32", "stm32f7"),
+    "stm32h7": ("cortex_m", "stm32", "stm32h7"),
     "stm32l4": ("cortex_m", "stm32", "stm32l4"),
 }
 
