@@ -134,7 +134,9 @@ def soak_fake(title: str, measurements: int, faults: Faults, *, inputs: int = 2,
         rows, size = (8, 640) if number % 2 else (0, 700)
         data = _inputs(seed + number, inputs, size)
 
-        def session(faults: Faults, rows: int = rows, size: int = size, number: int = number) -> tuple[Session, Clock]:
+        def session(
+            faults: Faults, rows: int = rows, size: int = size, number: int = number
+        ) -> tuple[Session, FaultyLink, Clock]:
             clock = ManualClock()
             device = fake_device(rows, clock, size)
             memory = MemoryLink(device, clock=clock)
@@ -143,14 +145,12 @@ def soak_fake(title: str, measurements: int, faults: Faults, *, inputs: int = 2,
                 device.restart()
                 return memory
 
-            nonlocal link
             link = FaultyLink(memory, faults, seed=seed + number, clock=clock, reset=restart)
-            return Session(link, clock=clock, timeouts=timeouts, tag=1 + (seed + number) * 1000), clock
+            return Session(link, clock=clock, timeouts=timeouts, tag=1 + (seed + number) * 1000), link, clock
 
-        link: FaultyLink
-        good, _ = session(Faults())
+        good, _, _ = session(Faults())
         truth = measure(good, inputs=data)
-        bad, clock = session(faults)
+        bad, link, clock = session(faults)
         tally.take(number, lambda bad=bad, data=data: measure(bad, inputs=data), truth, clock)  # type: ignore[misc]
         tally.asked_again += bad.asked_again
         tally.operations += link.operations

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from pipeline.device import emulated, replies
 from pipeline.device.protocol import Expected, Session, Timeouts
 from pipeline.errors import DeviceError
-from pipeline.figures import Figure, Source
+from pipeline.figures import Figure, Source, total
 
 HexBytes = Annotated[
     bytes,
@@ -60,8 +60,7 @@ class MemoryFigures(_Frozen):
     @property
     def ram(self) -> Figure:
         """Measured RAM: the arena, static data and the stack's high-water mark."""
-        parts = (self.arena, self.static, self.stack_used)
-        return Figure(value=sum(int(part.value or 0) for part in parts), unit="B", source=self.static.source)
+        return total(self.arena, self.static, self.stack_used)
 
 
 class InputMeasurement(_Frozen):
@@ -124,8 +123,8 @@ class Measurement(_Frozen):
     inputs: tuple[InputMeasurement, ...]
     operators: tuple[OperatorMeasurement, ...]
     emulator: EmulatorFigures | None = None
-    repeated: int = Field(0, ge=0)
-    restarts: int = Field(0, ge=0)
+    repeated: Annotated[int, Field(ge=0)] = 0
+    restarts: Annotated[int, Field(ge=0)] = 0
 
     @property
     def work(self) -> Figure | None:
@@ -150,6 +149,9 @@ class Measurement(_Frozen):
     def outputs(self) -> tuple[bytes, ...]:
         """The output tensors, in the order of the inputs."""
         return tuple(item.output for item in self.inputs)
+
+
+_Last = tuple[InputMeasurement, tuple[replies.Operator, ...], replies.Memory]
 
 
 def measure(
@@ -187,12 +189,15 @@ def measure(
         def one(index: int = index, data: bytes = data) -> InputMeasurement:
             return _one(session, data, index=index, identity=identity, source=source)
 
+        def last(one: Callable[[], InputMeasurement] = one) -> _Last:
+            # What is read last belongs to the last inference: after a restart in between there would be nothing of it.
+            # Memory comes last: the two witnesses of the stack then speak of the same commands.
+            return one(), session.ops(), session.memory()
+
         if index + 1 < len(inputs):
             results.append(repeating(one))
         else:
-            # What is read last belongs to the last inference: after a restart in between there would be nothing of it.
-            # Memory comes last: the two witnesses of the stack then speak of the same commands.
-            result, operators, after = repeating(lambda last=one: (last(), session.ops(), session.memory()))
+            result, operators, after = repeating(last)
             results.append(result)
         if progress is not None:
             progress(index + 1, len(inputs))
@@ -295,8 +300,9 @@ def _compare(crc: int, data: bytes, what: str) -> None:
 
 
 def _memory(memory: replies.Memory, source: Source) -> MemoryFigures:
-    def figure(value: int) -> Figure:
-        return Figure(value=value, unit="B", source=source)
+    def figure(value: int | None) -> Figure:
+        reason = "" if value is not None else "the firmware cannot tell: it shares the processor with a framework"
+        return Figure(value=value, unit="B", source=source, reason=reason)
 
     return MemoryFigures(
         arena=figure(memory.arena_bytes),

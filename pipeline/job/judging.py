@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import printable
 from pipeline.files import write_atomic
-from pipeline.job import finding, powering
+from pipeline.job import driving, finding, powering
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import MEMORY_MAP, missing
@@ -140,6 +140,8 @@ def collected(context: Context) -> Report:
         search=found,
         energy=powering.stored(context.run),
         files={"memory map": MEMORY_MAP} if context.run.path(MEMORY_MAP).is_file() else {},
+        upload_retries=driving.upload_retries(context),
+        serial_number=driving.serial_number(context),
     )
 
 

@@ -150,11 +150,14 @@ def test_a_port_opens_once() -> None:
         terminal.close()
 
 
-@pytest.mark.parametrize("port", ["/dev/no-such-port", "nonsense://x", "/etc/passwd"])
-def test_what_is_no_port(port: str) -> None:
+@pytest.mark.parametrize(
+    ("port", "id_"),
+    [("/dev/no-such", "no-such-port"), ("nonsense://x", "no-such-port"), ("/etc/passwd", "port-not-serial")],
+)
+def test_what_is_no_port(port: str, id_: str) -> None:
     with pytest.raises(NoBoardError) as caught:
         SerialLink(port, baud=115200)
-    assert caught.value.id == "no-such-port"
+    assert caught.value.id == id_
     assert port.rpartition("/")[2] in caught.value.what
 
 
