@@ -39,7 +39,7 @@ State state;
 
 // The command that is executed; docs/protocol.md, "Checked commands".
 struct Heard {
-  char line[kCommandLength + 1];
+  char line[kCommandLength + 1] = {};
   uint32_t tag = 0;        // 0: not checked
   uint32_t first_tag = 0;  // of the first checked command since start-up
 };
