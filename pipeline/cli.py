@@ -390,7 +390,9 @@ def boards_list(as_json: JsonOption = False, debug: DebugOption = False) -> None
         row = _board_row(board)
         typer.echo(
             f"{board.name:<20} {board.title}: {board.mcu}, {row['core']} at {board.core.clock_hz // 10**6} MHz, "
-            f"{row['ram_bytes'] // 1024} KiB RAM, {row['flash_bytes'] // 1024} KiB flash"
+            f"{row['ram_bytes'] // 1024} KiB RAM"
+            + (f" ({row['piece_bytes'] // 1024} in one piece)" if row["piece_bytes"] < row["ram_bytes"] else "")
+            + f", {row['flash_bytes'] // 1024} KiB flash"
             + (", can be emulated" if board.emulator else "")
         )
 
@@ -417,6 +419,7 @@ def _board_row(board: Any) -> dict[str, Any]:
         "core": board.core.cpu,
         "clock_hz": board.core.clock_hz,
         "ram_bytes": board.ram_bytes,
+        "piece_bytes": max(area.bytes for area in board.areas if "arena" in area.holds),
         "flash_bytes": board.flash_bytes,
         "emulated": board.emulator is not None,
     }

@@ -248,7 +248,7 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
             statistics=running.statistics,
             progress=lambda done, total: step.update("inputs", done=done, total=total),
         )
-    step.result(f"{len(result.inputs)} inputs ({sent.origin}), RAM {result.memory_after.ram.value:,} B")
+    step.result(f"{len(result.inputs)} inputs ({sent.origin}), RAM {result.memory_after.ram.shown} B")
     reference = Reference(context.model).run(sent.values)
     host = {
         "schema_version": 1,
@@ -283,8 +283,8 @@ def measure_result(context: Context) -> StageResult:
     memory = found.memory_after
     lines = [
         f"{found.identity.board} ({found.target}), build {found.identity.build}, {len(found.inputs)} inputs",
-        f"RAM {memory.ram.value:,} B: arena {memory.arena.value:,}, static {memory.static.value:,}, "
-        f"stack {memory.stack_used.value:,} ({memory.static.source})",
+        f"RAM {memory.ram.shown} B: arena {memory.arena.shown}, static {memory.static.shown}, "
+        f"stack {memory.stack_used.shown} ({memory.static.source})",
     ]
     if found.inputs:
         cycles = sorted(int(one.cycles.value or 0) for one in found.inputs)

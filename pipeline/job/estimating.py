@@ -60,6 +60,7 @@ def layout_json(layout: RamLayout) -> dict[str, Any]:
         "fastest": list(layout.fastest),
         "slow_bytes": layout.slow_bytes,
         "over": layout.over,
+        "largest_arena": layout.largest_arena.bytes,
         "notes": list(layout.notes),
     }
 
