@@ -198,6 +198,15 @@ def upload_retries(context: Context) -> tuple[str, ...]:
     return tuple(map(str, context.run.read_json("device/flashed.json").get("upload_retries", ())))
 
 
+def serial_number(context: Context) -> str | None:
+    """That of the physical board which was flashed; None of an emulated one, and where it is not known."""
+    if not context.run.path("device", "flashed.json").is_file():
+        return None
+    values = context.run.read_json("device/flashed.json")
+    number = values.get("serial_number")
+    return str(number) if number and values["target"] == "device" else None
+
+
 def flash_result(context: Context) -> StageResult:
     """What answered."""
     values = context.run.read_json("device/flashed.json")
