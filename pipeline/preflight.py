@@ -43,8 +43,8 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     settings.demand_modelled(board)
     if needs_board:
         found = device(board, settings.target)
-        compiler(settings.environment or board.build.local, board)
-        uploader(settings.environment or board.build.local, board, found)
+        compiler(settings.environment or board.build.usual, board)
+        uploader(settings.environment or board.build.usual, board, found)
     open_runtime(settings.runtime, tflm_tree=settings.tflm_tree)
     platformio.demand_safe((folder or Path()).resolve())
     disk(folder or Path())

@@ -105,7 +105,8 @@ def _programs(workshop: Workshop) -> Iterator[tuple[Workshop, Graph, bool]]:
     for name in _STREAMED:
         yield workshop, PROBES[name](_CALLS), True
     for other in map(boards.load, boards.names()):
-        if other.core.cpu == workshop.board.core.cpu and other.name != workshop.board.name:
+        ours = other.build.framework is None
+        if ours and other.core.cpu == workshop.board.core.cpu and other.name != workshop.board.name:
             yield workshop.other(other), long[0], False
 
 

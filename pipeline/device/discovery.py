@@ -23,7 +23,7 @@ from typing import Protocol
 
 from pipeline import boards
 from pipeline.boards import Board
-from pipeline.device.lab import Entry, Lab, open_lab
+from pipeline.device.lab import Entry, Lab, open_lab, path_of
 from pipeline.errors import NoBoardError, UsageError, printable, shell_word
 from pipeline.settings import EMULATED, Target
 
@@ -102,8 +102,8 @@ def ports() -> list[PortInfo]:
 
 def device_of(board: Board, target: Target, *, listing: Listing = ports) -> Device:
     """The device of a target, which must be of this board type; what :func:`resolve` raises."""
-    if target.emulate and target.device is None:
-        return Device(board.name)
+    if target.emulate:  # no lab file is needed, nor read
+        return resolve(target.device or f"{EMULATED}{board.name}", board, lab=Lab(path_of(target.lab)))
     return resolve(target.device, board, lab=open_lab(target.lab), listing=listing)
 
 

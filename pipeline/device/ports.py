@@ -82,7 +82,9 @@ def open_error(port: str, error: Exception) -> NoBoardError:
         "no-such-port",
         f"cannot open {printable(port)}",
         why=printable(text),
-        next="Check the name: `danas-deploy devices` lists what is attached.",
+        next="Check host and port, and that the exporter there runs and serves nobody else."
+        if "://" in port
+        else "Check the name: `danas-deploy devices` lists what is attached.",
     )
 
 

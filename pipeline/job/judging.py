@@ -142,6 +142,7 @@ def collected(context: Context) -> Report:
         energy=powering.stored(context.run),
         files={"memory map": MEMORY_MAP} if context.run.path(MEMORY_MAP).is_file() else {},
         upload_retries=driving.upload_retries(context),
+        serial_number=driving.serial_number(context),
     )
 
 
