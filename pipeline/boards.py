@@ -157,19 +157,23 @@ class Stack(_Frozen):
 
 
 class Serial(_Frozen):
-    """The UART that the host sees as a serial port."""
+    """The UART that the host sees as a serial port, or the processor's own USB.
+
+    Attributes:
+        base: First address of the UART's registers; 0 where a framework drives it.
+    """
 
     uart: _Identifier
-    base: _Address
+    base: _Address = 0
     baud: Annotated[int, Field(ge=9600, le=4_000_000)]
     pins: str
     source: str
 
 
 class ClockSource(_Frozen):
-    """What the clock tree starts from."""
+    """What the clock tree starts from; ``framework``: a framework has set all clocks before our program runs."""
 
-    kind: Literal["hse-bypass", "hse-crystal", "internal"]
+    kind: Literal["hse-bypass", "hse-crystal", "internal", "framework"]
     hz: Annotated[int, Field(gt=0)]
     source: str
 
@@ -196,10 +200,31 @@ class Chip(_Frozen):
 
 
 class Build(_Frozen):
-    """PlatformIO environments: ``local`` needs no registry; ``registry`` is PlatformIO's own platform, if any."""
+    """How its firmware is built: by PlatformIO, in an environment of platformio.ini.
 
-    local: _Identifier
+    Attributes:
+        local: The environment that needs no registry, if any.
+        registry: That of PlatformIO's own platform, if any.
+        framework: What our program is a part of, with its own start-up code, linker script and stack; None: it is
+            bare-metal, and all of it is ours.
+    """
+
+    local: _Identifier | None = None
     registry: _Identifier | None = None
+    framework: Literal["arduino"] | None = None
+
+    @property
+    def usual(self) -> str:
+        """The environment where nobody says otherwise."""
+        return self.local or self.registry or ""
+
+    @model_validator(mode="after")
+    def _is_buildable(self) -> Build:
+        if not self.usual:
+            raise ValueError("build names a local or a registry environment")
+        if self.framework is not None and self.local is not None:
+            raise ValueError("a framework comes from the registry: there is no local environment with it")
+        return self
 
 
 class Cpi(_Frozen):
@@ -323,7 +348,7 @@ class Board(_Frozen):
                 # What a program uses most is put at the bottom (pipeline/estimate/areas.py).
                 if before.speed > after.speed:
                     raise ValueError(f"ram region {after.name} is faster than {before.name}, which is below it")
-            if Content.STACK in area.holds:
+            if Content.STACK in area.holds and self.build.framework is None:
                 self._demand_guard(area)
         return self
 

@@ -9,6 +9,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.commands.bench import bench
+from pipeline.commands.boards import boards_app
 from pipeline.commands.calibrate import calibrate
 from pipeline.commands.devices import devices_app
 from pipeline.commands.diff import diff
@@ -70,7 +71,6 @@ from pipeline.commands.options import (
     WeightsOption,
     WorkersOption,
     checked,
-    print_json,
     target_of,
     tree_of,
 )
@@ -86,7 +86,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-boards_app = typer.Typer(help="The known board types.", no_args_is_help=True)
 app.add_typer(boards_app, name="boards")
 
 
@@ -375,51 +374,6 @@ app.command()(experiment)
 app.add_typer(bench, name="bench")
 app.add_typer(devices_app, name="devices")
 app.command()(doctor)
-
-
-@boards_app.command("list")
-def boards_list(as_json: JsonOption = False, debug: DebugOption = False) -> None:
-    """Names and figures of the known boards."""
-    from pipeline import boards
-
-    known = [boards.load(name) for name in boards.names()]
-    if as_json:
-        print_json([_board_row(board) for board in known])
-        return
-    for board in known:
-        row = _board_row(board)
-        typer.echo(
-            f"{board.name:<20} {board.title}: {board.mcu}, {row['core']} at {board.core.clock_hz // 10**6} MHz, "
-            f"{row['ram_bytes'] // 1024} KiB RAM, {row['flash_bytes'] // 1024} KiB flash"
-            + (", can be emulated" if board.emulator else "")
-        )
-
-
-@boards_app.command("show")
-def boards_show(
-    name: Annotated[str, typer.Argument(metavar="BOARD")], as_json: JsonOption = False, debug: DebugOption = False
-) -> None:
-    """All facts about one board, with their sources."""
-    from pipeline import boards, resources
-
-    board = boards.load(name)
-    if as_json:
-        print_json(board.model_dump(mode="json"))
-    else:
-        typer.echo((resources.boards() / f"{board.name}.toml").read_text(encoding="utf-8").rstrip())
-
-
-def _board_row(board: Any) -> dict[str, Any]:
-    return {
-        "name": board.name,
-        "title": board.title,
-        "mcu": board.mcu,
-        "core": board.core.cpu,
-        "clock_hz": board.core.clock_hz,
-        "ram_bytes": board.ram_bytes,
-        "flash_bytes": board.flash_bytes,
-        "emulated": board.emulator is not None,
-    }
 
 
 def _absolute(data: str) -> str:

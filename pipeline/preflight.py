@@ -32,7 +32,7 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
             ``not-deployable``, ``not-modelled``, ``other-board-type``, ``no-emulator``, ``unsafe-folder``,
             ``tflm-tree-missing``, ``tflm-tree-incomplete``, and what :func:`pipeline.device.lab.open_lab` raises.
         NoBoardError: ``no-board``, ``ambiguous-board``, ``unknown-device``, ``not-attached``, ``no-such-port``,
-            ``port-not-serial``.
+            ``port-not-serial``, ``port-permission``.
         EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``missing-openocd``,
             ``disk-full``.
     """
@@ -43,8 +43,8 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
     settings.demand_modelled(board)
     if needs_board:
         found = device(board, settings.target)
-        compiler(settings.environment or board.build.local, board)
-        uploader(settings.environment or board.build.local, board, found)
+        compiler(settings.environment or board.build.usual, board)
+        uploader(settings.environment or board.build.usual, board, found)
     open_runtime(settings.runtime, tflm_tree=settings.tflm_tree)
     platformio.demand_safe((folder or Path()).resolve())
     disk(folder or Path())

@@ -32,7 +32,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture(autouse=True)
-def lab(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def machines_lab(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No lab but the test's own, and locks that nobody else takes, whatever the machine's users have."""
     base = tmp_path_factory.getbasetemp()
     monkeypatch.delenv("DANAS_LAB", raising=False)

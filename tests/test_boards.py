@@ -35,6 +35,21 @@ def test_the_other_boards_have_what_their_documents_say() -> None:
     assert mps2.emulator.instructions_per_second % mps2.core.clock_hz == 0
 
 
+def test_a_boards_ram_may_be_in_several_pieces() -> None:
+    board = boards.load("nucleo_h743zi")
+    assert [(area.base, area.bytes // 1024, area.name) for area in board.areas] == [
+        (0x2000_0000, 128, "dtcm"),
+        (0x2400_0000, 512, "axi_sram"),
+        (0x3000_0000, 288, "sram1 and sram2 and sram3"),
+        (0x3800_0000, 64, "sram4"),
+    ]
+    assert [set(area.holds) == {"stack", "static", "arena"} for area in board.areas] == [True, True, False, False]
+    assert (board.flash_bytes, board.core.clock_hz) == (2048 * 1024, 400_000_000)
+    assert board.energy is None and board.latency is not None, "no document with its current was at hand"
+    one = boards.load("nucleo_f746zg")
+    assert [area.regions for area in one.areas] == [one.ram]
+
+
 @pytest.mark.parametrize(
     ("name", "ram", "flash", "mhz", "source"),
     [

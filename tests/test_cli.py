@@ -138,8 +138,10 @@ def test_boards_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None
     assert figures["nucleo_f746zg"] == ("cortex-m7", 327_680, True)
     assert figures["nucleo_l4r5zi"] == ("cortex-m4", 655_360, True)
     assert figures["mps2_an500"] == ("cortex-m7", 4_194_304, True)
+    assert figures["nucleo_h743zi"] == ("cortex-m7", 1_015_808, True)
     assert run(["boards", "list"]) == 0
-    assert "320 KiB RAM" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert "320 KiB RAM," in listed and "992 KiB RAM (512 in one piece)," in listed
     assert run(["boards", "show", "nucleo_f746zg"]) == 0
     assert "RM0385" in capsys.readouterr().out
 

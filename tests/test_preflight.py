@@ -50,7 +50,7 @@ def test_a_board_without_a_registry_environment_is_offered_none(monkeypatch: pyt
     monkeypatch.setattr(shutil, "which", lambda _: None)
     board = boards.load("mps2_an500")
     with pytest.raises(DanasError) as caught:
-        preflight.compiler(board.build.local, board)
+        preflight.compiler(board.build.usual, board)
     assert caught.value.id == "missing-compiler"
     assert "None" not in caught.value.next and "--environment" not in caught.value.next
 

@@ -164,7 +164,7 @@ def _ports(workshop: Workshop) -> dict[str, Port]:
     of_boards = {workshop.board.name: Port(flash=0, static=0)}
     of_families = {workshop.board.port: Port(flash=0, static=0)}
     for other in map(boards.load, boards.names()):
-        if other.core.cpu != workshop.board.core.cpu or other.name in of_boards:
+        if other.core.cpu != workshop.board.core.cpu or other.name in of_boards or other.build.framework is not None:
             continue
         found = make(workshop.other(other), graph).firmware.report
         theirs = toolchain.flags(other)

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from pipeline import boards
 from pipeline.boards import Board
-from pipeline.device.lab import Entry, Lab, open_lab
+from pipeline.device.lab import Entry, Lab, open_lab, path_of
 from pipeline.errors import NoBoardError, UsageError, printable, shell_word
 from pipeline.settings import EMULATED, Target
 
@@ -102,8 +102,8 @@ def ports() -> list[PortInfo]:
 
 def device_of(board: Board, target: Target, *, listing: Listing = ports) -> Device:
     """The device of a target, which must be of this board type; what :func:`resolve` raises."""
-    if target.emulate and target.device is None:
-        return Device(board.name)
+    if target.emulate:  # no lab file is needed, nor read
+        return resolve(target.device or f"{EMULATED}{board.name}", board, lab=Lab(path_of(target.lab)))
     return resolve(target.device, board, lab=open_lab(target.lab), listing=listing)
 
 
@@ -130,34 +130,6 @@ def resolve(asked: str | None, board: Board | None = None, *, lab: Lab, listing:
     if entry is not None:
         return _of_entry(entry, board, _seen(listing))
     return _of_port(asked, board, lab, None) if "://" in asked else _searched(asked, board, lab, _seen(listing))
-
-
-def resolve_all(asked: str, *, lab: Lab, listing: Listing = ports) -> tuple[Device, ...]:
-    """Several devices: ``all`` of the lab, or a list with commas of what ``--device`` takes.
-
-    Raises:
-        NoBoardError: What :func:`resolve` raises, or ``no-board``: the lab is empty.
-        UsageError: ``device-twice``, and what :func:`resolve` raises.
-    """
-    names = [one.alias for one in lab.entries] if asked == "all" else [name.strip() for name in asked.split(",")]
-    if not names:
-        raise NoBoardError(
-            "no-board",
-            f"there is no device in {printable(lab.path)}",
-            why="`all` means all of the lab file.",
-            next="Add some: `danas-deploy devices add ALIAS --board BOARD --serial-number NUMBER`.",
-        )
-    found = tuple(resolve(name, lab=lab, listing=listing) for name in names)
-    identities = [one.identity or one.asked for one in found]
-    for number, identity in enumerate(identities):
-        if identity in identities[:number]:
-            raise UsageError(
-                "device-twice",
-                f"{printable(names[number])} and {printable(names[identities.index(identity)])} are the same device",
-                why=str(found[number]),
-                next="Name it once.",
-            )
-    return found
 
 
 def _searched(asked: str, board: Board | None, lab: Lab, seen: Sequence[PortInfo]) -> Device:

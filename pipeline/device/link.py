@@ -71,6 +71,8 @@ class SerialLink:
         self._failures: tuple[type[BaseException], ...] = (serial.SerialException, OSError, TypeError, _termios_error())
         self._timeouts = serial.SerialTimeoutException
         self._port: Any = None
+        # pyserial's RFC 2217 client refuses a time limit for writing; its socket gives up after 5 s by itself.
+        self._limits_writes = not port.lower().startswith("rfc2217:")
         try:
             # Exclusive: two programs that read from one port would each get half of every line.
             self._port = serial.serial_for_url(
@@ -85,7 +87,8 @@ class SerialLink:
         view = memoryview(data)
         for begin in range(0, len(data), _PIECE):
             try:
-                port.write_timeout = deadline.remaining
+                if self._limits_writes:
+                    port.write_timeout = deadline.remaining
                 port.write(view[begin : begin + _PIECE])
             except self._timeouts as error:
                 raise DeviceError(
@@ -115,8 +118,13 @@ class SerialLink:
         """See :class:`Link`."""
         port, self._port = self._port, None
         if port is not None:
+            # pyserial 3.5's RFC 2217 client forgets the socket of a line that was cut.
+            leftover = getattr(port, "_socket", None)
             with contextlib.suppress(*self._failures):
                 port.close()
+            if leftover is not None:
+                with contextlib.suppress(OSError):
+                    leftover.close()
 
     def _open_port(self) -> Any:
         if self._port is None:

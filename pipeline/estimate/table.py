@@ -143,7 +143,8 @@ def load_for(board: Board) -> Table:
     Raises:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
-    return _with_port(_path(board.core.cpu), board.name, board.port)
+    path = _path(board.core.cpu)
+    return _with_port(path, *_names(path, board))
 
 
 def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibration:
@@ -152,7 +153,20 @@ def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibrat
     Raises:
         UsageError: As :func:`load_for`.
     """
-    return _said(_path(board.core.cpu), board.name, board.port, toolchain or Toolchain())
+    path = _path(board.core.cpu)
+    return _said(path, *_names(path, board), toolchain or Toolchain())
+
+
+def _names(path: Path, board: Board) -> tuple[str, str]:
+    """Board and family whose port is reckoned with.
+
+    Of a board under a framework those are the measured ones: what the framework takes on top is not known here.
+    """
+    if board.build.framework is None:
+        return board.name, board.port
+    table = _kept(path)
+    same = (name for name, port in table.ports.items() if port.flash == port.static == 0)
+    return table.profile.board, next(same, board.port)
 
 
 @cache

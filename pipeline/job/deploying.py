@@ -96,8 +96,8 @@ def workplace(
     from pipeline.firmware import platformio
 
     device = preflight.device(board, target)
-    preflight.compiler(recipe.environment or board.build.local, board)
-    preflight.uploader(recipe.environment or board.build.local, board, device)
+    preflight.compiler(recipe.environment or board.build.usual, board)
+    preflight.uploader(recipe.environment or board.build.usual, board, device)
     recipe.engine()
     with contextlib.ExitStack() as stack:
         stack.enter_context(held(device, wait_s=target.wait_s, run=what, on_wait=on_wait))

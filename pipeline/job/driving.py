@@ -198,6 +198,15 @@ def upload_retries(context: Context) -> tuple[str, ...]:
     return tuple(map(str, context.run.read_json("device/flashed.json").get("upload_retries", ())))
 
 
+def serial_number(context: Context) -> str | None:
+    """That of the physical board which was flashed; None of an emulated one, and where it is not known."""
+    if not context.run.path("device", "flashed.json").is_file():
+        return None
+    values = context.run.read_json("device/flashed.json")
+    number = values.get("serial_number")
+    return str(number) if number and values["target"] == "device" else None
+
+
 def flash_result(context: Context) -> StageResult:
     """What answered."""
     values = context.run.read_json("device/flashed.json")
@@ -248,7 +257,7 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
             statistics=running.statistics,
             progress=lambda done, total: step.update("inputs", done=done, total=total),
         )
-    step.result(f"{len(result.inputs)} inputs ({sent.origin}), RAM {result.memory_after.ram.value:,} B")
+    step.result(f"{len(result.inputs)} inputs ({sent.origin}), RAM {result.memory_after.ram.shown} B")
     reference = Reference(context.model).run(sent.values)
     host = {
         "schema_version": 1,
@@ -283,8 +292,8 @@ def measure_result(context: Context) -> StageResult:
     memory = found.memory_after
     lines = [
         f"{found.identity.board} ({found.target}), build {found.identity.build}, {len(found.inputs)} inputs",
-        f"RAM {memory.ram.value:,} B: arena {memory.arena.value:,}, static {memory.static.value:,}, "
-        f"stack {memory.stack_used.value:,} ({memory.static.source})",
+        f"RAM {memory.ram.shown} B: arena {memory.arena.shown}, static {memory.static.shown}, "
+        f"stack {memory.stack_used.shown} ({memory.static.source})",
     ]
     if found.inputs:
         cycles = sorted(int(one.cycles.value or 0) for one in found.inputs)

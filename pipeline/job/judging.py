@@ -56,6 +56,7 @@ def validate(context: Context, step: Step) -> tuple[Path, ...]:
                 static=built["static_bytes"],
                 stack=built["stack"]["bytes"],
                 stack_reason=built["stack"]["reason"],
+                blocks=tuple((one["name"], one["base"], one["bytes"]) for one in built.get("blocks", ())),
             ),
             host_outputs=tuple(bytes.fromhex(output) for output in host["outputs"]),
             notes=(*host["notes"], *_marks(context)),
@@ -141,6 +142,7 @@ def collected(context: Context) -> Report:
         energy=powering.stored(context.run),
         files={"memory map": MEMORY_MAP} if context.run.path(MEMORY_MAP).is_file() else {},
         upload_retries=driving.upload_retries(context),
+        serial_number=driving.serial_number(context),
     )
 
 

@@ -48,6 +48,7 @@ def collect(
     energy: EnergyMeasurement | None = None,
     files: Mapping[str, str] | None = None,
     upload_retries: Sequence[str] = (),
+    serial_number: str | None = None,
 ) -> Report:
     """The Report. ``elf``, ``host`` and the search's artifacts are the JSON that the stages left.
 
@@ -71,6 +72,7 @@ def collect(
         accuracy=_accuracy(measurement, host, search),
         test_looks=() if search is None else tuple(map(_look, search.looks)),
         upload_retries=tuple(upload_retries),
+        serial_number=serial_number,
         ram=_ram(estimate, measurement),
         flash=_flash(estimate, linked, elf["flash_bytes"]),
         timing=_timing(measurement),

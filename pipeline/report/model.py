@@ -124,6 +124,8 @@ class Work(_Frozen):
 class Report(_Frozen):
     """A run's report, ``schema_version`` 1; ``files`` are documents beside it, by what they are.
 
+    ``serial_number`` is that of the physical board's probe, or of its own USB, where it is known.
+
     ``upload_retries`` says why uploads had failed before the one that did not.
 
     ``energy`` is what a power monitor's trace has said: where it is there, no energy is modelled.
@@ -133,6 +135,7 @@ class Report(_Frozen):
     created: str
     board: str
     target: Literal["emulated", "device"]
+    serial_number: str | None = None
     build_id: str
     versions: dict[str, str]
     model: ModelSummary

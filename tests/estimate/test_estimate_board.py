@@ -40,6 +40,7 @@ _CASES: list[tuple[str, _Make]] = [
     ("nucleo_f746zg", _every_kernel),
     ("nucleo_l4r5zi", _SMALL),
     ("nucleo_l4r5zi", _every_kernel),
+    ("nucleo_h743zi", _every_kernel),
     ("mps2_an386", _SMALL),
     ("mps2_an500", _every_kernel),
     ("disco_f746ng", _SMALL),
