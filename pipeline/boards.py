@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -129,6 +129,24 @@ class Area:
         return " and ".join(region.name for region in self.regions)
 
 
+class Same:
+    """A key for what has been worked out of a tuple: equal to that of the very same object alone, and quickly hashed.
+
+    A search asks for a board's RAM with each design, and to hash a board takes longer than to look at it.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: tuple[Any, ...]) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
 def areas_of(regions: Iterable[Region]) -> tuple[Area, ...]:
     """RAM regions, given by address, those together that a block may span."""
     found: list[list[Region]] = []
@@ -139,6 +157,15 @@ def areas_of(regions: Iterable[Region]) -> tuple[Area, ...]:
         else:
             found.append([region])
     return tuple(Area(tuple(area)) for area in found)
+
+
+@lru_cache(maxsize=64)
+def _areas_of(memory: Same) -> tuple[Area, ...]:
+    return areas_of(_ram(memory.value))
+
+
+def _ram(memory: Iterable[Region]) -> tuple[Region, ...]:
+    return tuple(sorted((region for region in memory if region.kind is RegionKind.RAM), key=lambda region: region.base))
 
 
 class Core(_Frozen):
@@ -404,12 +431,12 @@ class Board(_Frozen):
     @property
     def ram(self) -> tuple[Region, ...]:
         """RAM regions by address."""
-        return tuple(sorted((r for r in self.memory if r.kind is RegionKind.RAM), key=lambda r: r.base))
+        return _ram(self.memory)
 
     @property
     def areas(self) -> tuple[Area, ...]:
-        """The RAM regions by address, those together that a block may span."""
-        return areas_of(self.ram)
+        """The RAM regions by address, those together that a block may span; of one board always the same tuple."""
+        return _areas_of(Same(self.memory))
 
     @property
     def flash(self) -> tuple[Region, ...]:

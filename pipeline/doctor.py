@@ -111,7 +111,7 @@ def examine(board: Board | None, target: Target, *, environment: str | None = No
             board = boards.load(device.board)
         except DanasError as error:
             wanted.append(_of_error("device", error))
-    local = board is None or environment in (None, board.build.local)
+    local = board is None or (environment or board.build.usual) == board.build.local
     looks: list[Callable[[], list[Finding]]] = [
         lambda: [_python(), _package("platformio"), _package("scons"), _emulator_library(board, target, physical)],
         lambda: _compiler(needed=local),

@@ -32,7 +32,7 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
             ``not-deployable``, ``not-modelled``, ``other-board-type``, ``no-emulator``, ``unsafe-folder``,
             ``tflm-tree-missing``, ``tflm-tree-incomplete``, and what :func:`pipeline.device.lab.open_lab` raises.
         NoBoardError: ``no-board``, ``ambiguous-board``, ``unknown-device``, ``not-attached``, ``no-such-port``,
-            ``port-not-serial``.
+            ``port-not-serial``, ``port-permission``.
         EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``missing-openocd``,
             ``disk-full``.
     """

@@ -15,6 +15,7 @@ from pipeline.errors import GateError, printable
 from pipeline.estimate import itemised
 from pipeline.estimate.latency import TOLERANCE as WORK_TOLERANCE
 from pipeline.estimate.model import Estimate, Item, Limits
+from pipeline.estimate.regions import RamLayout, as_placed, of_estimate
 from pipeline.figures import Source
 
 FLASH_TOLERANCE = 0.005
@@ -190,6 +191,7 @@ class Linked:
         stack: The most that its call graph can use of the stack; None where there is no such bound.
         stack_reason: Why there is none.
         items: ``flash`` by items, where the link map has been read.
+        blocks: Name, address and bytes of stack, static data and arena.
     """
 
     flash: int
@@ -198,6 +200,7 @@ class Linked:
     stack: int | None
     stack_reason: str = ""
     items: tuple[Item, ...] = ()
+    blocks: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +250,7 @@ def judge(evidence: Evidence) -> Verdict:
     checks = [
         *_who_and_what(evidence, source),
         *_ram(evidence),
+        *_regions(evidence),
         at_most("ram-limit", "RAM limit", (evidence.limits.ram_bytes, host), (ram, source)),
         at_most("stack-reserve", "Stack reserve", (int(memory.stack_reserve.value or 0), elf), (stack, source)),
         within(
@@ -373,6 +377,33 @@ def _ram(evidence: Evidence) -> Iterator[Check]:
     total = evidence.estimate.ram_bytes, analytic
     ram = int(memory.ram.value or 0), source
     yield covers("ram", "RAM estimate", total, ram, tolerance=0.0, tolerance_bytes=slack + more)
+
+
+def _regions(evidence: Evidence) -> Iterator[Check]:
+    """Of RAM in several pieces: each block of the ELF lies in one that may hold it, and where it was said to.
+
+    An estimate that is not exact may have been wrong about the piece; the ELF must be sound all the same.
+    """
+    areas = evidence.board.areas
+    if len(areas) == 1 or not evidence.elf.blocks:
+        return
+    expected, found = of_estimate(evidence.board, evidence.estimate), as_placed(evidence.board, evidence.elf.blocks)
+    one_piece = all(
+        any(area.base <= block.base and block.end <= area.end and block.name in area.holds for area in areas)
+        for block in found.blocks
+    )
+    check = equal(
+        "ram-regions",
+        "RAM regions",
+        (_where(expected), Source.ANALYTIC),
+        (_where(found), Source.LINKED_ELF),
+        detail="" if one_piece else "a block lies where it may not",
+    )
+    yield check.model_copy(update={"passed": one_piece and (check.passed or evidence.ram_tolerance > 0)})
+
+
+def _where(layout: RamLayout) -> str:
+    return ", ".join(f"{block.name} {'+'.join(part.region for part in block.parts)}" for block in layout.blocks)
 
 
 def _call_graph(bound: Bytes, linked: Linked) -> Check:

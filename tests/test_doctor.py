@@ -121,6 +121,8 @@ def test_the_registrys_environment_brings_compiler_and_openocd(
         machine(name, None)
     assert not examine(board, PHYSICAL).usable
     assert examine(board, PHYSICAL, environment=board.build.registry).usable
+    guest = boards.load("nano33ble")  # of a framework, which comes from there
+    assert examine(guest, PHYSICAL).usable
 
 
 @pytest.mark.parametrize("said", ["Open On-Chip Debugger 0.11.0", "", "nonsense"])

@@ -1,17 +1,16 @@
-"""Drawn pictures: is a red star among the shapes? For tests, pictures in documents and experiments that need a task
-whose difficulty is known.
+"""Drawn pictures: is a star among the shapes? For tests, pictures in documents, and a first try without any download.
 
-Nothing is fetched and nothing is anybody's. Each picture has shapes of other colours on an uneven, noisy ground, and
-one figure that decides. In half of the pictures that is a red star; in the others it is a star of another colour, a
-red polygon or disc, or one shape more. Lumas and sizes say nothing. So a network that sees no colour cannot tell a part
-of the pictures apart, nor can one whose pixels are larger than a star's points: accuracy rises with colour, resolution
-and capacity.
+Nothing is fetched and nothing is anybody's. Each picture has up to three triangles and squares on an uneven, noisy
+ground, and one figure that decides: a star, or a polygon or disc. Most stars are red, and most other deciding figures
+are not; nothing else is. So colour alone tells most pictures, shape alone all of them, where the figure has pixels
+enough: accuracy rises with colour, resolution and capacity. Lumas and sizes say nothing.
 """
 
 from __future__ import annotations
 
 import colorsys
 import io
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -25,14 +24,19 @@ from pipeline.datasets.values import Split
 #: Counts up whenever the same seed would give other pictures.
 VERSION = 1
 SIDE = 256
-CLASS_NAMES = ("other", "red_star")
+CLASS_NAMES = ("no_star", "star")
 #: Pictures in a unit.
 _BLOCK = 50
 
 _RED, _APART = 0.0, 0.14  # of the hue circle: other shapes are at least so far from red
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-_RADII = (20.0, 38.0)
-_SHAPES = (3, 4, 6, 0)  # corners; 0: a disc
+#: Of figures, in pixels: from what no small picture shows to what every one does.
+_RADII = (12.0, 58.0)
+_GRID = 2  # places a side
+_OTHERS = (5, 6, 0)  # corners of figures that decide and are no stars; 0: a disc
+_BYSTANDERS = (3, 4)
+#: Of stars that are red, and of other deciding figures that are not.
+_TYPICAL = 0.85
 _PAPER = 96  # the ground's luma, about
 _NOISE = np.float32(10)
 
@@ -87,15 +91,16 @@ def picture(rng: np.random.Generator, label: int) -> NDArray[np.uint8]:
         label: An index into :data:`CLASS_NAMES`.
     """
     canvas = _ground(rng)
-    deciding = (_star, _colour(rng, _RED)) if label else _decoy(rng)
-    figures = [(_polygon(int(rng.choice(_SHAPES))), _colour(rng, _other_hue(rng))) for _ in range(rng.integers(3, 6))]
-    figures.insert(int(rng.integers(len(figures) + 1)), deciding)
+    figures = [_deciding(rng, label)]
+    for _ in range(rng.integers(_GRID * _GRID)):
+        figures.append((_polygon(int(rng.choice(_BYSTANDERS))), _colour(rng, _other_hue(rng))))
     # Each on a place of its own, so that none hides what decides.
-    places = rng.permutation(9)[: len(figures)]
+    places = rng.permutation(_GRID * _GRID)[: len(figures)]
+    side = SIDE / _GRID
     for place, (outline, colour) in zip(places, figures, strict=True):
-        radius = rng.uniform(*_RADII)
-        room = SIDE / 6 - radius
-        centre = np.array([place // 3, place % 3]) * SIDE / 3 + SIDE / 6 + rng.uniform(-room, room, 2)
+        radius = math.exp(rng.uniform(math.log(_RADII[0]), math.log(_RADII[1])))
+        room = side / 2 - radius
+        centre = (np.array([place // _GRID, place % _GRID]) + 0.5) * side + rng.uniform(-room, room, 2)
         _draw(canvas, centre, radius, _turned(outline, rng.uniform(0, 2 * np.pi)), colour)
     canvas += _NOISE * rng.standard_normal(canvas.shape, np.float32)
     np.clip(np.rint(canvas, out=canvas), 0, 255, out=canvas)
@@ -136,14 +141,11 @@ def _turned(outline: Outline, turn: float) -> Outline:
     return lambda angle: outline(angle + np.float32(turn))
 
 
-def _decoy(rng: np.random.Generator) -> tuple[Outline, Floats]:
-    """What decides that there is no red star."""
-    kind = rng.integers(3)
-    if kind == 0:
-        return _star, _colour(rng, _other_hue(rng))
-    if kind == 1:
-        return _polygon(int(rng.choice((5, 6, 0)))), _colour(rng, _RED)
-    return _polygon(int(rng.choice(_SHAPES))), _colour(rng, _other_hue(rng))
+def _deciding(rng: np.random.Generator, label: int) -> tuple[Outline, Floats]:
+    """The figure that the label is about."""
+    outline = _star if label else _polygon(int(rng.choice(_OTHERS)))
+    red = (rng.random() < _TYPICAL) == bool(label)
+    return outline, _colour(rng, _RED if red else _other_hue(rng))
 
 
 def _other_hue(rng: np.random.Generator) -> float:

@@ -132,34 +132,6 @@ def resolve(asked: str | None, board: Board | None = None, *, lab: Lab, listing:
     return _of_port(asked, board, lab, None) if "://" in asked else _searched(asked, board, lab, _seen(listing))
 
 
-def resolve_all(asked: str, *, lab: Lab, listing: Listing = ports) -> tuple[Device, ...]:
-    """Several devices: ``all`` of the lab, or a list with commas of what ``--device`` takes.
-
-    Raises:
-        NoBoardError: What :func:`resolve` raises, or ``no-board``: the lab is empty.
-        UsageError: ``device-twice``, and what :func:`resolve` raises.
-    """
-    names = [one.alias for one in lab.entries] if asked == "all" else [name.strip() for name in asked.split(",")]
-    if not names:
-        raise NoBoardError(
-            "no-board",
-            f"there is no device in {printable(lab.path)}",
-            why="`all` means all of the lab file.",
-            next="Add some: `danas-deploy devices add ALIAS --board BOARD --serial-number NUMBER`.",
-        )
-    found = tuple(resolve(name, lab=lab, listing=listing) for name in names)
-    identities = [one.identity or one.asked for one in found]
-    for number, identity in enumerate(identities):
-        if identity in identities[:number]:
-            raise UsageError(
-                "device-twice",
-                f"{printable(names[number])} and {printable(names[identities.index(identity)])} are the same device",
-                why=str(found[number]),
-                next="Name it once.",
-            )
-    return found
-
-
 def _searched(asked: str, board: Board | None, lab: Lab, seen: Sequence[PortInfo]) -> Device:
     """By port, or by serial number of an attached probe or of one in the lab file."""
     real = _real(asked)

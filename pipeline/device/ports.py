@@ -45,10 +45,10 @@ def demand_usable(port: str) -> None:
 
 
 def demand_there(port: str) -> None:
-    """Refuse a port that is not there, or is something else than a character device.
+    """Refuse a port that is not there, is something else than a character device, or not ours to open.
 
     Raises:
-        NoBoardError: ``no-such-port``, ``port-not-serial``.
+        NoBoardError: ``no-such-port``, ``port-not-serial``, ``port-permission``.
     """
     if "://" in port or os.name != "posix":
         return
@@ -63,6 +63,8 @@ def demand_there(port: str) -> None:
         ) from error
     if not stat.S_ISCHR(mode):
         raise _not_serial(port, mode)
+    if not os.access(port, os.R_OK | os.W_OK):
+        raise _permission(port, "")
 
 
 def open_error(port: str, error: Exception) -> NoBoardError:
@@ -139,7 +141,7 @@ def _permission(port: str, text: str) -> NoBoardError:
     return NoBoardError(
         "port-permission",
         f"no permission to open {printable(port)}",
-        why=f"It belongs to the group {printable(group, 40)}. {printable(text)}" if group else printable(text),
+        why=f"It belongs to the group {printable(group, 40)}. {printable(text)}".strip() if group else printable(text),
         next=way,
     )
 

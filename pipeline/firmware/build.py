@@ -119,7 +119,9 @@ def failure(outcome: Outcome, board: Board) -> DanasError:
             next=f"Check the network, or use the environment {board.build.local}, which needs no registry."
             if board.build.local is not None
             else f"Build once where the registry can be reached: {board.name} has no local environment, as the "
-            f"{board.build.framework or 'platform'} that it needs comes from there. It is kept for later builds.",
+            f"framework that it needs ({board.build.framework}) comes from there. It is kept for later builds."
+            if board.build.framework is not None
+            else "Check the network.",
         )
     first = _search(_FIRST, outcome.lines)
     return BuildError(

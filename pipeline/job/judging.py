@@ -56,6 +56,7 @@ def validate(context: Context, step: Step) -> tuple[Path, ...]:
                 static=built["static_bytes"],
                 stack=built["stack"]["bytes"],
                 stack_reason=built["stack"]["reason"],
+                blocks=tuple((one["name"], one["base"], one["bytes"]) for one in built.get("blocks", ())),
             ),
             host_outputs=tuple(bytes.fromhex(output) for output in host["outputs"]),
             notes=(*host["notes"], *_marks(context)),

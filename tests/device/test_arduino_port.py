@@ -19,6 +19,7 @@ import pytest
 from test_emulated_end_to_end import SIDE, model
 
 from pipeline import boards, preflight
+from pipeline.__main__ import run
 from pipeline.boards import Board
 from pipeline.device.link import SerialLink
 from pipeline.device.measure import measure
@@ -211,3 +212,13 @@ def test_an_estimate_is_of_our_program_alone() -> None:
     graph = parse(model())
     ours, guests = estimate(graph, boards.load("nucleo_l4r5zi")), estimate(graph, boards.load("nano33ble"))
     assert (guests.ram, guests.flash) == (ours.ram, ours.flash)
+
+
+def test_the_command_says_what_an_estimate_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.tflite").write_bytes(model())
+    for board, wanted in (("nano33ble", True), ("nucleo_l4r5zi", False)):
+        assert run(["estimate", "model.tflite", "--board", board, "--run", board]) == 0
+        assert ("what the arduino core takes" in capsys.readouterr().out) == wanted

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from pipeline import boards
 from pipeline.boards import Board
-from pipeline.device.discovery import Device, PortInfo, device_of, resolve, resolve_all
+from pipeline.device.discovery import Device, PortInfo, device_of, resolve
 from pipeline.device.lab import Entry, Lab
-from pipeline.errors import DanasError, NoBoardError, UsageError, printable
+from pipeline.errors import DanasError, printable
 from pipeline.settings import Target
 
 FIRST = FakePort("/dev/ttyACM0", 0x0483, 0x374B, "066EFF111", "STM32 STLink")
@@ -155,21 +155,6 @@ def test_without_a_board_type_a_bare_port_is_refused() -> None:
     for asked in ("/dev/ttyACM0", "socket://x:1", "066EFF111", None):
         error = refused(None, FIRST, asked=asked)
         assert (error.id, error.exit_code) == ("no-board-given", 2)
-
-
-def test_several_devices(board: Board) -> None:
-    def listing() -> list[FakePort]:
-        return [FIRST, SECOND]
-
-    found = resolve_all("desk, emulated:mps2_an500,green", lab=LAB, listing=listing)
-    assert [device.asked for device in found] == ["desk", "emulated:mps2_an500", "green"]
-    assert len(resolve_all("all", lab=LAB, listing=listing)) == 4
-    with pytest.raises(UsageError, match="the same device") as twice:
-        resolve_all("desk,066EFF111", lab=LAB, listing=listing)
-    assert twice.value.id == "device-twice"
-    with pytest.raises(NoBoardError) as none:
-        resolve_all("all", lab=Lab(NOWHERE))
-    assert none.value.id == "no-board"
 
 
 def test_a_target_names_a_device_of_its_lab(board: Board, tmp_path: Path) -> None:

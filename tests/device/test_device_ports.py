@@ -90,5 +90,10 @@ def test_no_permission_says_which_group(monkeypatch: pytest.MonkeyPatch, mode: i
     assert says in error.next
 
 
+def test_no_permission_is_seen_before_anything_is_opened(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert refused(port).id == "port-permission"
+
+
 def test_busy_by_the_kernel_is_held() -> None:
     assert open_error("/dev/ttyACM0", OSError(errno.EBUSY, "busy")).id == "port-held"

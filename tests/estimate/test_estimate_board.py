@@ -43,8 +43,6 @@ _CASES: list[tuple[str, _Make]] = [
     ("nucleo_h743zi", _every_kernel),
     ("mps2_an386", _SMALL),
     ("mps2_an500", _every_kernel),
-    ("disco_f746ng", _SMALL),
-    ("disco_l475vg_iot01a", _SMALL),
     ("nucleo_f446re", _SMALL),
 ]
 #: Bytes by which what the compiler makes of the calls may differ: of a small program more than 0.5 %.

@@ -127,7 +127,7 @@ def _check_uart(chip: Chip, baud: int, tolerance: float) -> None:
     assert chip.get(GPIOA + 0x0C) >> 4 & 15 == 0b0100, "PA3 is pulled up"
 
 
-@pytest.mark.parametrize(("baud", "tolerance"), [(921_600, 0.004), (115_200, 0.001), (9_600, 0.0002)])
+@pytest.mark.parametrize(("baud", "tolerance"), [(921_600, 0.004), (9_600, 0.0002)])
 def test_the_steps_to_full_speed_are_in_order(tmp_path: Path, baud: int, tolerance: float) -> None:
     chip = _replay(events("nucleo_f446re", tmp_path, baud=baud))
     assert chip.get(RCC_CR) & (1 << 16 | 1 << 18) == 1 << 16 | 1 << 18, "the clock comes in from outside"

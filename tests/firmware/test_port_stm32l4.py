@@ -195,7 +195,6 @@ def _check_uart(chip: Chip, kernel_hz: int, baud: int, tolerance: float) -> None
         ("nucleo_l4r5zi", 115_200, 0.0001),
         ("nucleo_l4r5zi", 9_600, 0.0001),
         ("disco_l475vg_iot01a", 921_600, 0.003),
-        ("disco_l475vg_iot01a", 9_600, 0.0001),
     ],
 )
 def test_the_steps_to_full_speed_are_in_order(tmp_path: Path, name: str, baud: int, tolerance: float) -> None:

@@ -23,10 +23,13 @@ FAMILY = Family(
         Answer("PWR_CR3: SCUEN and LDOEN, PWR_CSR1: ACTVOSRDY", _PWR_CR3, 3 << 1, 1 << 13, _PWR_CSR1),
         Answer("PWR_D3CR: VOS scale 1, VOSRDY", _PWR_D3CR, 3 << 14, 1 << 13),
         Answer("RCC_CR: HSION, HSIRDY", _RCC_CR, 1 << 0, 1 << 2),
-        Answer("RCC_CR: HSEON, HSERDY", _RCC_CR, 1 << 16, 1 << 17),
         Answer("RCC_CR: PLL1ON, PLL1RDY", _RCC_CR, 1 << 24, 1 << 25),
         Answer("RCC_CFGR: SW, SWS = PLL1", _RCC_CFGR, 3 << 0, 3 << 3),
     ),
+    clocks={
+        "hse-bypass": (Answer("RCC_CR: HSEON and HSEBYP, HSERDY", _RCC_CR, 1 << 16 | 1 << 18, 1 << 17),),
+        "hse-crystal": (Answer("RCC_CR: HSEON without HSEBYP, HSERDY", _RCC_CR, 1 << 16, 1 << 17, unless=1 << 18),),
+    },
     reset={
         _RCC_CR: 0x25,
         _RCC_PLLCKSELR: 0x02020200,
