@@ -90,7 +90,8 @@ def measured(graph: Graph, board: Board, recipe: Recipe, into: Path) -> Found:
     pieces = pieces_of(made.program.elf)
     flash = made.firmware.report.flash_bytes - len(graph.content)
     taken = sum(size * count for (_, size), count in pieces.items())
-    return Found(pieces, flash - taken, memory.static_bytes - tflm.static_of(graph), memory.stack_used)
+    static = (memory.static_bytes or 0) - tflm.static_of(graph)
+    return Found(pieces, flash - taken, static, memory.stack_used or 0)
 
 
 def pieces_of(elf: Path) -> Counter[tuple[str, int]]:

@@ -208,7 +208,7 @@ def _run(board: Board, graph: Graph, program: Path) -> dict[str, object]:
         "arena": memory.arena_bytes,
         "arena_used": memory.arena_used,
         "static": memory.static_bytes,
-        "stack": max(memory.stack_used, seen.stack_used or 0),
+        "stack": max(memory.stack_used or 0, seen.stack_used or 0),
         "instructions": count if exact else None,
         "stages": [stage.cycles for stage in stages] if exact else [],
     }

@@ -206,7 +206,7 @@ def _on_board(graph: Graph, board: Board, recipe: Recipe, place: Path) -> Iterat
     yield "arena, tail", (arena.tail, memory.tail or 0), EQUAL
     yield (
         "RAM",
-        (made.ram_bytes, memory.arena_bytes + memory.static_bytes + memory.stack_used),
+        (made.ram_bytes, memory.arena_bytes + (memory.static_bytes or 0) + (memory.stack_used or 0)),
         (
             f"≤ {100 * ram:g} % or + {STACK_BOUND_TOLERANCE_BYTES} B, never under",
             lambda estimated, found: found <= estimated <= found + max(ram * found, STACK_BOUND_TOLERANCE_BYTES),

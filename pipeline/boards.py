@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -129,6 +129,24 @@ class Area:
         return " and ".join(region.name for region in self.regions)
 
 
+class Same:
+    """A key for what has been worked out of a tuple: equal to that of the very same object alone, and quickly hashed.
+
+    A search asks for a board's RAM with each design, and to hash a board takes longer than to look at it.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: tuple[Any, ...]) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
 def areas_of(regions: Iterable[Region]) -> tuple[Area, ...]:
     """RAM regions, given by address, those together that a block may span."""
     found: list[list[Region]] = []
@@ -139,6 +157,15 @@ def areas_of(regions: Iterable[Region]) -> tuple[Area, ...]:
         else:
             found.append([region])
     return tuple(Area(tuple(area)) for area in found)
+
+
+@lru_cache(maxsize=64)
+def _areas_of(memory: Same) -> tuple[Area, ...]:
+    return areas_of(_ram(memory.value))
+
+
+def _ram(memory: Iterable[Region]) -> tuple[Region, ...]:
+    return tuple(sorted((region for region in memory if region.kind is RegionKind.RAM), key=lambda region: region.base))
 
 
 class Core(_Frozen):
@@ -157,19 +184,23 @@ class Stack(_Frozen):
 
 
 class Serial(_Frozen):
-    """The UART that the host sees as a serial port."""
+    """The UART that the host sees as a serial port, or the processor's own USB.
+
+    Attributes:
+        base: First address of the UART's registers; 0 where a framework drives it.
+    """
 
     uart: _Identifier
-    base: _Address
+    base: _Address = 0
     baud: Annotated[int, Field(ge=9600, le=4_000_000)]
     pins: str
     source: str
 
 
 class ClockSource(_Frozen):
-    """What the clock tree starts from."""
+    """What the clock tree starts from; ``framework``: a framework has set all clocks before our program runs."""
 
-    kind: Literal["hse-bypass", "hse-crystal", "internal"]
+    kind: Literal["hse-bypass", "hse-crystal", "internal", "framework"]
     hz: Annotated[int, Field(gt=0)]
     source: str
 
@@ -181,11 +212,46 @@ class UsbId(_Frozen):
     pid: Annotated[int, Field(ge=0, lt=2**16)]
 
 
-class Build(_Frozen):
-    """PlatformIO environments: ``local`` needs no registry; ``registry`` is PlatformIO's own platform, if any."""
+class Chip(_Frozen):
+    """How the microcontroller tells which one it is, asked through the probe before it is programmed.
 
-    local: _Identifier
+    Attributes:
+        idcode: Address of DBGMCU_IDCODE.
+        dev_id: What its field DEV_ID holds.
+        source: Names the document that both were read in.
+    """
+
+    idcode: _Address
+    dev_id: Annotated[int, Field(ge=0, lt=2**12)]
+    source: Annotated[str, Field(min_length=1)]
+
+
+class Build(_Frozen):
+    """How its firmware is built: by PlatformIO, in an environment of platformio.ini.
+
+    Attributes:
+        local: The environment that needs no registry, if any.
+        registry: That of PlatformIO's own platform, if any.
+        framework: What our program is a part of, with its own start-up code, linker script and stack; None: it is
+            bare-metal, and all of it is ours.
+    """
+
+    local: _Identifier | None = None
     registry: _Identifier | None = None
+    framework: Literal["arduino"] | None = None
+
+    @property
+    def usual(self) -> str:
+        """The environment where nobody says otherwise."""
+        return self.local or self.registry or ""
+
+    @model_validator(mode="after")
+    def _is_buildable(self) -> Build:
+        if not self.usual:
+            raise ValueError("build names a local or a registry environment")
+        if self.framework is not None and self.local is not None:
+            raise ValueError("a framework comes from the registry: there is no local environment with it")
+        return self
 
 
 class Cpi(_Frozen):
@@ -288,6 +354,7 @@ class Board(_Frozen):
     serial: Serial
     clock: ClockSource
     usb: tuple[UsbId, ...] = ()
+    chip: Chip | None = None
     build: Build
     emulator: Emulator | None = None
     other_emulators: tuple[Emulator, ...] = ()
@@ -308,7 +375,7 @@ class Board(_Frozen):
                 # What a program uses most is put at the bottom (pipeline/estimate/areas.py).
                 if before.speed > after.speed:
                     raise ValueError(f"ram region {after.name} is faster than {before.name}, which is below it")
-            if Content.STACK in area.holds:
+            if Content.STACK in area.holds and self.build.framework is None:
                 self._demand_guard(area)
         return self
 
@@ -358,12 +425,12 @@ class Board(_Frozen):
     @property
     def ram(self) -> tuple[Region, ...]:
         """RAM regions by address."""
-        return tuple(sorted((r for r in self.memory if r.kind is RegionKind.RAM), key=lambda r: r.base))
+        return _ram(self.memory)
 
     @property
     def areas(self) -> tuple[Area, ...]:
-        """The RAM regions by address, those together that a block may span."""
-        return areas_of(self.ram)
+        """The RAM regions by address, those together that a block may span; of one board always the same tuple."""
+        return _areas_of(Same(self.memory))
 
     @property
     def flash(self) -> tuple[Region, ...]:

@@ -9,8 +9,11 @@ import typer
 
 from pipeline import __version__
 from pipeline.commands.bench import bench
+from pipeline.commands.boards import boards_app
 from pipeline.commands.calibrate import calibrate
+from pipeline.commands.devices import devices_app
 from pipeline.commands.diff import diff
+from pipeline.commands.doctor import doctor
 from pipeline.commands.energy import energy
 from pipeline.commands.estimate import estimate
 from pipeline.commands.experiment import experiment
@@ -20,6 +23,7 @@ from pipeline.commands.options import (
     BroodOption,
     DataOption,
     DebugOption,
+    DeviceOption,
     EmulateOption,
     EmulatorOption,
     EnergyOption,
@@ -36,6 +40,7 @@ from pipeline.commands.options import (
     InputsOption,
     InstructionsOption,
     JsonOption,
+    LabOption,
     LatencyOption,
     MacsOption,
     MaybeBoardOption,
@@ -43,7 +48,6 @@ from pipeline.commands.options import (
     NaiveStepsOption,
     ObjectiveOption,
     PenaltyOption,
-    PortOption,
     PreferOption,
     PresetOption,
     PublishedStepsOption,
@@ -54,7 +58,6 @@ from pipeline.commands.options import (
     RuntimeOption,
     ScorerOption,
     SeedOption,
-    SerialOption,
     SourceArgument,
     SpaceOption,
     StorageOption,
@@ -64,11 +67,11 @@ from pipeline.commands.options import (
     TimeOption,
     TreeOption,
     UpsamplingOption,
+    WaitOption,
     WeightsOption,
     WithImagesOption,
     WorkersOption,
     checked,
-    print_json,
     target_of,
     tree_of,
 )
@@ -84,7 +87,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-boards_app = typer.Typer(help="The known board types.", no_args_is_help=True)
 app.add_typer(boards_app, name="boards")
 
 
@@ -141,8 +143,9 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
         images: ImagesOption = None,
         emulate: EmulateOption = False,
         emulator: EmulatorOption = None,
-        port: PortOption = None,
-        serial_number: SerialOption = None,
+        device: DeviceOption = None,
+        lab: LabOption = None,
+        wait: WaitOption = None,
         environment: EnvironmentOption = None,
         runtime: RuntimeOption = "aot",
         tflm_tree: TreeOption = None,
@@ -162,7 +165,7 @@ def _search_command(name: str, text: str, *, whole: bool) -> None:
             Settings,
             kind=Kind.SEARCH,
             board=board,
-            target=target_of(emulate, port, serial_number, emulator),
+            target=target_of(emulate, device, lab, wait, emulator),
             seed=seed,
             images=images,
             environment=environment,
@@ -241,8 +244,9 @@ def deploy(
     images: ImagesOption = None,
     emulate: EmulateOption = False,
     emulator: EmulatorOption = None,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
@@ -254,7 +258,7 @@ def deploy(
     debug: DebugOption = False,
 ) -> None:
     """Take any int8 .tflite from estimate to verdict on a board."""
-    target, tree = target_of(emulate, port, serial_number, emulator), tree_of(runtime, tflm_tree)
+    target, tree = target_of(emulate, device, lab, wait, emulator), tree_of(runtime, tflm_tree)
     settings = deploy_settings(
         model,
         board,
@@ -279,14 +283,15 @@ def resume(
     run: RunArgument,
     emulate: EmulateOption = False,
     emulator: EmulatorOption = None,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
     """Take up a run that was interrupted; what is finished is not done again."""
-    finish(open_job(run, quiet, target_of(emulate, port, serial_number, emulator)), as_json)
+    finish(open_job(run, quiet, target_of(emulate, device, lab, wait, emulator)), as_json)
 
 
 _search_command(
@@ -341,13 +346,14 @@ def _device_command(name: str, text: str) -> None:
         run: RunArgument,
         emulate: EmulateOption = False,
         emulator: EmulatorOption = None,
-        port: PortOption = None,
-        serial_number: SerialOption = None,
+        device: DeviceOption = None,
+        lab: LabOption = None,
+        wait: WaitOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
-        stage(open_job(run, quiet, target_of(emulate, port, serial_number, emulator)), name, as_json)
+        stage(open_job(run, quiet, target_of(emulate, device, lab, wait, emulator)), name, as_json)
 
     command.__doc__ = text
     app.command(name)(command)
@@ -380,51 +386,8 @@ app.command()(calibrate)
 app.command("space")(space_command)
 app.command()(experiment)
 app.add_typer(bench, name="bench")
-
-
-@boards_app.command("list")
-def boards_list(as_json: JsonOption = False, debug: DebugOption = False) -> None:
-    """Names and figures of the known boards."""
-    from pipeline import boards
-
-    known = [boards.load(name) for name in boards.names()]
-    if as_json:
-        print_json([_board_row(board) for board in known])
-        return
-    for board in known:
-        row = _board_row(board)
-        typer.echo(
-            f"{board.name:<20} {board.title}: {board.mcu}, {row['core']} at {board.core.clock_hz // 10**6} MHz, "
-            f"{row['ram_bytes'] // 1024} KiB RAM, {row['flash_bytes'] // 1024} KiB flash"
-            + (", can be emulated" if board.emulator else "")
-        )
-
-
-@boards_app.command("show")
-def boards_show(
-    name: Annotated[str, typer.Argument(metavar="BOARD")], as_json: JsonOption = False, debug: DebugOption = False
-) -> None:
-    """All facts about one board, with their sources."""
-    from pipeline import boards, resources
-
-    board = boards.load(name)
-    if as_json:
-        print_json(board.model_dump(mode="json"))
-    else:
-        typer.echo((resources.boards() / f"{board.name}.toml").read_text(encoding="utf-8").rstrip())
-
-
-def _board_row(board: Any) -> dict[str, Any]:
-    return {
-        "name": board.name,
-        "title": board.title,
-        "mcu": board.mcu,
-        "core": board.core.cpu,
-        "clock_hz": board.core.clock_hz,
-        "ram_bytes": board.ram_bytes,
-        "flash_bytes": board.flash_bytes,
-        "emulated": board.emulator is not None,
-    }
+app.add_typer(devices_app, name="devices")
+app.command()(doctor)
 
 
 def _absolute(data: str) -> str:

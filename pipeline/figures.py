@@ -29,6 +29,19 @@ class Figure(BaseModel):
     source: Source
     reason: str = ""
 
+    @property
+    def shown(self) -> str:
+        """The value for a reader, without its unit; ``unknown`` where there is none."""
+        return "unknown" if self.value is None else f"{self.value:,}"
+
+
+def total(*parts: Figure) -> Figure:
+    """The sum, with unit and source of the first part; None where one of them is, with its reason."""
+    unknown = next((part for part in parts if part.value is None), None)
+    value = None if unknown is not None else sum(part.value for part in parts if part.value is not None)
+    reason = "" if unknown is None else unknown.reason
+    return Figure(value=value, unit=parts[0].unit, source=parts[0].source, reason=reason)
+
 
 class Modelled(BaseModel):
     """A number that a model gives, and how far off it may be: the true one is expected within ``low``…``high``.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import boards
 from pipeline.boards import Board
-from pipeline.errors import EnvironmentProblem, NoBoardError, UsageError, printable
+from pipeline.errors import EnvironmentProblem, UsageError, printable
 from pipeline.files import disk_problem
 from pipeline.firmware import platformio
 from pipeline.firmware.runtimes import open_runtime
 from pipeline.settings import Settings, Target
+
+if TYPE_CHECKING:
+    from pipeline.device.discovery import Device
 
 #: Least free disk space for a run: supernets, build output and images.
 LEAST_FREE_BYTES = 300 * 2**20
@@ -26,10 +29,12 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
 
     Raises:
         UsageError: ``unknown-board``, ``fix-missing``, ``one-objective``, ``published-space``, ``published-workers``,
-            ``not-deployable``, ``not-modelled``, ``no-emulator``, ``unsafe-folder``, ``tflm-tree-missing``,
-            ``tflm-tree-incomplete``.
-        NoBoardError: ``no-board``, ``ambiguous-board``, ``no-such-port``.
-        EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``disk-full``.
+            ``not-deployable``, ``not-modelled``, ``other-board-type``, ``no-emulator``, ``unsafe-folder``,
+            ``tflm-tree-missing``, ``tflm-tree-incomplete``, and what :func:`pipeline.device.lab.open_lab` raises.
+        NoBoardError: ``no-board``, ``ambiguous-board``, ``unknown-device``, ``not-attached``, ``no-such-port``,
+            ``port-not-serial``, ``port-permission``.
+        EnvironmentProblem: ``missing-extra``, ``missing-qemu``, ``missing-compiler``, ``missing-openocd``,
+            ``disk-full``.
     """
     board = boards.load(settings.board)
     settings.demand_strategy()
@@ -37,16 +42,20 @@ def preflight(settings: Settings, folder: Path | None, *, needs_board: bool) -> 
         settings.demand_deployable()
     settings.demand_modelled(board)
     if needs_board:
-        device(board, settings.target)
-        compiler(settings.environment or board.build.local, board)
+        found = device(board, settings.target)
+        compiler(settings.environment or board.build.usual, board)
+        uploader(settings.environment or board.build.usual, board, found)
     open_runtime(settings.runtime, tflm_tree=settings.tflm_tree)
     platformio.demand_safe((folder or Path()).resolve())
     disk(folder or Path())
 
 
-def device(board: Board, target: Target) -> None:
-    """A board to run on: an emulator that can start, or a port that is there."""
-    if target.emulate:
+def device(board: Board, target: Target) -> Device:
+    """A device to run on, of this board type: an emulator that can start, or a port that is there."""
+    from pipeline.device import discovery, ports
+
+    found = discovery.device_of(board, target)
+    if found.emulated:
         if board.emulator is None:
             raise UsageError(
                 "no-emulator",
@@ -62,7 +71,7 @@ def device(board: Board, target: Target) -> None:
                     why=f"The emulated {board.name} is a machine of QEMU's.",
                     next="apt-get install qemu-system-arm",
                 )
-            return
+            return found
         if importlib.util.find_spec("unicorn") is None:
             raise EnvironmentProblem(
                 "missing-extra",
@@ -70,17 +79,10 @@ def device(board: Board, target: Target) -> None:
                 why="The extra `emulator` is not installed.",
                 next="pip install 'danas-deploy[emulator]'",
             )
-        return
-    from pipeline.device import discovery
-
-    found = discovery.find(board, port=target.port, serial=target.serial_number)
-    if os.name == "posix" and "://" not in found.port and not Path(found.port).exists():
-        raise NoBoardError(
-            "no-such-port",
-            f"there is no port {printable(found.port)}",
-            why="Nothing of that name is there.",
-            next="Check the name: `python -m serial.tools.list_ports` lists the ports.",
-        )
+        return found
+    if found.port is not None:
+        ports.demand_there(found.port)
+    return found
 
 
 def compiler(environment: str, board: Board) -> None:
@@ -93,6 +95,19 @@ def compiler(environment: str, board: Board) -> None:
             next=f"apt-get install {platformio.COMPILER_PACKAGES}"
             + (f", or use --environment {board.build.registry}, which downloads one." if board.build.registry else "."),
         )
+
+
+def uploader(environment: str, board: Board, found: Device) -> None:
+    """The local environment uploads with the OpenOCD on PATH; the registry's brings its own."""
+    from pipeline.device import openocd
+
+    if (
+        environment == board.build.local
+        and board.chip is not None
+        and not found.emulated
+        and not shutil.which("openocd")
+    ):
+        raise openocd.not_installed(board)
 
 
 def disk(folder: Path) -> None:

@@ -7,9 +7,9 @@ import re
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.boards import Board, Engine
 from pipeline.errors import UsageError, printable
@@ -31,6 +31,8 @@ EVEN = (1.0, 1.0, 1.0, 1.0, 1.0)
 #: The user's own settings for all runs, in the folder where a command is given.
 SETTINGS_FILE = "danas.toml"
 TFLM_TREE_VARIABLE = "DANAS_TFLM_TREE"
+#: What ``--device`` begins with where the device is an emulated board; the board type follows.
+EMULATED = "emulated:"
 
 
 def _in_utf8(text: str) -> str:
@@ -53,17 +55,42 @@ class Kind(StrEnum):
 
 
 class Target(BaseModel):
-    """Where the program runs: on an emulated board, or on the one behind a port or a probe's serial number.
+    """Where the program runs.
 
-    ``emulator`` is the emulated board's engine; None: the one that the board file names first.
+    Attributes:
+        emulate: On an emulated board.
+        emulator: The emulated board's engine; None: the one that the board file names first.
+        device: Which device, as ``--device`` has it (:mod:`pipeline.device.discovery`); None: the only one of its type.
+        lab: The lab file; None: by ``DANAS_LAB``, or the user's own.
+        wait_s: How long to wait for the device where another job has it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     emulate: bool = False
     emulator: Engine | None = None
-    port: Text | None = None
-    serial_number: Text | None = None
+    device: Annotated[Text, Field(min_length=1, max_length=400)] | None = None
+    lab: Annotated[Text, Field(min_length=1, max_length=4096)] | None = None
+    wait_s: Annotated[float, Field(ge=0, le=7 * 86_400)] = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_one_device(cls, values: Any) -> Any:
+        """``emulated:BOARD`` means emulated; what older manifests call port or serial_number is a device."""
+        if not isinstance(values, dict):
+            return values
+        values = dict(values)
+        older = [values.pop(name) for name in ("port", "serial_number") if name in values]
+        if any(older) and not values.get("device"):
+            values["device"] = next(one for one in older if one)
+        if str(values.get("device") or "").startswith(EMULATED):
+            values["emulate"] = True
+        return values
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """All of it that decides the outcome: how long one may wait does not."""
+        return self.model_dump(exclude={"wait_s"})
 
 
 class Settings(BaseModel):

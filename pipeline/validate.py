@@ -15,6 +15,7 @@ from pipeline.errors import GateError, printable
 from pipeline.estimate import itemised
 from pipeline.estimate.latency import TOLERANCE as WORK_TOLERANCE
 from pipeline.estimate.model import Estimate, Item, Limits
+from pipeline.estimate.regions import RamLayout, as_placed, of_estimate
 from pipeline.figures import Source
 
 FLASH_TOLERANCE = 0.005
@@ -201,6 +202,7 @@ class Linked:
         stack: The most that its call graph can use of the stack; None where there is no such bound.
         stack_reason: Why there is none.
         items: ``flash`` by items, where the link map has been read.
+        blocks: Name, address and bytes of stack, static data and arena.
     """
 
     flash: int
@@ -209,6 +211,7 @@ class Linked:
     stack: int | None
     stack_reason: str = ""
     items: tuple[Item, ...] = ()
+    blocks: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,19 +247,21 @@ class Evidence:
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """Every check there is, in the order in which a reader wants them: who, what came out, what it took."""
+    """Every check there is, in the order in which a reader wants them: who, what came out, what it took.
+
+    Of a board under a framework that is less: what its core takes is in no estimate.
+    """
+    if evidence.board.build.framework is not None:
+        return _judge_guest(evidence, evidence.board.build.framework)
     found, memory = evidence.measurement, evidence.measurement.memory_after
     source = memory.static.source
     host, elf, analytic = Source.HOST, Source.LINKED_ELF, Source.ANALYTIC
     ram = int(memory.ram.value or 0)
     stack = int(memory.stack_used.value or 0)
     checks = [
-        equal("board", "Board", (evidence.board.name, host), (found.identity.board, source)),
-        equal("build", "Build id", (evidence.build_id, elf), (found.identity.build, source)),
-        equal("model", "Model hash", (evidence.model_hash[:16], host), (found.identity.model[:16], source)),
-        _transfer(found, source),
-        _outputs(found, evidence.host_outputs, source),
+        *_who_and_what(evidence, source),
         *_ram(evidence),
+        *_regions(evidence),
         at_most("ram-limit", "RAM limit", (evidence.limits.ram_bytes, host), (ram, source)),
         at_most("stack-reserve", "Stack reserve", (int(memory.stack_reserve.value or 0), elf), (stack, source)),
         within(
@@ -285,6 +290,48 @@ def judge(evidence: Evidence) -> Verdict:
             )
         )
     return Verdict(checks=tuple(checks), notes=evidence.notes)
+
+
+def _who_and_what(evidence: Evidence, source: Source) -> Iterator[Check]:
+    """The very program that was built has answered, and its outputs are the host's."""
+    found, host = evidence.measurement, Source.HOST
+    yield equal("board", "Board", (evidence.board.name, host), (found.identity.board, source))
+    yield equal("build", "Build id", (evidence.build_id, Source.LINKED_ELF), (found.identity.build, source))
+    yield equal("model", "Model hash", (evidence.model_hash[:16], host), (found.identity.model[:16], source))
+    yield _transfer(found, source)
+    yield _outputs(found, evidence.host_outputs, source)
+
+
+def _judge_guest(evidence: Evidence, framework: str) -> Verdict:
+    """A program that is a part of a framework's: the arena is estimated, all else compared with ELF and limits."""
+    memory, elf = evidence.measurement.memory_after, evidence.elf
+    source, host, linked = memory.static.source, Source.HOST, Source.LINKED_ELF
+    notes = [
+        f"What the {framework} core takes of flash and RAM is in no estimate: both are compared with limits alone."
+    ]
+    arena = int(memory.arena.value or 0)
+    estimated = sum(item.bytes for item in evidence.estimate.ram if item.name == "arena")
+    check = equal("ram-arena", "Arena", (estimated, Source.ANALYTIC), (arena, source), detail=f"linked {elf.arena:,} B")
+    checks = [
+        *_who_and_what(evidence, source),
+        check.model_copy(update={"passed": check.passed and elf.arena == arena, "unit": "B"}),
+    ]
+    if memory.static.value is None:
+        notes.append(f"Static data is not checked: {memory.static.reason}.")
+    else:
+        check = equal("ram-static", "Static data", (elf.static, linked), (int(memory.static.value), source))
+        checks.append(check.model_copy(update={"unit": "B"}))
+    if memory.stack_used.value is None:
+        notes.append(f"The stack is not checked: {memory.stack_used.reason}.")
+    else:
+        reserve = (evidence.board.stack.reserve_bytes, host)
+        checks.append(at_most("stack-reserve", "Stack reserve", reserve, (int(memory.stack_used.value), source)))
+    if memory.ram.value is not None:
+        checks.append(
+            at_most("ram-limit", "RAM limit", (evidence.limits.ram_bytes, host), (int(memory.ram.value), source))
+        )
+    checks.append(at_most("flash-limit", "Flash limit", (evidence.limits.flash_bytes, host), (elf.flash, linked)))
+    return Verdict(checks=(*checks, *_work(evidence, source)), notes=(*evidence.notes, *notes))
 
 
 def _doubted(estimate: Estimate) -> int:
@@ -343,6 +390,33 @@ def _ram(evidence: Evidence) -> Iterator[Check]:
     total = evidence.estimate.ram_bytes, analytic
     ram = int(memory.ram.value or 0), source
     yield covers("ram", "RAM estimate", total, ram, tolerance=0.0, tolerance_bytes=slack + more)
+
+
+def _regions(evidence: Evidence) -> Iterator[Check]:
+    """Of RAM in several pieces: each block of the ELF lies in one that may hold it, and where it was said to.
+
+    An estimate that is not exact may have been wrong about the piece; the ELF must be sound all the same.
+    """
+    areas = evidence.board.areas
+    if len(areas) == 1 or not evidence.elf.blocks:
+        return
+    expected, found = of_estimate(evidence.board, evidence.estimate), as_placed(evidence.board, evidence.elf.blocks)
+    one_piece = all(
+        any(area.base <= block.base and block.end <= area.end and block.name in area.holds for area in areas)
+        for block in found.blocks
+    )
+    check = equal(
+        "ram-regions",
+        "RAM regions",
+        (_where(expected), Source.ANALYTIC),
+        (_where(found), Source.LINKED_ELF),
+        detail="" if one_piece else "a block lies where it may not",
+    )
+    yield check.model_copy(update={"passed": one_piece and (check.passed or evidence.ram_tolerance > 0)})
+
+
+def _where(layout: RamLayout) -> str:
+    return ", ".join(f"{block.name} {'+'.join(part.region for part in block.parts)}" for block in layout.blocks)
 
 
 def _call_graph(bound: Bytes, linked: Linked) -> Check:

@@ -31,6 +31,15 @@ def tables(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DANAS_TABLES", str(tmp_path_factory.getbasetemp() / "no-tables"))
 
 
+@pytest.fixture(autouse=True)
+def machines_lab(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No lab but the test's own, and locks that nobody else takes, whatever the machine's users have."""
+    base = tmp_path_factory.getbasetemp()
+    monkeypatch.delenv("DANAS_LAB", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(base / "no-configuration"))
+    monkeypatch.setenv("DANAS_LOCKS", str(base / "locks"))
+
+
 @pytest.fixture(scope="session")
 def board() -> Board:
     """The Nucleo-F746ZG."""

@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("device",),
     ("calibration",),
     ("validate",),
-    ("runs", "progress", "preflight"),
+    ("runs", "progress", "preflight", "doctor"),
     ("report",),
     ("job",),
     ("experiments",),

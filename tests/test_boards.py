@@ -35,17 +35,50 @@ def test_the_other_boards_have_what_their_documents_say() -> None:
     assert mps2.emulator.instructions_per_second % mps2.core.clock_hz == 0
 
 
+def test_a_boards_ram_may_be_in_several_pieces() -> None:
+    board = boards.load("nucleo_h743zi")
+    assert [(area.base, area.bytes // 1024, area.name) for area in board.areas] == [
+        (0x2000_0000, 128, "dtcm"),
+        (0x2400_0000, 512, "axi_sram"),
+        (0x3000_0000, 288, "sram1 and sram2 and sram3"),
+        (0x3800_0000, 64, "sram4"),
+    ]
+    assert [set(area.holds) == {"stack", "static", "arena"} for area in board.areas] == [True, True, False, False]
+    assert (board.flash_bytes, board.core.clock_hz) == (2048 * 1024, 400_000_000)
+    assert board.energy is None and board.latency is not None, "no document with its current was at hand"
+    one = boards.load("nucleo_f746zg")
+    assert [area.regions for area in one.areas] == [one.ram]
+
+
+@pytest.mark.parametrize(
+    ("name", "ram", "flash", "mhz", "source"),
+    [
+        ("nucleo_f446re", [(0x2000_0000, 128)], 512, 180, ("hse-bypass", 8_000_000)),
+        ("disco_l475vg_iot01a", [(0x1000_0000, 32), (0x2000_0000, 96)], 1024, 80, ("internal", 4_000_000)),
+        ("disco_f746ng", [(0x2000_0000, 320)], 1024, 216, ("hse-crystal", 25_000_000)),
+    ],
+)
+def test_further_stm32_boards_have_what_their_documents_say(
+    name: str, ram: list[tuple[int, int]], flash: int, mhz: int, source: tuple[str, int]
+) -> None:
+    board = boards.load(name)
+    assert [(area.base, area.bytes) for area in board.areas] == [(base, size * 1024) for base, size in ram]
+    assert (board.flash[0].base, board.flash_bytes) == (0x0800_0000, flash * 1024)
+    assert (board.core.clock_hz, board.clock.kind, board.clock.hz) == (mhz * 1_000_000, *source)
+
+
 def test_what_time_and_energy_are_modelled_with_has_its_source() -> None:
-    for name in ("nucleo_f746zg", "nucleo_l4r5zi"):
+    for name in ("nucleo_f746zg", "disco_f746ng", "nucleo_l4r5zi"):
         board = boards.load(name)
         assert board.latency is not None
         assert board.energy is not None
         assert "DDI0" in board.latency.source
         assert "DS1" in board.energy.source
         assert board.energy.conditions
-    # An FPGA's current says nothing of a microcontroller, and nobody has published its cycles.
-    fpga = boards.load("mps2_an500")
-    assert (fpga.latency, fpga.energy) == (None, None)
+    # An FPGA's current says nothing of a microcontroller; and of none of these has anybody published cycles.
+    for name in ("mps2_an500", "nucleo_f446re", "disco_l475vg_iot01a"):
+        board = boards.load(name)
+        assert (board.latency, board.energy) == (None, None)
 
 
 def test_an_unknown_board_gets_the_near_names() -> None:

@@ -74,8 +74,12 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
         (["experiment", "ablation", "--data", "folder:none"], 2, "no-such-folder"),
         (["experiment", "ablation", "--board", "toaster"], 2, "unknown-board"),
         (["experiment", "report"], 2, "no-journals"),
-        (["search-and-flash", "--board", "nucleo_f746zg", "--emulate", "--port", "x"], 2, "emulate-and-port"),
-        (["deploy", "x.tflite", "--board", "mps2_an500", "--emulator", "qemu", "--port", "x"], 2, "emulate-and-port"),
+        (["search-and-flash", "--board", "nucleo_f746zg", "--emulate", "--device", "x"], 2, "emulate-and-device"),
+        (
+            ["deploy", "x.tflite", "--board", "mps2_an500", "--emulator", "qemu", "--device", "x"],
+            2,
+            "emulate-and-device",
+        ),
         (["deploy", "x.tflite", "--board", "mps2_an500", "--emulator", "renode"], 2, "bad-option"),
         (["search-and-flash", "--board", "nucleo_f746zg", "--emulator", "qemu"], 2, "no-emulator"),
         (["deploy", "no-such.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "no-such-model"),
@@ -84,13 +88,13 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.Capture
         (["estimate", "x" * 300, "--board", "nucleo_f746zg"], 2, "no-such-model"),
         (["search", "--board", "nucleo_f746zg", "--data", f"folder:{'x' * 300}"], 2, "no-such-folder"),
         (["deploy", "m\udcff.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "bad-option"),
-        (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--port", "\udcff"], 2, "bad-option"),
-        (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--port", "no-such-port"], 3, "no-such-port"),
+        (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--device", "\udcff"], 2, "bad-option"),
+        (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--device", "/dev/no-such"], 3, "no-such-port"),
         (["estimate", "x.tflite", "--board", "nucleo_f746zg", "--run", "$(reboot)"], 2, "unsafe-folder"),
         (["profile", "no-such.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "no-such-model"),
         (["diff", "no-such.tflite", "--board", "nucleo_f746zg", "--emulate"], 2, "no-such-model"),
         (["diff", "x.tflite", "--board", "nucleo_f746zg", "--emulate", "--into", "$(reboot)"], 2, "unsafe-folder"),
-        (["profile", "x.tflite", "--board", "nucleo_f746zg", "--port", "no-such-port"], 3, "no-such-port"),
+        (["profile", "x.tflite", "--board", "nucleo_f746zg", "--device", "no-such"], 3, "unknown-device"),
         (["search", "--board", "nucleo_f746zg", "--input", "sideways"], 2, "bad-option"),
         (["deploy", "x.tflite", "--board", "nucleo_f746zg", "--emulate", "--input", "sideways"], 2, "bad-option"),
         (["profile", "x.tflite", "--board", "nucleo_f746zg", "--emulate", "--input", "sideways"], 2, "bad-option"),
@@ -121,7 +125,7 @@ def test_without_a_board_the_main_job_ends_before_any_work(
     error = _error(capsys)
     assert error["id"] == "no-board"
     assert "0483:374B" in str(error["why"]).upper()
-    assert "--port" in str(error["next"])
+    assert "--device" in str(error["next"])
     assert "--emulate" in str(error["next"])
     assert "tensorflow" not in sys.modules
     assert not list(tmp_path.iterdir())
@@ -134,8 +138,10 @@ def test_boards_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None
     assert figures["nucleo_f746zg"] == ("cortex-m7", 327_680, True)
     assert figures["nucleo_l4r5zi"] == ("cortex-m4", 655_360, True)
     assert figures["mps2_an500"] == ("cortex-m7", 4_194_304, True)
+    assert figures["nucleo_h743zi"] == ("cortex-m7", 1_015_808, True)
     assert run(["boards", "list"]) == 0
-    assert "320 KiB RAM" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert "320 KiB RAM," in listed and "992 KiB RAM (512 in one piece)," in listed
     assert run(["boards", "show", "nucleo_f746zg"]) == 0
     assert "RM0385" in capsys.readouterr().out
 

@@ -145,6 +145,29 @@ def test_what_was_made_can_fail_the_gate(change: dict[str, object], failed: list
     assert _failed(replace(_evidence(), **change)) == failed  # type: ignore[arg-type]
 
 
+def test_of_ram_in_several_pieces_each_block_lies_where_it_was_said_to() -> None:
+    dtcm, axi, d2 = 0x2000_0000, 0x2400_0000, 0x3000_0000
+
+    def elf(*bases: int, arena: int = 90_000) -> Linked:
+        sizes = (("stack", 2_048), ("static", 1_000), ("arena", arena))
+        blocks = tuple((name, base, size) for (name, size), base in zip(sizes, bases, strict=True))
+        return replace(_LINKED, blocks=blocks)
+
+    board = boards.load("nucleo_h743zi")
+    measurement = _measurement()
+    identity = replace(measurement.identity, board=board.name)
+    evidence = replace(_evidence(), board=board, measurement=measurement.model_copy(update={"identity": identity}))
+    sound = elf(dtcm, dtcm + 2_048, dtcm + 3_056)
+    checks = {check.id: check for check in judge(replace(evidence, elf=sound)).checks}
+    assert checks["ram-regions"].passed and checks["ram-regions"].measured == "stack dtcm, static dtcm, arena dtcm"
+    elsewhere = elf(dtcm, dtcm + 2_048, axi)
+    assert _failed(replace(evidence, elf=elsewhere)) == ["ram-regions"]
+    assert _failed(replace(evidence, elf=elsewhere, ram_tolerance=0.02)) == []
+    for wrong in (elf(dtcm, d2, axi), elf(dtcm, dtcm + 2_048, axi, arena=600_000), elf(d2, dtcm, axi)):
+        assert "ram-regions" in _failed(replace(evidence, elf=wrong, ram_tolerance=0.02))
+    assert "ram-regions" not in {check.id for check in judge(replace(_evidence(), elf=sound)).checks}
+
+
 @pytest.mark.parametrize(("used", "linked", "sound"), [(344, 344, True), (343, 343, False), (100, 344, True)])
 def test_a_bound_is_not_far_above_what_is_used_or_what_the_program_could_use(
     used: int, linked: int, sound: bool

@@ -36,11 +36,21 @@ def test_a_missing_compiler_names_its_package(monkeypatch: pytest.MonkeyPatch) -
     preflight.compiler(board.build.registry, board)
 
 
+def test_a_missing_openocd_is_seen_before_work_begins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "openocd" else f"/bin/{name}")
+    physical = EMULATED.model_copy(update={"target": Target(device="/dev/null")})
+    assert _id(physical, tmp_path) == "missing-openocd"
+    # The registry's environment brings its own, and an emulated board needs none.
+    board = boards.load("nucleo_f746zg")
+    preflight.preflight(physical.model_copy(update={"environment": board.build.registry}), tmp_path, needs_board=True)
+    preflight.preflight(EMULATED, tmp_path, needs_board=True)
+
+
 def test_a_board_without_a_registry_environment_is_offered_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     board = boards.load("mps2_an500")
     with pytest.raises(DanasError) as caught:
-        preflight.compiler(board.build.local, board)
+        preflight.compiler(board.build.usual, board)
     assert caught.value.id == "missing-compiler"
     assert "None" not in caught.value.next and "--environment" not in caught.value.next
 
@@ -89,10 +99,12 @@ def test_a_port_that_is_not_there_is_seen_at_once(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("serial.tools.list_ports.comports", list)
     here, gone = tmp_path / "port", tmp_path / "no-port"
     here.touch()
-    assert _id(Settings(kind=Kind.SEARCH, board="nucleo_f746zg", target=Target(port=str(gone)))) == "no-such-port"
+    for port, id_ in ((gone, "no-such-port"), (here, "port-not-serial"), (tmp_path, "port-not-serial")):
+        target = Target(device=str(port))
+        assert _id(Settings(kind=Kind.SEARCH, board="nucleo_f746zg", target=target)) == id_
     board = boards.load("nucleo_f746zg")
-    preflight.device(board, Target(port=str(here)))
-    preflight.device(board, Target(port="socket://localhost:1"))
+    assert preflight.device(board, Target(device="/dev/null")).port == "/dev/null"
+    assert preflight.device(board, Target(device="socket://localhost:1")).remote
 
 
 @pytest.mark.parametrize(

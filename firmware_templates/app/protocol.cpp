@@ -124,6 +124,16 @@ void field(const char* name, uint64_t value) {
   decimal(value);
 }
 
+// A figure that a port may not know.
+void known_field(const char* name, size_t value) {
+  if (port::kMayNotKnow && value == port::kUnknown) {
+    text(name);
+    text("unknown");
+  } else {
+    field(name, value);
+  }
+}
+
 void close() {
   text("]");
   end_line();
@@ -382,9 +392,9 @@ void memory(Words) {
   const port::RamReport ram = port::ram();
   field("m-memory-[arena=", arena.arena_bytes);
   field(" used=", arena.used_bytes);
-  field(" static=", ram.static_bytes);
-  field(" stack_reserve=", ram.stack_reserve);
-  field(" stack_used=", ram.stack_used);
+  known_field(" static=", ram.static_bytes);
+  known_field(" stack_reserve=", ram.stack_reserve);
+  known_field(" stack_used=", ram.stack_used);
   if (arena.tail_bytes != 0) {
     field(" head=", arena.head_bytes);
     field(" tail=", arena.tail_bytes);

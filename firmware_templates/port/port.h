@@ -20,6 +20,14 @@ uint32_t cycles();
 // Processor cycles a second.
 uint32_t clock_hz();
 
+// Where a port that shares the processor with somebody else's program cannot tell a figure.
+constexpr size_t kUnknown = static_cast<size_t>(-1);
+#ifdef ARDUINO
+constexpr bool kMayNotKnow = true;
+#else
+constexpr bool kMayNotKnow = false;
+#endif
+
 struct RamReport {
   size_t static_bytes;   // .data and .bss outside the arena
   size_t stack_reserve;  // set aside by the linker

@@ -6,6 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 
+// Where the arena lies: in a section of its own, which start-up leaves alone. The linker scripts of Arduino cores know
+// no other than theirs.
+#ifdef ARDUINO
+#define DANAS_ARENA_SECTION ".bss.danas_arena"
+#else
+#define DANAS_ARENA_SECTION ".arena"
+#endif
+
 namespace danas::runtime {
 
 enum class ElementType : uint8_t { kInt8, kUint8, kFloat32 };

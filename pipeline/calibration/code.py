@@ -1,8 +1,8 @@
 """The table of code and constants: what each kernel adds to a program.
 
 For each kernel a small model is rendered, built, and shared out by its link map. A few whole networks say what the
-calls of long models cost. Of other boards with the same processor one program is built, and what its flash and static
-RAM differ by is the port's. Nothing is run.
+calls of long models cost. Of each other board with the same processor one program is built, and what its flash and
+static RAM differ by is its port's. Nothing is run.
 """
 
 from __future__ import annotations
@@ -158,18 +158,23 @@ def _parameters(built: Built) -> int:
 
 
 def _ports(workshop: Workshop) -> dict[str, Port]:
-    """Of every port that a board with this processor has, against the measured board's: one program on each."""
+    """Of every board with this processor, against the measured one: one program on each; and the largest of a port."""
     graph = PROBES["softmax"](FEW)
     base = make(workshop, graph).firmware.report
-    ports = {workshop.board.port: Port(flash=0, static=0)}
+    of_boards = {workshop.board.name: Port(flash=0, static=0)}
+    of_families = {workshop.board.port: Port(flash=0, static=0)}
     for other in map(boards.load, boards.names()):
-        if other.core.cpu != workshop.board.core.cpu or other.port in ports:
+        if other.core.cpu != workshop.board.core.cpu or other.name in of_boards or other.build.framework is not None:
             continue
         found = make(workshop.other(other), graph).firmware.report
         theirs = toolchain.flags(other)
-        ports[other.port] = Port(
+        port = Port(
             flash=found.flash_bytes - base.flash_bytes,
             static=found.static_bytes - base.static_bytes,
             flags="" if compilers.decisive(theirs) == compilers.decisive(toolchain.flags(workshop.board)) else theirs,
         )
-    return dict(sorted(ports.items()))
+        of_boards[other.name] = port
+        before = of_families.get(other.port)
+        if before is None or before.flash < port.flash:
+            of_families[other.port] = port
+    return dict(sorted({**of_families, **of_boards}.items()))

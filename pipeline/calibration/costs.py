@@ -120,8 +120,8 @@ def _measured(workshop: Workshop, graph: Graph) -> tuple[int, str, list[Sample]]
             stages.append([one.cycles for one in session.ops()])
         clock = session.identity().clock_hz
         source = EMULATED
-        if device.address is not None:
-            source = f"measured on serial {device.address.serial_number or device.address.port}"
+        if not device.device.emulated:
+            source = f"measured on serial {device.device.serial_number or device.device.port}"
     found = details(graph, memory)
     measured = [median(values) for values in zip(*stages, strict=True)]
     samples = [

@@ -72,7 +72,9 @@ def measure(workshop: Workshop, say: Callable[[str], None]) -> StackTable:
             key: one.frame.saved for key, one in code.read(firmware.elf).functions.items() if one.frame is not None
         }
         for key, function in functions.items():
-            needs[key] = needs.get(key, features) & features
+            # What another board's port has is in one program alone, which says nothing of what needs it.
+            first = features if made.board == workshop.board else frozenset[str]()
+            needs[key] = needs.get(key, first) & features
             group = model[streamed] if _INVOKE.match(key) else program
             frame = any_registers(function.frame, saved.get(key, 0)) if _MODEL.match(key) else function.frame
             before = group.get(key, Function(0, frozenset()))
@@ -103,7 +105,8 @@ def _programs(workshop: Workshop) -> Iterator[tuple[Workshop, Graph, bool]]:
     for name in _STREAMED:
         yield workshop, PROBES[name](_CALLS), True
     for other in map(boards.load, boards.names()):
-        if other.core.cpu == workshop.board.core.cpu and other.name != workshop.board.name:
+        ours = other.build.framework is None
+        if ours and other.core.cpu == workshop.board.core.cpu and other.name != workshop.board.name:
             yield workshop.other(other), long[0], False
 
 

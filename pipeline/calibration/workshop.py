@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.boards import Board
-from pipeline.device.discovery import find
+from pipeline.device.discovery import device_of
 from pipeline.device.flash import EmulatedFlasher, Flasher, PlatformioFlasher, Program, RunningDevice
 from pipeline.device.link import SerialLink
+from pipeline.device.locks import held
+from pipeline.device.ports import demand_usable
 from pipeline.device.protocol import Expected, Session
 from pipeline.errors import printable
 from pipeline.estimate.planner import plan
@@ -57,7 +59,7 @@ class Workshop:
     def running(self, graph: Graph, firmware: Firmware) -> Iterator[tuple[Session, RunningDevice]]:
         """A program on the device, connected, and the very one that was built."""
         program = Program(folder=self.folder, environment=firmware.environment, elf=firmware.elf)
-        with self._flasher().flash(program) as device:
+        with self._started(program) as device:
             link = SerialLink(device.port, baud=self.board.serial.baud)
             try:
                 session = Session(link, health=device.check)
@@ -88,10 +90,17 @@ class Workshop:
         """What its programs run on, for a profile's source: ``emulated``, or ``measured on serial …``."""
         if self.target.emulate:
             return "emulated"
-        found = find(self.board, port=self.target.port, serial=self.target.serial_number)
+        found = device_of(self.board, self.target)
         return f"measured on serial {printable(found.serial_number or found.port, 100)}"
 
-    def _flasher(self) -> Flasher:
-        if self.target.emulate:
-            return EmulatedFlasher(self.board.emulated_by(self.target.emulator))
-        return PlatformioFlasher(find(self.board, port=self.target.port, serial=self.target.serial_number))
+    @contextlib.contextmanager
+    def _started(self, program: Program) -> Iterator[RunningDevice]:
+        device = device_of(self.board, self.target)
+        with held(device, wait_s=self.target.wait_s, run="calibrate"):
+            if device.port is not None:
+                demand_usable(device.port)
+            flasher: Flasher = PlatformioFlasher(device)
+            if device.emulated:
+                flasher = EmulatedFlasher(self.board.emulated_by(self.target.emulator))
+            with flasher.flash(program) as running:
+                yield running

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 #: Stands below each table's own words.
-ORIGIN = "Not written by hand: danas-deploy calibrate --board BOARD (--emulate | --port PORT)"
+ORIGIN = "Not written by hand: danas-deploy calibrate --board BOARD (--emulate | --device DEVICE)"
 
 
 def toml(comment: Sequence[str], table: BaseModel) -> str:

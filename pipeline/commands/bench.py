@@ -11,18 +11,19 @@ import typer
 from pipeline.commands.options import (
     BoardOption,
     DebugOption,
+    DeviceOption,
     EmulateOption,
     EmulatorOption,
     EnvironmentOption,
     FolderOption,
     InputsOption,
     JsonOption,
+    LabOption,
     ModelArgument,
-    PortOption,
     PreferOption,
     QuietOption,
     SeedOption,
-    SerialOption,
+    WaitOption,
     print_json,
     recipe_of,
     target_of,
@@ -57,8 +58,9 @@ def runtimes(
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
     emulator: EmulatorOption = None,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     environment: EnvironmentOption = None,
     prefer: PreferOption = "balanced",
     folder: FolderOption = None,
@@ -79,14 +81,14 @@ def runtimes(
     from pipeline.progress import display
     from pipeline.report.bench import Bench, bench_text
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number, emulator)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait, emulator)
     named = [settings.tflm_tree(tree) for tree in tflm_tree] if tflm_tree else [settings.tflm_tree(None)]
     recipes = [recipe_of(environment=environment, prefer=prefer)]
     recipes += [recipe_of(environment=environment, runtime="tflm", tflm_tree=tree) for tree in named if tree]
     for recipe in recipes:
         recipe.engine()  # a tree that is none is refused before anything is built
     notes = () if len(recipes) > 1 else (f"No TFLM source tree is named. {HOW_TO_GET_ONE}",)
-    with deploying.workplace(kind, target, recipes[0], folder) as place:
+    with deploying.workplace(kind, target, recipes[0], folder, what="bench", on_wait=shown.note) as place:
         content = self_contained(content_of(model))
         graph = parse(content)
         sent = inputs_of(graph, inputs, images, seed)

@@ -10,12 +10,13 @@ import typer
 from pipeline.commands.options import (
     BoardOption,
     DebugOption,
+    DeviceOption,
     EmulateOption,
     EmulatorOption,
     JsonOption,
-    PortOption,
+    LabOption,
     QuietOption,
-    SerialOption,
+    WaitOption,
     print_json,
     recipe_of,
     target_of,
@@ -35,8 +36,9 @@ def calibrate(
     board: BoardOption,
     emulate: EmulateOption = False,
     emulator: EmulatorOption = None,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     part: PartOption = None,
     into: IntoOption = None,
     as_json: JsonOption = False,
@@ -50,7 +52,7 @@ def calibrate(
     from pipeline.job import deploying
     from pipeline.progress import display
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number, emulator)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait, emulator)
     names = [one.name for one in calibration.PARTS]
     for name in part or ():
         if name not in names:
@@ -61,7 +63,7 @@ def calibrate(
                 next="Name one of these, or leave --part out for all.",
             )
     written = []
-    with deploying.workplace(kind, target, recipe_of(), None) as place:
+    with deploying.workplace(kind, target, recipe_of(), None, what="calibrate", on_wait=shown.note) as place:
         workshop = calibration.Workshop(kind, target, place / "firmware")
         for one in calibration.PARTS:
             if part and one.name not in part:

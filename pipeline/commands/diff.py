@@ -11,6 +11,7 @@ import typer
 from pipeline.commands.options import (
     BoardOption,
     DebugOption,
+    DeviceOption,
     EmulateOption,
     EmulatorOption,
     EnvironmentOption,
@@ -18,14 +19,14 @@ from pipeline.commands.options import (
     InputModeOption,
     InputsOption,
     JsonOption,
+    LabOption,
     ModelArgument,
-    PortOption,
     PreferOption,
     QuietOption,
     RuntimeOption,
     SeedOption,
-    SerialOption,
     TreeOption,
+    WaitOption,
     print_json,
     recipe_of,
     target_of,
@@ -45,8 +46,9 @@ def diff(
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
     emulator: EmulatorOption = None,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
@@ -65,7 +67,7 @@ def diff(
     from pipeline.progress import display
     from pipeline.report.diff import diff_text
 
-    kind, target = boards.load(board), target_of(emulate, port, serial_number, emulator)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait, emulator)
     recipe = recipe_of(
         environment=environment,
         prefer=prefer,
@@ -74,8 +76,8 @@ def diff(
         tflm_tree=tree_of(runtime, tflm_tree),
     )
     with (
-        deploying.workplace(kind, target, recipe, folder) as place,
-        display(quiet=quiet).step("Compare") as step,
+        deploying.workplace(kind, target, recipe, folder, what="diff", on_wait=shown.note) as place,
+        shown.step("Compare") as step,
     ):
         found = differing.diff(
             model,

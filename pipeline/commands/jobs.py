@@ -42,7 +42,7 @@ def job_of(
             why="For a model file the board must be named.",
             next="Add --board NAME; see `danas-deploy boards list`.",
         )
-    settings = deploy_settings(source, board, ram, flash, target_of(False, None, None), **recipe)
+    settings = deploy_settings(source, board, ram, flash, target_of(False, None, None, None), **recipe)
     return new_job(settings, run, quiet, needs_board=False)
 
 
@@ -111,8 +111,11 @@ def open_job(folder: Path, quiet: bool, target: Target | None = None) -> Job:
     from pipeline.settings import Target
 
     job = Job(Run.open(folder), display(quiet=quiet))
-    if target not in (None, Target()):
-        job.target = target
+    given = Target() if target is None else target
+    if given.emulate or given.device is not None:
+        job.target = given
+    else:
+        job.target = job.target.model_copy(update={"wait_s": given.wait_s} | ({"lab": given.lab} if given.lab else {}))
     return job
 
 

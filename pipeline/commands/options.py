@@ -23,7 +23,9 @@ RunOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Tracebacks instead of one-line errors.")]
-EmulateOption = Annotated[bool, typer.Option("--emulate", help="Run the same ELF on an emulated board.")]
+EmulateOption = Annotated[
+    bool, typer.Option("--emulate", help="Run the same ELF on an emulated board; short for --device emulated:BOARD.")
+]
 EmulatorOption = Annotated[
     str | None,
     typer.Option(
@@ -33,11 +35,25 @@ EmulatorOption = Annotated[
         show_default="the board's first",
     ),
 ]
-PortOption = Annotated[
-    str | None, typer.Option("--port", help="Serial port or pyserial URL of the board.", show_default=False)
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="Which device: an alias of lab.toml, a probe's serial number, a port or pyserial URL, `emulated:BOARD`.",
+        show_default="the only one attached",
+    ),
 ]
-SerialOption = Annotated[
-    str | None, typer.Option("--serial-number", help="USB serial number of the board's probe.", show_default=False)
+LabOption = Annotated[
+    str | None,
+    typer.Option(
+        "--lab", metavar="FILE", help="Lab file (else DANAS_LAB, else the user's lab.toml).", show_default=False
+    ),
+]
+WaitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--wait", metavar="TIME", help="Wait this long for a device that is in use: `10m`.", show_default=False
+    ),
 ]
 DataOption = Annotated[
     str, typer.Option("--data", help="`sample`, `folder:PATH`, `wake-vision`, `visual-wake-words` …")
@@ -237,24 +253,28 @@ def recipe_of(**values: Any) -> Recipe:
     return checked(Recipe, **values)
 
 
-def target_of(emulate: bool, port: str | None, serial_number: str | None, emulator: str | None = None) -> Target:
+def target_of(
+    emulate: bool, device: str | None, lab: str | None, wait: str | None, emulator: str | None = None
+) -> Target:
     """Where the program runs, by the options. An ``emulator``, that is its engine, asks for an emulated board.
 
     Raises:
-        UsageError: ``emulate-and-port`` or ``bad-option``.
+        UsageError: ``emulate-and-device``, ``bad-duration`` or ``bad-option``.
     """
-    from pipeline.errors import UsageError
-    from pipeline.settings import Target
+    from pipeline.errors import UsageError, printable
+    from pipeline.settings import EMULATED, Target, parse_duration
 
     emulated = emulate or emulator is not None
-    if emulated and (port or serial_number):
+    if emulated and device is not None and not device.startswith(EMULATED):
         raise UsageError(
-            "emulate-and-port",
-            f"--{'emulate' if emulate else 'emulator'} together with --port or --serial-number",
-            why="The emulated board has a port of its own.",
+            "emulate-and-device",
+            f"--{'emulate' if emulate else 'emulator'} together with --device {printable(device)}",
+            why=f"--emulate is short for --device {EMULATED}BOARD.",
             next="Leave one of them out.",
         )
-    return checked(Target, emulate=emulated, emulator=emulator, port=port, serial_number=serial_number)
+    place = str(Path(lab).expanduser().absolute()) if lab else lab
+    wait_s = parse_duration(wait) if wait else 0.0
+    return checked(Target, emulate=emulated, emulator=emulator, device=device, lab=place, wait_s=wait_s)
 
 
 def tree_of(runtime: str, tree: str | None) -> str | None:

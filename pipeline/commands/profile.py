@@ -11,6 +11,7 @@ import typer
 from pipeline.commands.options import (
     BoardOption,
     DebugOption,
+    DeviceOption,
     EmulateOption,
     EmulatorOption,
     EnvironmentOption,
@@ -18,14 +19,14 @@ from pipeline.commands.options import (
     InputModeOption,
     InputsOption,
     JsonOption,
+    LabOption,
     ModelArgument,
-    PortOption,
     PreferOption,
     QuietOption,
     RuntimeOption,
     SeedOption,
-    SerialOption,
     TreeOption,
+    WaitOption,
     print_json,
     recipe_of,
     target_of,
@@ -43,8 +44,9 @@ def profile(
     seed: SeedOption = 0,
     emulate: EmulateOption = False,
     emulator: EmulatorOption = None,
-    port: PortOption = None,
-    serial_number: SerialOption = None,
+    device: DeviceOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     environment: EnvironmentOption = None,
     runtime: RuntimeOption = "aot",
     tflm_tree: TreeOption = None,
@@ -63,7 +65,7 @@ def profile(
     from pipeline.progress import display
     from pipeline.report.profile import profile_text
 
-    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, port, serial_number, emulator)
+    shown, kind, target = display(quiet=quiet), boards.load(board), target_of(emulate, device, lab, wait, emulator)
     recipe = recipe_of(
         environment=environment,
         prefer=prefer,
@@ -71,7 +73,7 @@ def profile(
         runtime=runtime,
         tflm_tree=tree_of(runtime, tflm_tree),
     )
-    with deploying.workplace(kind, target, recipe, folder) as place:
+    with deploying.workplace(kind, target, recipe, folder, what="profile", on_wait=shown.note) as place:
         content = content_of(model)
         with shown.step("Build") as step:
             made = deploying.make(content, kind, into=place, recipe=recipe, on_line=step.update)

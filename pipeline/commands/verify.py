@@ -13,9 +13,12 @@ from pipeline.commands.options import (
     DebugOption,
     InputsOption,
     JsonOption,
+    LabOption,
     QuietOption,
     SourceArgument,
+    WaitOption,
     print_json,
+    target_of,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ DevicesOption = Annotated[
     typer.Option(
         "--devices",
         metavar="WHICH",
-        help="With commas: names in the lab file, `emulated:BOARD`; or `all` that the lab file knows.",
+        help="`all` of lab.toml, or with commas what --device takes: aliases, serial numbers, `emulated:BOARD` …",
         show_default=False,
     ),
 ]
@@ -78,6 +81,8 @@ def verify(
     images: ImagesOption = None,
     baseline: BaselineOption = None,
     max_regression: RegressionOption = None,
+    lab: LabOption = None,
+    wait: WaitOption = None,
     deadline: DeadlineOption = "1h",
     jobs: JobsOption = None,
     as_json: JsonOption = False,
@@ -96,7 +101,8 @@ def verify(
 
     known = None if baseline is None else baselines.read(baseline)
     allowances = baselines.STRICT if max_regression is None else baselines.parse_allowances(max_regression)
-    chosen = verifying.chosen(devices)
+    place = target_of(False, None, lab, wait)
+    chosen = verifying.chosen(devices, lab=place.lab, wait_s=place.wait_s)
     if known is not None:
         known.demand((one.name, one.board, one.target) for one in chosen)
     request = _request(source, inputs, images, parse_duration(deadline), jobs)

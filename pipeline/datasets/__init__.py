@@ -27,15 +27,16 @@ __all__ = [
 ]
 
 #: What :func:`open_source` takes.
-SOURCES = ("sample", "folder:PATH", "wake-vision", "wake-vision-tfds:folder=PATH", "visual-wake-words")
+SOURCES = ("sample", "drawn", "folder:PATH", "wake-vision", "wake-vision-tfds:folder=PATH", "visual-wake-words")
 
 
 def open_source(spec: str, *, seed: int = 0, group_by: str | None = None, cache: Path | None = None) -> DatasetSource:
     """Open a source of images.
 
     Args:
-        spec: ``sample``, a pedestrian scene for smoke tests, ``folder:PATH``, or a subset of a public data set
-            (docs/data.md): ``wake-vision``, ``wake-vision-tfds`` or ``visual-wake-words`` with their options.
+        spec: ``sample``, a pedestrian scene for smoke tests, ``drawn``, pictures that the program draws itself,
+            ``folder:PATH``, or a subset of a public data set (docs/data.md): ``wake-vision``, ``wake-vision-tfds`` or
+            ``visual-wake-words`` with their options.
         seed: Draws splits, order, subsets and, for the sample, the crops.
         group_by: For folders: a regular expression that names each file's group; see :class:`FolderSource`.
         cache: Folder for prepared images; by default ``$DANAS_CACHE`` or the user's cache folder.
@@ -110,8 +111,15 @@ def _visual_wake_words(text: str, kept: Cache) -> tuple[Records, int]:
     return made, given.get("images", DEFAULT_IMAGES)
 
 
-#: The public data sets by their names: their records and how many training images are wanted.
+def _drawn(text: str, _: Cache) -> tuple[Records, int]:
+    from pipeline.datasets import drawn
+
+    return drawn.Drawn(), specs.options("drawn", text, _IMAGES).get("images", DEFAULT_IMAGES)
+
+
+#: Subsets of what is large, or without end, by their names: their records and how many training images are wanted.
 _SUBSETS: dict[str, Callable[[str, Cache], tuple[Records, int]]] = {
+    "drawn": _drawn,
     "wake-vision": _wake_vision,
     "wake-vision-tfds": _wake_vision_tfds,
     "visual-wake-words": _visual_wake_words,

@@ -8,14 +8,12 @@ anything has, and nothing when its deadline has passed; ``write`` gives all or r
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.device.deadline import Deadline, ManualClock
-from pipeline.errors import DeviceError, NoBoardError, printable
+from pipeline.device.ports import open_error
+from pipeline.errors import DeviceError, printable
 
 _SLICE_S = 0.05  # a read looks at its deadline at least this often
 _PIECE = 4096  # a write looks at its deadline after as many bytes
@@ -63,7 +61,7 @@ class SerialLink:
         baud: Bits a second; without effect on a pseudo-terminal.
 
     Raises:
-        NoBoardError: ``no-such-port``, ``port-held`` or ``port-permission``.
+        NoBoardError: ``no-such-port``, ``port-not-serial``, ``port-held`` or ``port-permission``.
     """
 
     def __init__(self, port: str, *, baud: int) -> None:
@@ -73,13 +71,15 @@ class SerialLink:
         self._failures: tuple[type[BaseException], ...] = (serial.SerialException, OSError, TypeError, _termios_error())
         self._timeouts = serial.SerialTimeoutException
         self._port: Any = None
+        # pyserial's RFC 2217 client refuses a time limit for writing; its socket gives up after 5 s by itself.
+        self._limits_writes = not port.lower().startswith("rfc2217:")
         try:
             # Exclusive: two programs that read from one port would each get half of every line.
             self._port = serial.serial_for_url(
                 port, baudrate=baud, timeout=_SLICE_S, exclusive=None if "://" in port else True
             )
         except (serial.SerialException, OSError, ValueError) as error:
-            raise _open_error(port, error) from error
+            raise open_error(port, error) from error
 
     def write(self, data: bytes, deadline: Deadline) -> None:
         """See :class:`Link`."""
@@ -87,7 +87,8 @@ class SerialLink:
         view = memoryview(data)
         for begin in range(0, len(data), _PIECE):
             try:
-                port.write_timeout = deadline.remaining
+                if self._limits_writes:
+                    port.write_timeout = deadline.remaining
                 port.write(view[begin : begin + _PIECE])
             except self._timeouts as error:
                 raise DeviceError(
@@ -117,8 +118,13 @@ class SerialLink:
         """See :class:`Link`."""
         port, self._port = self._port, None
         if port is not None:
+            # pyserial 3.5's RFC 2217 client forgets the socket of a line that was cut.
+            leftover = getattr(port, "_socket", None)
             with contextlib.suppress(*self._failures):
                 port.close()
+            if leftover is not None:
+                with contextlib.suppress(OSError):
+                    leftover.close()
 
     def _open_port(self) -> Any:
         if self._port is None:
@@ -132,47 +138,6 @@ def _termios_error() -> type[BaseException]:
     except ImportError:
         return OSError
     return termios.error
-
-
-def _open_error(port: str, error: Exception) -> NoBoardError:
-    number = getattr(error, "errno", None)
-    text = str(error)
-    if number in (errno.EAGAIN, errno.EBUSY) or "exclusively lock" in text:
-        holder = _holder(port)
-        return NoBoardError(
-            "port-held",
-            f"{printable(port)} is in use",
-            why=f"Process {holder} has it open." if holder else "Another program has it open.",
-            next="Close that program (a serial monitor?) and try again.",
-        )
-    if number in (errno.EACCES, errno.EPERM):
-        return NoBoardError(
-            "port-permission",
-            f"no permission to open {printable(port)}",
-            why=printable(text),
-            next="Join the port's group, usually `sudo usermod -aG dialout $USER`, and log in again.",
-        )
-    return NoBoardError(
-        "no-such-port",
-        f"cannot open {printable(port)}",
-        why=printable(text),
-        next="Check the name: `python -m serial.tools.list_ports` lists the ports.",
-    )
-
-
-def _holder(port: str) -> str:
-    """Number and name of another process that has the port open, as far as this user may see; else empty."""
-    try:
-        wanted = os.path.realpath(port)
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == os.getpid():
-                continue
-            with contextlib.suppress(OSError):
-                if any(str(link.readlink()) == wanted for link in (entry / "fd").iterdir()):
-                    return printable(f"{entry.name} ({(entry / 'comm').read_text().strip()})")
-    except OSError:
-        pass
-    return ""
 
 
 class MemoryLink:

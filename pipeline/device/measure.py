@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from pipeline.device import emulated, replies
 from pipeline.device.protocol import Expected, Session
 from pipeline.errors import DeviceError
-from pipeline.figures import Figure, Source
+from pipeline.figures import Figure, Source, total
 
 HexBytes = Annotated[
     bytes,
@@ -52,8 +52,7 @@ class MemoryFigures(_Frozen):
     @property
     def ram(self) -> Figure:
         """Measured RAM: the arena, static data and the stack's high-water mark."""
-        parts = (self.arena, self.static, self.stack_used)
-        return Figure(value=sum(int(part.value or 0) for part in parts), unit="B", source=self.static.source)
+        return total(self.arena, self.static, self.stack_used)
 
 
 class InputMeasurement(_Frozen):
@@ -211,8 +210,9 @@ def _compare(crc: int, data: bytes, what: str) -> None:
 
 
 def _memory(memory: replies.Memory, source: Source) -> MemoryFigures:
-    def figure(value: int) -> Figure:
-        return Figure(value=value, unit="B", source=source)
+    def figure(value: int | None) -> Figure:
+        reason = "" if value is not None else "the firmware cannot tell: it shares the processor with a framework"
+        return Figure(value=value, unit="B", source=source, reason=reason)
 
     return MemoryFigures(
         arena=figure(memory.arena_bytes),

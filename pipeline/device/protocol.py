@@ -167,7 +167,7 @@ class Session:
                     f"wrong-{what}",
                     f"the device runs another {what}: {printable(got, 70)}",
                     why=f"Expected {what} {printable(wanted, 70)}.",
-                    next="Attach the board meant, or name it with --port."
+                    next="Attach the board meant, or name it with --device."
                     if what == "board"
                     else "Flash the firmware again.",
                 )

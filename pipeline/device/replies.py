@@ -52,14 +52,15 @@ class Identity:
 class Memory:
     """RAM as the firmware counts it, in bytes: see ``memory%`` in ``docs/protocol.md``.
 
+    ``static_bytes``, ``stack_reserve`` and ``stack_used`` are None where the firmware says that it cannot know them.
     ``head`` and ``tail`` are the arena's two ends, None where the runtime has no such thing.
     """
 
     arena_bytes: int
     arena_used: int
-    static_bytes: int
-    stack_reserve: int
-    stack_used: int
+    static_bytes: int | None
+    stack_reserve: int | None
+    stack_used: int | None
     head: int | None = None
     tail: int | None = None
 
@@ -204,14 +205,16 @@ def parse_identity(lines: Sequence[str]) -> Identity:
 
 def parse_memory(lines: Sequence[str]) -> Memory:
     """Reply of ``memory%``."""
-    names = ("arena", "used", "static", "stack_reserve", "stack_used")
-    pattern = r"m-memory-\[" + " ".join(rf"{name}=({_NUMBER})" for name in names)
+    pattern = rf"m-memory-\[arena=({_NUMBER}) used=({_NUMBER})"
+    pattern += "".join(rf" {name}=({_NUMBER}|unknown)" for name in ("static", "stack_reserve", "stack_used"))
     pattern += rf"(?: head=({_NUMBER}) tail=({_NUMBER}))?\]"
     line = _only(lines, "m-memory-[…]")
     match = re.fullmatch(pattern, line) or garbled(
         line, "m-memory-[arena=… used=… static=… stack_reserve=… stack_used=…]"
     )
-    return Memory(*(int(value) for value in match.groups() if value is not None))
+    arena, used, *told = match.groups()
+    static, reserve, stack, head, tail = (None if value in (None, "unknown") else int(value) for value in told)
+    return Memory(int(arena), int(used), static, reserve, stack, head, tail)
 
 
 def parse_stream(lines: Sequence[str], count: int) -> tuple[int, int]:

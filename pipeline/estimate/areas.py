@@ -15,8 +15,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from pipeline.boards import Area, Content
+from pipeline.boards import Area, Content, Same
 
 #: Every activation starts at a multiple of this, as does the arena.
 ALIGNMENT = 16
@@ -43,11 +44,17 @@ def settle(areas: Sequence[Area], *, stack: int, static: int, arena: int) -> Set
     return found[0] if len(found) == 1 else min(found, key=lambda one: (one.over, *_slowness(areas, one, sizes)))
 
 
-def room(areas: Sequence[Area], *, stack: int, static: int) -> int:
+def room(areas: tuple[Area, ...], *, stack: int, static: int) -> int:
     """Bytes of the largest arena that can be placed beside stack and static data, 0 where none can.
 
     A smaller one can be placed as well: what fits is decided by these bytes alone.
     """
+    return _room(Same(areas), stack, static)
+
+
+@lru_cache(maxsize=1024)
+def _room(of: Same, stack: int, static: int) -> int:
+    areas: tuple[Area, ...] = of.value
     most = 0
     for chosen in _choices(areas):
         found = _piled(areas, chosen, (stack, static, 0))
@@ -56,8 +63,10 @@ def room(areas: Sequence[Area], *, stack: int, static: int) -> int:
     return most // ALIGNMENT * ALIGNMENT
 
 
-def excess(areas: Sequence[Area], *, stack: int, static: int, arena: int) -> int:
+def excess(areas: tuple[Area, ...], *, stack: int, static: int, arena: int) -> int:
     """Bytes by which blocks of these sizes do not fit, 0 where they do."""
+    if 0 < arena <= room(areas, stack=stack, static=static):
+        return 0
     return min(_piled(areas, chosen, (stack, static, arena)).over for chosen in _choices(areas))
 
 

@@ -61,7 +61,7 @@ class Kernel(_Frozen):
 
 
 class Port(_Frozen):
-    """What the program of another family's port takes beyond that of the calibrated board; less than 0 where less.
+    """What another board's port takes beyond that of the calibrated board; less than 0 where less.
 
     Attributes:
         flash: Bytes of flash.
@@ -80,7 +80,8 @@ class Table(_Frozen):
     Attributes:
         profile: Where it comes from.
         row_call: Bytes of code by which an operand that is found row by row makes a call longer.
-        ports: By the ``port`` of a board file, the calibrated board's among them.
+        ports: By the name of a board, for those that there were when the table was written; and by the ``port`` of a
+            board file, for boards that came later: the largest of that family.
         parts: By the name of a feature (features.py), the pieces that it adds to the kernels' own.
         pieces: Bytes of code or constants by file and linker's name, ``conv_2d/_ZN5danas3aot…``.
         growth: Of a piece that is not the same in all programs: bytes that each feature adds to it.
@@ -142,7 +143,8 @@ def load_for(board: Board) -> Table:
     Raises:
         UsageError: ``no-calibration`` where there is none, or ``calibration-table``.
     """
-    return _with_port(_path(board.core.cpu), board.port)
+    path = _path(board.core.cpu)
+    return _with_port(path, *_names(path, board))
 
 
 def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibration:
@@ -151,30 +153,48 @@ def calibration_of(board: Board, toolchain: Toolchain | None = None) -> Calibrat
     Raises:
         UsageError: As :func:`load_for`.
     """
-    return _said(_path(board.core.cpu), board.port, toolchain or Toolchain())
+    path = _path(board.core.cpu)
+    return _said(path, *_names(path, board), toolchain or Toolchain())
+
+
+def _names(path: Path, board: Board) -> tuple[str, str]:
+    """Board and family whose port is reckoned with.
+
+    Of a board under a framework those are the measured ones: what the framework takes on top is not known here.
+    """
+    if board.build.framework is None:
+        return board.name, board.port
+    table = _kept(path)
+    same = (name for name, port in table.ports.items() if port.flash == port.static == 0)
+    return table.profile.board, next(same, board.port)
 
 
 @cache
-def _said(path: Path, name: str, toolchain: Toolchain) -> Calibration:
-    table = _with_port(path, name)
-    flags = table.ports[name].flags or table.profile.flags
+def _said(path: Path, board: str, family: str, toolchain: Toolchain) -> Calibration:
+    table = _with_port(path, board, family)
+    flags = table.ports[_key(table, board, family)].flags or table.profile.flags
     return calibration(table.profile, flags, toolchain, origin=profiles.origin(path))
 
 
 @cache
-def _with_port(path: Path, name: str) -> Table:
+def _with_port(path: Path, board: str, family: str) -> Table:
     table = _kept(path)
-    port = table.ports.get(name)
+    port = table.ports.get(_key(table, board, family))
     if port is None:
         raise UsageError(
             "no-calibration",
-            f"the calibration table for {table.cpu} has no port {printable(name)}",
+            f"the calibration table for {table.cpu} has no port {printable(family)}",
             why=f"Ports: {', '.join(sorted(table.ports))}.",
             next=profiles.WRITE_AGAIN,
         )
     program = table.program
     moved = {"port": program.port + port.flash, "static": program.static + port.static}
     return table.model_copy(update={"program": program.model_copy(update=moved)})
+
+
+def _key(table: Table, board: str, family: str) -> str:
+    """Under which name a board's port is in the table."""
+    return board if board in table.ports else family
 
 
 def read(path: Path) -> Table:

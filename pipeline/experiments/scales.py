@@ -28,7 +28,8 @@ class Budget:
         few: How many of them the ablation and the comparison with the published scoring have.
         least: How many of them the ablation's fine-tuned searches have.
         threshold: Accuracy above which models are counted.
-        alone: Steps for which winners are trained alone where that is compared.
+        alone: Steps for which networks are trained alone where that is compared: enough for the deepest, or it is the
+            pace of training that is compared.
         naive: How candidates are trained without a supernet.
         published: The published scoring; its supernets had 30,000 steps in the paper.
         tuning: Fine-tuning steps that the ablation tries.
@@ -117,7 +118,7 @@ _SMALL = Budget(
     few=3,
     least=2,
     threshold=0.75,
-    alone=600,
+    alone=2000,
     naive=NaiveSettings(steps=200),
     published=PublishedSettings(supernet_steps=300),
     tuning=(0, 100, 500),

@@ -75,7 +75,7 @@ def build(
     if outcome.status != 0:
         raise failure(outcome, board)
     place = platformio.output(folder, rendered.environment)
-    report = elf.read(place / "firmware.elf")
+    report = elf.read(place / "firmware.elf", framework=board.build.framework is not None)
     if (report.board, report.build_id, report.model_hash) != (board.name, rendered.build_id, rendered.model_hash):
         raise BuildError(
             "wrong-build",
@@ -116,7 +116,12 @@ def failure(outcome: Outcome, board: Board) -> DanasError:
             "no-registry",
             "PlatformIO's package registry did not give what the environment needs",
             why=_last(outcome.lines),
-            next=f"Check the network, or use the environment {board.build.local}, which needs no registry.",
+            next=f"Check the network, or use the environment {board.build.local}, which needs no registry."
+            if board.build.local is not None
+            else f"Build once where the registry can be reached: {board.name} has no local environment, as the "
+            f"framework that it needs ({board.build.framework}) comes from there. It is kept for later builds."
+            if board.build.framework is not None
+            else "Check the network.",
         )
     first = _search(_FIRST, outcome.lines)
     return BuildError(

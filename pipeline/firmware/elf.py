@@ -21,6 +21,7 @@ from pipeline.estimate.model import Item
 _LARGEST_FILE = 256 * 2**20
 _ALLOCATED = 0x2  # SHF_ALLOC
 _NAMESPACE = "_ZN5danas8identity"
+_ARENA = "danas_arena"
 _SYMBOLS = (
     "Reset_Handler",
     "danas_paint_begin",
@@ -31,7 +32,7 @@ _SYMBOLS = (
     "danas_data_end",
     "danas_bss_start",
     "danas_bss_end",
-    "danas_arena",
+    _ARENA,
     "danas_arena_start",
     "danas_arena_end",
 )
@@ -76,8 +77,13 @@ class ElfReport:
         return Item(name="arena", bytes=self.arena_bytes), Item(name="static", bytes=self.static_bytes, parts=parts)
 
 
-def read(path: Path) -> ElfReport:
+def read(path: Path, *, framework: bool = False) -> ElfReport:
     """Read a firmware's ELF.
+
+    Args:
+        path: The file.
+        framework: The program is a part of a framework's, whose linker script has none of our names: static data is
+            that of both, and of the stack nothing is set aside by us.
 
     Raises:
         BuildError: ``bad-elf``: missing, corrupt, for another machine, or not one of our programs.
@@ -86,7 +92,7 @@ def read(path: Path) -> ElfReport:
         if path.stat().st_size > _LARGEST_FILE:
             raise _bad(path, "the file is too large")
         with path.open("rb") as file:
-            return _report(path, ELFFile(file))
+            return _report(path, ELFFile(file), framework=framework)
     except BuildError:
         raise
     except Exception as error:  # pyelftools raises whatever a damaged file makes its parsing stumble over
@@ -99,7 +105,7 @@ def _bad(path: Path, why: str) -> BuildError:
     )
 
 
-def _report(path: Path, elf: Any) -> ElfReport:
+def _report(path: Path, elf: Any, *, framework: bool) -> ElfReport:
     if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian or elf["e_type"] != "ET_EXEC":
         raise _bad(path, "it is no 32-bit little-endian Arm program")
     sections = {
@@ -120,7 +126,7 @@ def _report(path: Path, elf: Any) -> ElfReport:
             texts[symbol.name] = _text(elf, symbol)
         if symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT") and symbol["st_size"]:
             functions[symbol.name] = symbol["st_size"]
-    missing = [name for name in _SYMBOLS if name not in symbols]
+    missing = [name for name in ((_ARENA,) if framework else _SYMBOLS) if name not in symbols]
     if missing:
         raise _bad(path, f"symbol {missing[0]} is missing")
     loaded = [
@@ -137,15 +143,24 @@ def _report(path: Path, elf: Any) -> ElfReport:
             raise _bad(path, f"{last} lies before {first}")
         return size
 
-    data = between("danas_data_start", "danas_data_end")
+    if framework:
+        data, arena, reserve = sections.get(".data", 0), functions.get(_ARENA, 0), 0
+        static = data + sections.get(".bss", 0) - arena
+        if not 0 < arena <= sections.get(".bss", 0):
+            raise _bad(path, "its arena does not lie in .bss")
+    else:
+        data = between("danas_data_start", "danas_data_end")
+        static = data + between("danas_bss_start", "danas_bss_end")
+        arena = between("danas_arena_start", "danas_arena_end")
+        reserve = between("danas_stack_bottom", "danas_stack_top")
     return ElfReport(
         path=path,
         sections=sections,
         symbols=symbols,
         flash_bytes=max(start + size for start, size in loaded) - min(start for start, _ in loaded),
-        static_bytes=data + between("danas_bss_start", "danas_bss_end"),
-        arena_bytes=between("danas_arena_start", "danas_arena_end"),
-        stack_reserve=between("danas_stack_bottom", "danas_stack_top"),
+        static_bytes=static,
+        arena_bytes=arena,
+        stack_reserve=reserve,
         board=_identity(path, texts, "board", r"[a-z][a-z0-9_]{1,39}"),
         build_id=_identity(path, texts, "build_id", r"[0-9a-f]{16}"),
         model_hash=_identity(path, texts, "model_hash", r"[0-9a-f]{64}"),

@@ -47,10 +47,13 @@ from pipeline.firmware.runtimes import open_runtime
 from pipeline.firmware.runtimes.protocol import Runtime
 from pipeline.graph.model import Graph
 
-#: Folders of firmware_templates/port that each port is made of.
+#: Folders and files of firmware_templates/port that each port is made of.
 _PORTS: dict[str, tuple[str, ...]] = {
+    "arduino": ("arduino", "cortex_m/registers.h"),
     "mps2": ("cortex_m", "mps2"),
+    "stm32f4": ("cortex_m", "stm32", "stm32f4"),
     "stm32f7": ("cortex_m", "stm32", "stm32f7"),
+    "stm32h7": ("cortex_m", "stm32", "stm32h7"),
     "stm32l4": ("cortex_m", "stm32", "stm32l4"),
 }
 
@@ -125,12 +128,12 @@ def render(
     rate = board.serial.baud if baud is None else baud
     if not 9600 <= rate <= 4_000_000:
         raise UsageError("bad-baud", f"{rate} baud is out of range", next="Choose 9600 to 4000000; 115200 is usual.")
-    chosen = environment or board.build.local
+    chosen = environment or board.build.usual
     environment_text(chosen)
     engine = open_runtime() if runtime is None else runtime
     files = {
         **_model_files(graph, plan, engine),
-        **_program_files(),
+        **_program_files(board),
         **_port_files(board, rate, _layout(graph, plan, board, engine, static_bytes)),
     }
     manifest = _Manifest(
@@ -217,10 +220,15 @@ def _layout(graph: Graph, plan: MemoryPlan, board: Board, runtime: Runtime, stat
     return place(board, stack=runtime.stack_bytes(board), static=static or 0, arena=plan.arena_bytes)
 
 
-def _program_files() -> dict[str, str]:
+def _program_files(board: Board) -> dict[str, str]:
     app = resources.firmware_templates() / "app"
     files = {f"lib/app/{path.name}": _read(path) for path in sorted(app.iterdir()) if path.suffix in (".h", ".cpp")}
-    return {"lib/app/library.json": _small_library("app"), **files}
+    files["lib/app/library.json"] = _small_library("app")
+    if board.build.framework is not None:
+        del files["lib/app/main.cpp"]  # the framework has its own, which calls that of our port
+        # Its flags are made for size; kernels are compiled as everywhere.
+        files["lib/runtime/library.json"] = json.dumps({"name": "runtime", "build": {"flags": "-O2"}}) + "\n"
+    return files
 
 
 def _small_library(name: str) -> str:
@@ -242,23 +250,27 @@ def _port_files(board: Board, baud: int, layout: RamLayout) -> dict[str, str]:
             why=f"ports: {', '.join(sorted(_PORTS))}",
             next="Mend the field `port` of the board file.",
         ) from None
+    stack_bytes = layout.blocks[0].bytes
     files = {
-        "linker.ld": _template(
+        "lib/port/board.h": _template(
+            "port", "board.h.j2", board=board, baud=baud, emulated_hz=_emulated_hz(board), stack_bytes=stack_bytes
+        ),
+        "lib/port/library.json": _small_library("port"),
+        "lib/port/port.h": _read(port / "port.h"),
+    }
+    if board.build.framework is None:  # else it has a linker script of its own
+        files["linker.ld"] = _template(
             "port",
             "linker.ld.j2",
             board=board,
             flash=board.flash[0],
             places=memory.places(board, layout),
-            stack_bytes=layout.blocks[0].bytes,
-        ),
-        "lib/port/board.h": _template("port", "board.h.j2", board=board, baud=baud, emulated_hz=_emulated_hz(board)),
-        "lib/port/library.json": _small_library("port"),
-        "lib/port/port.h": _read(port / "port.h"),
-    }
+            stack_bytes=stack_bytes,
+        )
     for part in parts:
-        for path in sorted((port / part).iterdir()):
+        for path in sorted((port / part).iterdir()) if (port / part).is_dir() else (port / part,):
             if path.suffix in (".h", ".cpp"):
-                files[f"lib/port/{part}/{path.name}"] = _read(path)
+                files[f"lib/port/{path.relative_to(port).as_posix()}"] = _read(path)
     return files
 
 
@@ -316,7 +328,7 @@ def _build_id(folder: Path, manifest: _Manifest) -> str:
     add("compiler", _compiler(manifest).encode())
     for path in [folder / "linker.ld", *_sources(folder)]:
         name = path.relative_to(folder).as_posix()
-        if name != _IDENTITY:
+        if name != _IDENTITY and path.is_file():
             add(name, path.read_bytes())
     platform = resources.firmware_templates() / "platform"
     for path in sorted(platform.rglob("*")):

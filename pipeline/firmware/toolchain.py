@@ -28,7 +28,7 @@ def at_hand(board: Board, environment: str | None = None) -> Toolchain:
         board: The board type.
         environment: PlatformIO environment; None: the board's local one.
     """
-    local = environment in (None, board.build.local)
+    local = (environment or board.build.usual) == board.build.local
     return Toolchain(compiler=compiler() if local else "", flags=flags(board))
 
 
@@ -53,7 +53,8 @@ def flags(board: Board) -> str:
     parser.read(resources.platformio_ini(), encoding="utf-8")
     if not parser.has_section(f"board_{board.name}"):
         return ""
-    lines = [*parser["firmware"]["build_flags"].split("\n"), *parser[f"board_{board.name}"]["build_flags"].split("\n")]
+    shared = board.build.framework or "firmware"
+    lines = [*parser[shared]["build_flags"].split("\n"), *parser[f"board_{board.name}"]["build_flags"].split("\n")]
     return " ".join(line.strip() for line in lines if line.strip() and "$" not in line)
 
 

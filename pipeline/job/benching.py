@@ -86,8 +86,8 @@ def _measured(
 def _figures(made: Made, memory: Memory, count: int, equal: int, *, emulated: bool) -> RuntimeFigures:
     source = Source.EMULATED if emulated else Source.MEASURED
 
-    def figure(value: int) -> Figure:
-        return Figure(value=value, unit="B", source=source)
+    def figure(value: int | None) -> Figure:
+        return Figure(value=value, unit="B", source=source, reason="" if value is not None else "not told")
 
     return RuntimeFigures(
         arena=figure(memory.arena_bytes),

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline import preflight
 from pipeline.boards import Board
+from pipeline.errors import DanasError
 from pipeline.estimate.model import InputMode, Limits, Prefer
 from pipeline.settings import Target
 
@@ -67,24 +68,39 @@ class Recipe(BaseModel):
 
 
 @contextlib.contextmanager
-def workplace(board: Board, target: Target, recipe: Recipe, folder: Path | None) -> Iterator[Path]:
+def workplace(
+    board: Board,
+    target: Target,
+    recipe: Recipe,
+    folder: Path | None,
+    *,
+    what: str = "",
+    on_wait: Callable[[str], None] | None = None,
+) -> Iterator[Path]:
     """A folder to build in, after a check of all that can be checked before: device, compiler, disk, the path.
+
+    The device is held until the context ends: what is flashed several times is not flashed in turns with others.
 
     Args:
         board: The board type.
         target: The device that will be needed.
         recipe: How the model will be made into a program.
         folder: One to keep; None: a temporary one, which goes when the context ends.
+        what: What others are told who want the device meanwhile.
+        on_wait: Told who is waited for, where another job has the device.
 
     Raises:
         DanasError: What :mod:`pipeline.preflight` raises.
     """
+    from pipeline.device.locks import held
     from pipeline.firmware import platformio
 
-    preflight.device(board, target)
-    preflight.compiler(recipe.environment or board.build.local, board)
+    device = preflight.device(board, target)
+    preflight.compiler(recipe.environment or board.build.usual, board)
+    preflight.uploader(recipe.environment or board.build.usual, board, device)
     recipe.engine()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(held(device, wait_s=target.wait_s, run=what, on_wait=on_wait))
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="danas-")))
         platformio.demand_safe(place.resolve())
         preflight.disk(place)
@@ -169,33 +185,43 @@ def started(
     *,
     flash: bool = True,
     on_line: Callable[[str], None] | None = None,
+    what: str = "",
+    on_retry: Callable[[DanasError], None] | None = None,
 ) -> Iterator[RunningDevice]:
-    """The device of ``target`` with the program on it: emulated, or a board.
+    """The device of ``target`` with the program on it: emulated, or a board, which is held until it is let go of.
 
     Args:
         program: What is flashed.
         board: The board type.
         target: Which device.
         flash: False: the board has the program already. An emulated one is always flashed.
-        on_line: Called with each line that the flashing tool prints.
+        on_line: Called with each line that the flashing tool prints, and with who is waited for.
+        what: What others are told who want the device meanwhile.
+        on_retry: Told why an upload has failed that is tried again.
 
     Raises:
-        NoBoardError: No board, or an ambiguous one.
+        NoBoardError: No board, an ambiguous one, or one that is in use.
         FlashError: The program did not get onto it.
     """
-    from pipeline.device.discovery import find
-    from pipeline.device.flash import EmulatedFlasher, PlatformioFlasher, RunningDevice
+    from pipeline.device.discovery import device_of
+    from pipeline.device.flash import EmulatedFlasher, Flasher, PlatformioFlasher, RunningDevice
+    from pipeline.device.locks import held
+    from pipeline.device.ports import demand_usable
 
-    if target.emulate:
-        with EmulatedFlasher(board.emulated_by(target.emulator)).flash(program, on_line=on_line) as running:
+    device = device_of(board, target)
+    with held(device, wait_s=target.wait_s, run=what, on_wait=on_line):
+        if device.port is not None:
+            demand_usable(device.port)
+            if not flash:
+                yield RunningDevice(device.port, device)
+                return
+        flasher: Flasher = (
+            EmulatedFlasher(board.emulated_by(target.emulator))
+            if device.emulated
+            else PlatformioFlasher(device, on_retry=on_retry)
+        )
+        with flasher.flash(program, on_line=on_line) as running:
             yield running
-        return
-    address = find(board, port=target.port, serial=target.serial_number)
-    if flash:
-        with PlatformioFlasher(address).flash(program, on_line=on_line) as running:
-            yield running
-        return
-    yield RunningDevice(address.port, address=address)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ArenaTooSmallError, UsageError, printable
+from pipeline.errors import ArenaTooSmallError, DanasError, UsageError, printable
 from pipeline.files import file_sha256, write_atomic
 from pipeline.job import deploying, making
 from pipeline.job.context import Context, StageResult
@@ -125,7 +125,34 @@ def expected(context: Context) -> Expected:
 
 def device(context: Context, *, flash: bool, step: Step) -> contextlib.AbstractContextManager[RunningDevice]:
     """The run's device: emulated (which is flashed each time), or a board (flashed where ``flash`` says so)."""
-    return deploying.started(program(context), context.board, context.target, flash=flash, on_line=step.update)
+    return deploying.started(
+        program(context),
+        context.board,
+        context.target,
+        flash=flash,
+        on_line=step.update,
+        what=str(context.run.folder),
+        on_retry=lambda error: _retried(context, error),
+    )
+
+
+def _retried(context: Context, error: DanasError) -> None:
+    """Say and keep why an upload is tried again."""
+    context.display.note(f"Note: the upload is tried again: {error.what}. {error.why}")
+    context.run.note("upload-retry", error.as_dict())
+
+
+def held(context: Context) -> contextlib.AbstractContextManager[None]:
+    """The run's device, from before it is flashed until it is let go of: nobody else flashes it between two stages."""
+    from pipeline.device import locks
+    from pipeline.device.discovery import device_of
+
+    return locks.held(
+        device_of(context.board, context.target),
+        wait_s=context.target.wait_s,
+        run=str(context.run.folder),
+        on_wait=context.display.note,
+    )
 
 
 def flash(context: Context, step: Step) -> tuple[Path, ...]:
@@ -156,10 +183,28 @@ def _flash(context: Context, step: Step) -> tuple[Path, ...]:
             "schema_version": 1,
             "target": "emulated" if running.emulator else "device",
             "port": None if running.emulator else running.port,
-            "serial_number": running.address.serial_number if running.address else None,
+            "alias": running.device.alias,
+            "serial_number": running.device.serial_number,
+            "upload_retries": list(running.retries),
             "build_id": identity.build,
         }
     return (context.run.write_json("device/flashed.json", record),)
+
+
+def upload_retries(context: Context) -> tuple[str, ...]:
+    """Why uploads had failed before the one whose program was measured; none where the run has flashed nothing."""
+    if not context.run.path("device", "flashed.json").is_file():
+        return ()
+    return tuple(map(str, context.run.read_json("device/flashed.json").get("upload_retries", ())))
+
+
+def serial_number(context: Context) -> str | None:
+    """That of the physical board which was flashed; None of an emulated one, and where it is not known."""
+    if not context.run.path("device", "flashed.json").is_file():
+        return None
+    values = context.run.read_json("device/flashed.json")
+    number = values.get("serial_number")
+    return str(number) if number and values["target"] == "device" else None
 
 
 def flash_result(context: Context) -> StageResult:
@@ -181,7 +226,7 @@ def measure_key(context: Context) -> str:
         built["build_id"],
         file_sha256(image),
         file_sha256(given) if given is not None and given.is_file() else None,
-        context.target.model_dump(),
+        context.target.place,
         context.settings.model_dump(exclude={"target"}),
     )
 
@@ -212,7 +257,7 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
             statistics=running.statistics,
             progress=lambda done, total: step.update("inputs", done=done, total=total),
         )
-    step.result(f"{len(result.inputs)} inputs ({sent.origin}), RAM {result.memory_after.ram.value:,} B")
+    step.result(f"{len(result.inputs)} inputs ({sent.origin}), RAM {result.memory_after.ram.shown} B")
     reference = Reference(context.model).run(sent.values)
     host = {
         "schema_version": 1,
@@ -248,8 +293,8 @@ def measure_result(context: Context) -> StageResult:
     memory = found.memory_after
     lines = [
         f"{found.identity.board} ({found.target}), build {found.identity.build}, {len(found.inputs)} inputs",
-        f"RAM {memory.ram.value:,} B: arena {memory.arena.value:,}, static {memory.static.value:,}, "
-        f"stack {memory.stack_used.value:,} ({memory.static.source})",
+        f"RAM {memory.ram.shown} B: arena {memory.arena.shown}, static {memory.static.shown}, "
+        f"stack {memory.stack_used.shown} ({memory.static.source})",
     ]
     if found.inputs:
         cycles = sorted(int(one.cycles.value or 0) for one in found.inputs)

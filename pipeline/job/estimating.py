@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.boards import Board
 from pipeline.errors import DanasError
 from pipeline.estimate.published import SOURCE, percent, published
 from pipeline.estimate.regions import RamLayout, as_placed, of_estimate
@@ -48,9 +49,15 @@ def estimated(context: Context, *, colour: bool = False, width: int = 110) -> St
     }
     if found.work is not None:
         values["found"][str(found.work.source)]["work"] = found.work.value
-    lines = work_lines(context.estimate, context.board, found.work)
+    lines = [*work_lines(context.estimate, context.board, found.work), *_alone(context.board)]
     text = estimate_text(context.estimate, context.limits, layout, found, work=lines, colour=colour, width=width)
     return StageResult(values, text)
+
+
+def _alone(board: Board) -> list[str]:
+    """What an estimate leaves out of a board under a framework."""
+    name = board.build.framework
+    return [] if name is None else [f"Of our program alone: what the {name} core takes of RAM and flash comes on top"]
 
 
 def layout_json(layout: RamLayout) -> dict[str, Any]:
@@ -60,6 +67,7 @@ def layout_json(layout: RamLayout) -> dict[str, Any]:
         "fastest": list(layout.fastest),
         "slow_bytes": layout.slow_bytes,
         "over": layout.over,
+        "largest_arena": layout.largest_arena.bytes,
         "notes": list(layout.notes),
     }
 

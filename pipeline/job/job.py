@@ -110,8 +110,10 @@ class Job:
         demand_device(boards.load(self.run.settings.board), self.target)
         for name, (then, now) in self.run.changed_versions().items():
             self.display.note(f"Note: {name} was {then} when this run began and is {now} now; results may differ.")
-        with self._working():
+        with self._working(), contextlib.ExitStack() as stack:
             for name, stage in STAGES.items():
+                if name == "flash":
+                    stack.enter_context(driving.held(self.context))
                 if not stage.searches or self.run.settings.kind is Kind.SEARCH:
                     self._do(name, stage)
             return judging.collected(self.context)

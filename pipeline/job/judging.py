@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import printable
 from pipeline.files import write_atomic
-from pipeline.job import finding, powering
+from pipeline.job import driving, finding, powering
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
 from pipeline.runs import MEMORY_MAP, PAGE, missing
@@ -56,6 +56,7 @@ def validate(context: Context, step: Step) -> tuple[Path, ...]:
                 static=built["static_bytes"],
                 stack=built["stack"]["bytes"],
                 stack_reason=built["stack"]["reason"],
+                blocks=tuple((one["name"], one["base"], one["bytes"]) for one in built.get("blocks", ())),
             ),
             host_outputs=tuple(bytes.fromhex(output) for output in host["outputs"]),
             notes=(*host["notes"], *_marks(context)),
@@ -140,6 +141,8 @@ def collected(context: Context) -> Report:
         search=found,
         energy=powering.stored(context.run),
         files={"memory map": MEMORY_MAP, "page": PAGE} if context.run.path(MEMORY_MAP).is_file() else {"page": PAGE},
+        upload_retries=driving.upload_retries(context),
+        serial_number=driving.serial_number(context),
     )
 
 

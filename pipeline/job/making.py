@@ -88,7 +88,7 @@ def render_result(context: Context) -> StageResult:
 def build(context: Context, step: Step) -> tuple[Path, ...]:
     """Build with PlatformIO and read the ELF back."""
     from pipeline.estimate.regions import linked
-    from pipeline.firmware import elf, toolchain
+    from pipeline.firmware import toolchain
     from pipeline.firmware.anatomy import dissect
     from pipeline.firmware.build import build as run_platformio
 
@@ -100,7 +100,7 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
         environment=context.settings.environment,
         on_line=step.update,
     )
-    report = elf.read(built.elf)
+    report, ours = built.report, context.board.build.framework is None
     made = toolchain.built_with(built.elf)
     step.result(f"{report.flash_bytes:,} B flash, {report.static_bytes + report.arena_bytes:,} B static and arena")
     path = context.run.write_json(
@@ -108,19 +108,20 @@ def build(context: Context, step: Step) -> tuple[Path, ...]:
         {
             "schema_version": 2,
             "elf": built.elf.relative_to(context.run.folder).as_posix(),
-            "environment": context.settings.environment or context.board.build.local,
+            "environment": context.settings.environment or context.board.build.usual,
             "build_id": built.build_id,
             "flash_bytes": report.flash_bytes,
             "static_bytes": report.static_bytes,
             "arena_bytes": report.arena_bytes,
-            "flash": [item.model_dump(mode="json") for item in dissect(report, built.map).items],
+            # Of a program that is a part of a framework's nobody has said what in the map is whose.
+            "flash": [item.model_dump(mode="json") for item in dissect(report, built.map).items] if ours else [],
             "compiler": made.compiler,
             "flags": made.flags,
             "ram": [item.model_dump(mode="json") for item in report.ram],
             "stack": _stack(context, built),
             "blocks": [
                 {"name": block.name, "base": block.base, "bytes": block.bytes}
-                for block in linked(context.board, report.symbols).blocks
+                for block in (linked(context.board, report.symbols).blocks if ours else ())
             ],
         },
     )
@@ -131,6 +132,9 @@ def _stack(context: Context, built: Firmware) -> dict[str, Any]:
     """The most that the program can use of the stack by its own call graph, and the deepest chains; or why not."""
     from pipeline.firmware import callgraph
 
+    if context.board.build.framework is not None:
+        reason = f"the functions of the {context.board.build.framework} core say nothing of their frames"
+        return {"bytes": None, "reason": reason, "estimate": None, "chains": {}}
     if context.runtime.tolerances.ram:
         reason = f"the runtime {context.runtime.name} calls through pointers of which nothing is known"
         return {"bytes": None, "reason": reason, "estimate": None, "chains": {}}

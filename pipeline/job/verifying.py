@@ -25,7 +25,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
@@ -34,7 +34,10 @@ from pipeline.errors import DanasError, DeviceError, UsageError, printable, rebu
 from pipeline.files import disk_problem, write_atomic
 from pipeline.report.matrix import DeviceResult, Problem, Verification
 from pipeline.report.model import Report
-from pipeline.settings import Target
+from pipeline.settings import EMULATED, Target
+
+if TYPE_CHECKING:
+    from pipeline.device.lab import Lab
 
 #: A device that has not finished after this is given up, in seconds: every wait in its process ends before that.
 DEADLINE_S = 3600.0
@@ -96,31 +99,67 @@ class Request:
             "model": self.sha256,
             "inputs": file_sha256(self.inputs) if self.inputs is not None else None,
             "options": list(self.options),
-            "devices": {one.name: [one.board, *one.options] for one in wanted},
+            "devices": {one.name: [one.board, one.where.place] for one in wanted},
         }
 
 
-def chosen(text: str) -> tuple[Wanted, ...]:
-    """The devices that a user names, each once.
+def chosen(text: str, *, lab: str | None = None, wait_s: float = 0.0) -> tuple[Wanted, ...]:
+    """The devices that a user names. Whether one is attached and free is seen when its turn comes.
 
     Args:
-        text: With commas: ``emulated:BOARD``.
+        text: ``all`` of the lab file, or a list with commas of what ``--device`` takes.
+        lab: The lab file; None: by ``DANAS_LAB``, or the user's own.
+        wait_s: How long to wait for one that another job has.
 
     Raises:
-        UsageError: ``unknown-board``, ``no-devices``.
+        UsageError: ``no-devices``, ``device-twice``, ``unknown-board``, ``no-board-given``, and what the lab file's
+            reader raises.
+        NoBoardError: ``unknown-device``.
     """
+    from pipeline.device.lab import open_lab
+
+    known = open_lab(lab)
+    names = (
+        [one.alias for one in known.entries] if text.strip() == "all" else [name.strip() for name in text.split(",")]
+    )
+    if not names or not all(names):
+        raise UsageError(
+            "no-devices",
+            f"--devices {printable(text)!r} names {'a device without a name' if names else 'none'}",
+            why=f"`all` means all of the lab file, {printable(known.path)}; it has {len(known.entries)}.",
+            next="Name some: emulated:BOARD, or an alias that `danas-deploy devices` shows.",
+        )
     found: dict[str, Wanted] = {}
-    for name in (part.strip() for part in text.split(",")):
-        kind, _, board = name.partition(":")
-        if kind != "emulated":
+    for name in names:
+        one, identity = _named(name, known, lab, wait_s)
+        if identity in found:
             raise UsageError(
-                "no-devices",
-                f"--devices {printable(text)}: {printable(name) or 'nothing'} is no device",
-                why="A device is emulated:BOARD.",
-                next="See `danas-deploy boards list`.",
+                "device-twice",
+                f"{printable(name)} and {printable(found[identity].name)} are the same device",
+                why="A device does one thing at a time.",
+                next="Name it once.",
             )
-        found[name] = Wanted(name, boards.load(board).name, "emulated", Target(emulate=True), ("--emulate",))
+        found[identity] = one
     return tuple(found.values())
+
+
+def _named(name: str, known: Lab, lab: str | None, wait_s: float) -> tuple[Wanted, str]:
+    """A device, and what makes it the same as another one."""
+    from pipeline.device.discovery import resolve
+
+    if name.startswith(EMULATED):
+        board = boards.load(name.removeprefix(EMULATED)).name
+        where = Target(emulate=True, device=name)
+        return Wanted(name, board, "emulated", where, ("--device", name)), name
+    entry = known.by_alias(name)
+    if entry is not None:
+        board, identity = entry.board, entry.serial_number or entry.port or name
+    else:
+        device = resolve(name, lab=known)
+        board, identity = device.board, device.serial_number or device.port or name
+    where = Target(device=name, lab=lab, wait_s=wait_s)
+    options = ["--device", name, *(("--lab", lab) if lab else ()), *(("--wait", f"{wait_s:.0f}s") if wait_s else ())]
+    return Wanted(name, board, "device", where, tuple(options)), identity.upper()
 
 
 def verify(

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import printable
-from pipeline.figures import Figure
+from pipeline.figures import Figure, total
 from pipeline.report.terminal import rendered
 
 
@@ -43,8 +43,7 @@ class RuntimeFigures(_Frozen):
     @property
     def ram(self) -> Figure:
         """Arena, static data and stack."""
-        parts = (self.arena, self.static, self.stack)
-        return Figure(value=sum(int(part.value or 0) for part in parts), unit="B", source=self.static.source)
+        return total(self.arena, self.static, self.stack)
 
 
 class Competitor(_Frozen):

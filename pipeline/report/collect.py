@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,8 @@ def collect(
     search: SearchArtifacts | None,
     energy: EnergyMeasurement | None = None,
     files: Mapping[str, str] | None = None,
+    upload_retries: Sequence[str] = (),
+    serial_number: str | None = None,
 ) -> Report:
     """The Report. ``elf``, ``host`` and the search's artifacts are the JSON that the stages left.
 
@@ -69,6 +71,8 @@ def collect(
         search=None if search is None else _search(search),
         accuracy=_accuracy(measurement, host, search),
         test_looks=() if search is None else tuple(map(_look, search.looks)),
+        upload_retries=tuple(upload_retries),
+        serial_number=serial_number,
         ram=_ram(estimate, measurement),
         flash=_flash(estimate, linked, elf["flash_bytes"]),
         timing=_timing(measurement),

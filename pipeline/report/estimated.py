@@ -70,6 +70,9 @@ def estimate_text(
             f"{figures.frame_reserve:,} B more of the stack may be taken by exceptions, a fault's report included"
         )
     parts += [_regions(layout), *layout.notes]
+    if len(layout.areas) > 1 and not layout.over:
+        most = layout.largest_arena
+        parts.append(f"The largest arena with a place beside stack and static data: {most.bytes:,} B, in {most.where}.")
     if found.layout is not None:
         same = _in_regions(found.layout) == _in_regions(layout)
         where = "has them in the same regions" if same else f"has them elsewhere: {_blocks(found.layout)}"

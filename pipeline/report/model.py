@@ -124,6 +124,10 @@ class Work(_Frozen):
 class Report(_Frozen):
     """A run's report, ``schema_version`` 1; ``files`` are documents beside it, by what they are.
 
+    ``serial_number`` is that of the physical board's probe, or of its own USB, where it is known.
+
+    ``upload_retries`` says why uploads had failed before the one that did not.
+
     ``energy`` is what a power monitor's trace has said: where it is there, no energy is modelled.
     """
 
@@ -131,12 +135,14 @@ class Report(_Frozen):
     created: str
     board: str
     target: Literal["emulated", "device"]
+    serial_number: str | None = None
     build_id: str
     versions: dict[str, str]
     model: ModelSummary
     search: SearchSummary | None
     accuracy: dict[str, Figure]
     test_looks: tuple[LookAtTest, ...] = ()
+    upload_retries: tuple[str, ...] = ()
     ram: tuple[Line, ...]
     flash: tuple[Line, ...]
     timing: dict[str, Figure]

@@ -61,6 +61,7 @@ class JunitReporter:
             ("build_id", report.build_id),
             ("model", report.model.sha256),
             *((("test_looks", str(_looks(report))),) if report.test_looks else ()),
+            *((f"upload_retry.{number}", reason) for number, reason in enumerate(report.upload_retries)),
             *((f"note.{number}", note) for number, note in enumerate(verdict.notes)),
         ):
             ET.SubElement(properties, "property", name=name, value=printable(value, 1000))
@@ -103,6 +104,8 @@ class TerminalReporter:
         self._memory(console, "RAM", report.ram)
         self._memory(console, "Flash", report.flash)
         self._checks(console, report)
+        for reason in report.upload_retries:
+            console.print(f"The upload was tried again: {printable(reason, 400)}")
         for name, figure in report.timing.items():
             console.print(f"{name[:1].upper()}{name[1:]}: {_value(figure)} ({figure.source})")
         self._work(console, report)

@@ -145,9 +145,11 @@ def _limits(report: SpaceReport) -> str:
     drawn = ""
     if report.seed is not None:
         drawn = f" {len(report.designs):,} of {_size(report.size)} designs, drawn at random (seed {report.seed})."
+    largest = max((area.bytes for area in limits.areas if "arena" in area.holds), default=limits.ram_bytes)
+    pieces = f" (an arena of {largest:,} B at most)" if largest < limits.ram_bytes else ""
     return (
-        f"Limits: {limits.ram_bytes:,} B of RAM, {limits.flash_bytes:,} B of flash{macs}; {report.classes} classes."
-        f"{drawn}"
+        f"Limits: {limits.ram_bytes:,} B of RAM{pieces}, {limits.flash_bytes:,} B of flash{macs}; "
+        f"{report.classes} classes.{drawn}"
     )
 
 

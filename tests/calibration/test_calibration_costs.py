@@ -23,7 +23,7 @@ from pipeline.calibration.costs_fit import fit
 from pipeline.calibration.costs_probes import models
 from pipeline.calibration.probes import PROBES
 from pipeline.calibration.writing import toml
-from pipeline.device.discovery import DeviceAddress
+from pipeline.device.discovery import Device
 from pipeline.estimate.cost import CostModel, CostTable, load
 from pipeline.estimate.cost.table import SUFFIX, read
 from pipeline.estimate.cost.terms import Terms
@@ -115,8 +115,8 @@ class _Shop:
     @contextlib.contextmanager
     def running(self, graph: Graph, _: Graph) -> Iterator[tuple[_Device, Any]]:
         self.devices.append(_Device(graph, self.costs, jitter=0 if self.target.emulate else 2))
-        address = None if self.target.emulate else DeviceAddress("/dev/ttyACM0", "0671FF3833")
-        yield self.devices[-1], SimpleNamespace(address=address)
+        where = {} if self.target.emulate else {"serial_number": "0671FF3833", "port": "/dev/ttyACM0"}
+        yield self.devices[-1], SimpleNamespace(device=Device(self.board.name, **where))
 
 
 @pytest.fixture(scope="module")

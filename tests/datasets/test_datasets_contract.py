@@ -54,6 +54,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     params=[
         *("sample", "folder", "folder-with-splits", "wake-vision", "visual-wake-words"),
         pytest.param("wake-vision-tfds", marks=pytest.mark.slow),
+        pytest.param("drawn", marks=pytest.mark.slow),
     ]
 )
 def make(request: pytest.FixtureRequest, tmp_path: Path, public: Callable[[str], str]) -> Make:
@@ -62,6 +63,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, public: Callable[[str],
         pytest.importorskip(package, reason=f"the source {request.param} needs its extra", exc_type=ImportError)
     if request.param in ("wake-vision", "visual-wake-words", "wake-vision-tfds"):
         return lambda seed, cache: open_source(public(request.param), seed=seed, cache=cache)
+    if request.param == "drawn":
+        return lambda seed, cache: open_source("drawn:images=40", seed=seed, cache=cache)
     if request.param == "sample":
         pytest.importorskip("cv2", reason="the sample source needs the extra `sample`", exc_type=ImportError)
         return _sample

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,17 @@ from pipeline.device.deadline import Deadline
 from pipeline.device.link import SerialLink
 
 SOURCES = Path(__file__).with_name("firmware")
+
+
+@dataclass
+class FakePort:
+    """A serial port as pyserial lists it."""
+
+    device: str
+    vid: int | None = None
+    pid: int | None = None
+    serial_number: str | None = None
+    description: str = "n/a"
 
 
 def demand_emulator(board: Board) -> Board:

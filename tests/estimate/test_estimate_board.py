@@ -40,8 +40,10 @@ _CASES: list[tuple[str, _Make]] = [
     ("nucleo_f746zg", _every_kernel),
     ("nucleo_l4r5zi", _SMALL),
     ("nucleo_l4r5zi", _every_kernel),
+    ("nucleo_h743zi", _every_kernel),
     ("mps2_an386", _SMALL),
     ("mps2_an500", _every_kernel),
+    ("nucleo_f446re", _SMALL),
 ]
 #: Bytes by which what the compiler makes of the calls may differ: of a small program more than 0.5 %.
 _FLASH = 128

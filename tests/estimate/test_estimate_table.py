@@ -64,18 +64,25 @@ def test_a_wrong_field_is_named(tmp_path: Path, old: str, new: str, field: str) 
 def test_a_ports_share_is_added() -> None:
     board = boards.load("mps2_an500")
     plain, moved = table.load(board.core.cpu), table.load_for(board)
-    port = plain.ports[board.port]
+    port = plain.ports[board.name]
     assert port.flash < 0, "it has no clock tree to set up"
     assert moved.program.port == plain.program.port + port.flash
     assert moved.program.static == plain.program.static + port.static
     assert table.load_for(boards.load("nucleo_f746zg")) == plain
 
 
+def test_a_board_that_came_later_gets_the_largest_of_its_family() -> None:
+    known = [boards.load(name) for name in ("nucleo_f746zg", "disco_f746ng")]
+    largest = max(table.load_for(board).program.port for board in known)
+    later = known[0].model_copy(update={"name": "custom_f746"})
+    assert table.load_for(later).program.port == largest
+
+
 def test_a_port_without_figures_is_named() -> None:
     with pytest.raises(UsageError) as caught:
-        table.load_for(boards.load("nucleo_f746zg").model_copy(update={"port": "stm32h7"}))
+        table.load_for(boards.load("nucleo_f746zg").model_copy(update={"name": "custom", "port": "stm32x9"}))
     assert caught.value.id == "no-calibration"
-    assert "stm32h7" in caught.value.what
+    assert "stm32x9" in caught.value.what
 
 
 @pytest.mark.parametrize("cpu", ["cortex-m99", "../../../etc/passwd", "\x1b[2J"])

@@ -274,3 +274,10 @@ def test_notes_on_several_pieces_say_what_is_left_and_what_may_not_lie_there() -
     assert notes(_pieces(), 131_088) == (
         "16 B do not fit: the largest arena that can be placed beside stack and static data has 131,072 B, in wide.",
     )
+
+
+def test_a_large_arena_has_the_discovery_kits_sram1_for_itself() -> None:
+    board = boards.load("disco_l475vg_iot01a")
+    assert _where(board, 20_000) == ["sram2", "sram2", "sram2"]
+    assert _where(board, 35_000) == ["sram2", "sram2", "sram1"]
+    assert arena_room(board, stack=2048, static=2000) == 98_304

@@ -18,7 +18,7 @@ uint32_t answer(uintptr_t address) {
     const uint32_t power = words[kPwrCr1];
     return (power & 3u << 16) | ((control & 1u << 24) != 0 ? 1u << 14 : 0);
   }
-  return words[address] | (address == kRccCfgr ? (words[address] & 3) << 2 : 0);
+  return words[address] | (address == kRccCfgr && !switch_is_stuck ? (words[address] & 3) << 2 : 0);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What an STM32L4+ answers to the harness; RM0432. Its clock is dead where the PLL does not lock.
+// What an STM32L4 or L4+ answers to the harness; RM0351, RM0432. Its clock is dead where the PLL does not lock.
 #pragma once
 
 namespace {
@@ -15,7 +15,7 @@ uint32_t answer(uintptr_t address) {
     const uint32_t locked = clock_is_dead ? 0 : (value & 1u << 24) << 1;
     return value | (value & 1) << 1 | (value & 1u << 8) << 2 | locked;
   }
-  return value | (address == kRccCfgr ? (value & 3) << 2 : 0);
+  return value | (address == kRccCfgr && !switch_is_stuck ? (value & 3) << 2 : 0);
 }
 
 }  // namespace

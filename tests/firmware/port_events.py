@@ -18,7 +18,7 @@ def events(name: str, folder: Path, *arguments: str, baud: int | None = None) ->
     Args:
         name: The board.
         folder: Made use of.
-        arguments: Of the harness; any says that the clock is dead.
+        arguments: Of the harness: ``dead`` or ``stuck``.
         baud: See :func:`pipeline.firmware.render.render`.
     """
     board = boards.load(name)

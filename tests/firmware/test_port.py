@@ -19,17 +19,43 @@ pytestmark = [
 ]
 
 RCC_CR, RCC_PLLCFGR, RCC_CFGR = 0x40023800, 0x40023804, 0x40023808
-RCC_AHB1ENR, RCC_APB1ENR, RCC_DCKCFGR2 = 0x40023830, 0x40023840, 0x40023890
+RCC_AHB1ENR, RCC_APB1ENR, RCC_APB2ENR, RCC_DCKCFGR2 = 0x40023830, 0x40023840, 0x40023844, 0x40023890
 PWR_CR1, PWR_CSR1, FLASH_ACR = 0x40007000, 0x40007004, 0x40023C00
-GPIOD, USART3 = 0x40020C00, 0x40004800
-HSE_HZ, HSI_HZ = 8_000_000, 16_000_000
+GPIOA, GPIOB, GPIOD, USART1, USART3 = 0x40020000, 0x40020400, 0x40020C00, 0x40011000, 0x40004800
+HSI_HZ = 16_000_000
 AFTER_RESET = {RCC_CR: 0x83, RCC_PLLCFGR: 0x24003010, PWR_CR1: 0xC000}
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What a board has.
+
+    Attributes:
+        hse_hz, bypass: Its clock, and whether that is a signal instead of a crystal.
+        uart, enable, select: Its UART, the register and bit of its clock's gate, and where what clocks it is chosen.
+        transmits, receives: Port and pin.
+    """
+
+    hse_hz: int
+    bypass: bool
+    uart: int
+    enable: tuple[int, int]
+    select: int
+    transmits: tuple[int, int]
+    receives: tuple[int, int]
+
+
+BOARDS = {
+    "nucleo_f746zg": Wiring(8_000_000, True, USART3, (RCC_APB1ENR, 18), 4, (GPIOD, 8), (GPIOD, 9)),
+    "disco_f746ng": Wiring(25_000_000, False, USART1, (RCC_APB2ENR, 4), 0, (GPIOA, 9), (GPIOB, 7)),
+}
 
 
 @dataclass
 class Chip:
     """What was last written to each register and last read from it."""
 
+    board: Wiring
     written: dict[int, int] = field(default_factory=lambda: dict(AFTER_RESET))
     seen: dict[int, int] = field(default_factory=dict)
 
@@ -39,24 +65,27 @@ class Chip:
     def saw(self, address: int, bits: int) -> bool:
         return self.seen.get(address, 0) & bits == bits
 
+    def function(self, port: int, pin: int) -> int | None:
+        """The alternate function that a pin has; None where it has none."""
+        if self.get(port) >> 2 * pin & 3 != 2:
+            return None
+        return self.get(port + 0x20 + 4 * (pin // 8)) >> 4 * (pin % 8) & 15
+
     @property
     def pll_hz(self) -> int:
-        value = self.get(RCC_PLLCFGR)
+        value, hse_hz = self.get(RCC_PLLCFGR), self.board.hse_hz
         assert value >> 22 & 1, "the PLL's source is HSE"
-        multiplied = HSE_HZ // (value & 0x3F) * (value >> 6 & 0x1FF)
-        assert 1_000_000 <= HSE_HZ // (value & 0x3F) <= 2_000_000
+        multiplied = hse_hz // (value & 0x3F) * (value >> 6 & 0x1FF)
+        assert 1_000_000 <= hse_hz // (value & 0x3F) <= 2_000_000
         assert 100_000_000 <= multiplied <= 432_000_000
         return multiplied // (2 * ((value >> 16 & 3) + 1))
-
-
-def _events(folder: Path, *arguments: str, baud: int | None = None) -> list[str]:
-    return events("nucleo_f746zg", folder, *arguments, baud=baud)
 
 
 def _check_write(chip: Chip, address: int, value: int) -> None:
     """The rules that hold when a register is written; ``chip`` is as before."""
     changed = chip.get(address) ^ value
     pll_is_on = bool(chip.get(RCC_CR) & 1 << 24)
+    uart = chip.board.uart
     if address == PWR_CR1:
         assert chip.saw(RCC_APB1ENR, 1 << 28), "PWR answers once its clock is on"
         assert not (changed & 3 << 14 and pll_is_on), "the voltage scale changes while the PLL is off"
@@ -84,17 +113,18 @@ def _check_write(chip: Chip, address: int, value: int) -> None:
         assert value >> 4 & 15 == 0, "AHB is not divided"
         assert 216 / 2 ** ((value >> 10 & 7) - 3) <= 54
         assert 216 / 2 ** ((value >> 13 & 7) - 3) <= 108
-    elif GPIOD <= address < GPIOD + 0x400:
-        assert chip.saw(RCC_AHB1ENR, 1 << 3) or chip.get(RCC_AHB1ENR) & 1 << 3
-    elif USART3 <= address < USART3 + 0x400:
-        assert chip.get(RCC_APB1ENR) & 1 << 18
-        if address - USART3 in (0x08, 0x0C):
-            assert not chip.get(USART3) & 1, "BRR and CR3 are written while the USART is off"
+    elif GPIOA <= address < GPIOD + 0x400:
+        assert chip.get(RCC_AHB1ENR) >> (address - GPIOA) // 0x400 & 1, "its port has a clock"
+    elif uart <= address < uart + 0x400:
+        register, bit = chip.board.enable
+        assert chip.get(register) >> bit & 1
+        if address - uart in (0x08, 0x0C):
+            assert not chip.get(uart) & 1, "BRR and CR3 are written while the USART is off"
 
 
-def _replay(events: list[str]) -> Chip:
-    chip = Chip()
-    for event in events:
+def _replay(name: str, lines: list[str]) -> Chip:
+    chip = Chip(BOARDS[name])
+    for event in lines:
         what, place, value = event.split()
         if what == "W":
             _check_write(chip, int(place, 16), int(value, 16))
@@ -105,28 +135,47 @@ def _replay(events: list[str]) -> Chip:
 
 
 def _check_uart(chip: Chip, kernel_hz: int, baud: int, tolerance: float) -> None:
-    assert chip.get(USART3 + 0x00) == 0b1101, "UE, RE, TE; 8 bits, no parity, 16 samples"
-    assert chip.get(USART3 + 0x04) == 0, "1 stop bit"
-    assert chip.get(USART3 + 0x08) == 1 << 12, "OVRDIS: an overrun would stop the receiver"
-    assert abs(kernel_hz / chip.get(USART3 + 0x0C) / baud - 1) <= tolerance
-    assert chip.get(GPIOD + 0x00) >> 16 & 15 == 0b1010, "PD8 and PD9 have their alternate functions"
-    assert chip.get(GPIOD + 0x24) & 0xFF == 0x77, "which is USART3"
-    assert chip.get(GPIOD + 0x0C) >> 16 & 15 == 0b0100, "PD9 is pulled up"
+    uart, (port, pin) = chip.board.uart, chip.board.receives
+    assert chip.get(uart + 0x00) == 0b1101, "UE, RE, TE; 8 bits, no parity, 16 samples"
+    assert chip.get(uart + 0x04) == 0, "1 stop bit"
+    assert chip.get(uart + 0x08) == 1 << 12, "OVRDIS: an overrun would stop the receiver"
+    assert abs(kernel_hz / chip.get(uart + 0x0C) / baud - 1) <= tolerance
+    assert chip.function(*chip.board.transmits) == chip.function(port, pin) == 7, "both pins are the USART's"
+    assert chip.get(port + 0x0C) >> 2 * pin & 3 == 1, "the receiver is pulled up"
 
 
-@pytest.mark.parametrize(("baud", "tolerance"), [(921_600, 0.002), (115_200, 0.0001), (9_600, 0.0001)])
-def test_the_steps_to_full_speed_are_in_order(tmp_path: Path, baud: int, tolerance: float) -> None:
-    chip = _replay(_events(tmp_path, baud=baud))
-    assert chip.get(RCC_CR) & (1 << 16 | 1 << 18) == 1 << 16 | 1 << 18, "the clock comes in from outside"
+@pytest.mark.parametrize(
+    ("name", "baud", "tolerance"),
+    [
+        ("nucleo_f746zg", 921_600, 0.002),
+        ("nucleo_f746zg", 115_200, 0.0001),
+        ("nucleo_f746zg", 9_600, 0.0001),
+        ("disco_f746ng", 921_600, 0.002),
+    ],
+)
+def test_the_steps_to_full_speed_are_in_order(tmp_path: Path, name: str, baud: int, tolerance: float) -> None:
+    chip = _replay(name, events(name, tmp_path, baud=baud))
+    bypass = 1 << 18 if chip.board.bypass else 0
+    assert chip.get(RCC_CR) & (1 << 16 | 1 << 18) == 1 << 16 | bypass, "the clock comes in, or is made of a crystal"
     assert chip.saw(RCC_CFGR, 2 << 2), "the PLL is the system clock"
-    assert chip.get(RCC_DCKCFGR2) >> 4 & 3 == 1, "USART3 is clocked by the system clock"
+    assert chip.get(RCC_DCKCFGR2) >> chip.board.select & 3 == 1, "the system clock clocks the USART"
     _check_uart(chip, 216_000_000, baud, tolerance)
 
 
-def test_a_dead_clock_is_reported_by_the_internal_oscillator(tmp_path: Path) -> None:
-    events = _events(tmp_path, "dead")
-    assert f"HALT Clock {RCC_CR:08X}" in events
-    chip = _replay(events)
-    assert chip.get(RCC_CFGR) & 3 == 0, "still on the internal oscillator"
-    assert chip.get(RCC_DCKCFGR2) >> 4 & 3 == 2
+@pytest.mark.parametrize(
+    ("name", "fault", "register"),
+    [
+        ("nucleo_f746zg", "dead", RCC_CR),
+        ("nucleo_f746zg", "stuck", RCC_CFGR),
+        ("disco_f746ng", "dead", RCC_CR),
+    ],
+)
+def test_a_clock_that_fails_is_reported_by_the_internal_oscillator(
+    tmp_path: Path, name: str, fault: str, register: int
+) -> None:
+    lines = events(name, tmp_path, fault)
+    assert f"HALT Clock {register:08X}" in lines
+    chip = _replay(name, lines)
+    assert chip.seen.get(RCC_CFGR, 0) & 3 << 2 == 0, "still on the internal oscillator"
+    assert chip.get(RCC_DCKCFGR2) >> chip.board.select & 3 == 2
     _check_uart(chip, HSI_HZ, 921_600, 0.022)

@@ -239,6 +239,12 @@ def test_platformio_and_board_file_agree(name: str) -> None:
     board = boards.load(name)
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(resources.platformio_ini(), encoding="utf-8")
+    if board.build.framework is not None:
+        section = parser[f"env:{board.build.registry}"]
+        assert (section["extends"], section["board"]) == (f"board_{name}", name)
+        assert parser[f"board_{name}"]["extends"] == board.build.framework
+        assert parser[board.build.framework]["framework"] == board.build.framework
+        return
     flags = []
     for environment in filter(None, (board.build.local, board.build.registry)):
         extends = [part.strip() for part in parser[f"env:{environment}"]["extends"].split(",")]

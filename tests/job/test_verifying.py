@@ -10,6 +10,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import graph_samples
@@ -144,16 +145,54 @@ def test_an_interruption_ends_every_process(place: Path) -> None:
     assert str(place / "pretender.py") not in listed
 
 
-@pytest.mark.parametrize("text", ["", ",", "emulated:", "emulated:nowhere", "emulated:nucleo_f746zg,,"])
-def test_devices_that_are_none(text: str) -> None:
+@pytest.fixture
+def lab(tmp_path: Path) -> str:
+    """Two devices that are not attached."""
+    path = tmp_path / "lab.toml"
+    rows = [("rack-1", "nucleo_f746zg", "0671FF3833"), ("rack-2", "nucleo_l4r5zi", "0671FF3834")]
+    text = "".join(f'[[device]]\nalias = "{a}"\nboard = "{b}"\nserial_number = "{s}"\n' for a, b, s in rows)
+    path.write_text(f"schema_version = 1\n{text}", encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "id_"),
+    [
+        ("", "no-devices"),
+        (",", "no-devices"),
+        ("emulated:nucleo_f746zg,", "no-devices"),
+        ("emulated:", "unknown-board"),
+        ("emulated:nowhere", "unknown-board"),
+        ("rack-3", "unknown-device"),
+        ("rack-1,RACK-1", "device-twice"),
+        ("rack-1,0671ff3833", "device-twice"),
+        ("emulated:nucleo_f746zg,emulated:nucleo_f746zg", "device-twice"),
+    ],
+)
+def test_devices_that_are_none(text: str, id_: str, lab: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = [SimpleNamespace(device="/dev/x", vid=1, pid=2, serial_number="0671FF3833", description="")]
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: seen)
     with pytest.raises(DanasError) as caught:
-        verifying.chosen(text)
-    assert caught.value.id in {"no-devices", "unknown-board"}
+        verifying.chosen(text, lab=lab)
+    assert caught.value.id == id_
 
 
-def test_a_device_is_taken_once() -> None:
-    found = verifying.chosen("emulated:nucleo_f746zg, emulated:nucleo_l4r5zi,emulated:nucleo_f746zg")
-    assert [one.board for one in found] == ["nucleo_f746zg", "nucleo_l4r5zi"]
+def test_all_are_those_of_the_lab_file_attached_or_not(lab: str) -> None:
+    found = verifying.chosen("all", lab=lab, wait_s=600)
+    assert [(one.name, one.board, one.target) for one in found] == [
+        ("rack-1", "nucleo_f746zg", "device"),
+        ("rack-2", "nucleo_l4r5zi", "device"),
+    ]
+    assert found[0].options == ("--device", "rack-1", "--lab", lab, "--wait", "600s")
+    mixed = verifying.chosen("emulated:mps2_an386, rack-2", lab=lab)
+    assert [(one.board, one.target) for one in mixed] == [("mps2_an386", "emulated"), ("nucleo_l4r5zi", "device")]
+
+
+def test_no_device_in_the_lab_file(tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").write_text("schema_version = 1\n", encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        verifying.chosen("all", lab=str(tmp_path / "empty.toml"))
+    assert caught.value.id == "no-devices"
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,14 @@ def test_items_parts_regions_and_what_was_found_stand_beside_each_other() -> Non
     assert "linked" not in estimate_text(FIGURES, LIMITS, LAYOUT, Found())
 
 
+def test_of_ram_in_several_pieces_the_largest_arena_is_told() -> None:
+    layout = of_estimate(boards.load("nucleo_h743zi"), FIGURES)
+    words = _words(estimate_text(FIGURES, LIMITS, layout, FOUND))
+    assert "dtcm (fastest) 2,048 B 200 B 80,000 B" in words and "sram4 0 B 0 B 0 B 65,536 B 65,536 B" in words
+    assert "The largest arena with a place beside stack and static data: 524,288 B, in axi_sram." in words
+    assert "The largest arena" not in _words(estimate_text(FIGURES, LIMITS, LAYOUT, FOUND))
+
+
 def test_an_elf_that_lies_elsewhere_is_told() -> None:
     small = of_estimate(
         BOARD, FIGURES.model_copy(update={"ram": (ITEMS[0].model_copy(update={"bytes": 16}), *ITEMS[1:])})

@@ -178,3 +178,12 @@ def test_text_from_a_board_file_cannot_drive_a_terminal() -> None:
     text = TerminalReporter().render(_with_work(_report(), text=HOSTILE))
     assert "\x1b[2J" not in text
     assert "[bold red]" in text
+
+
+def test_uploads_that_were_tried_again_are_told() -> None:
+    report = _report().model_copy(update={"upload_retries": ("[verify-failed] [red]x", "[probe-held] y")})
+    text = TerminalReporter().render(report)
+    assert "The upload was tried again: [verify-failed] [red]x" in text
+    suite = ET.fromstring(JunitReporter().render(report))  # noqa: S314 - our own text
+    found = {one.get("name"): one.get("value") for one in suite.iter("property")}
+    assert (found["upload_retry.0"], found["upload_retry.1"]) == ("[verify-failed] [red]x", "[probe-held] y")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import weakref
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from pipeline import boards
+from pipeline.boards import Area, Region
 from pipeline.estimate import estimate
 from pipeline.estimate.estimator import Planned
 from pipeline.estimate.model import InputMode, Limits, Prefer
@@ -41,6 +43,30 @@ def test_each_design_of_the_space_once_and_as_a_single_estimate_has_it() -> None
         assert design.fits is limits.admits(single)
         assert (Limit.RAM in design.over) is (single.ram_bytes > limits.ram_bytes)
         assert (Limit.MACS in design.over) is (single.macs > 2_000_000)
+
+
+def test_of_ram_in_several_pieces_an_arena_that_has_no_place_is_over_the_limit() -> None:
+    board = boards.load("nucleo_h743zi")
+    stack, pieces = board.stack.reserve_bytes, board.areas
+    least = min(estimate(from_genotype(genotype, 3), board).blocks["arena"] for genotype in SMALL)
+    small = tuple(replace(area, regions=(_sized(area.regions[0], stack + least + 1_000),)) for area in pieces[:2])
+    limits = Limits(ram_bytes=1 << 20, flash_bytes=1 << 20, linked_bytes=sum(map(_size, small)), areas=small)
+    designs = list(survey(SMALL, analytic(board, 3), limits))
+    fits = [design.fits for design in designs]
+    assert any(fits) and not all(fits)
+    for design in designs:
+        single = estimate(from_genotype(design.genotype, 3), board)
+        assert design.fits is limits.admits(single)
+        assert (Limit.RAM in design.over) is not design.fits
+        assert single.ram_bytes < limits.ram_bytes
+
+
+def _sized(region: Region, size: int) -> Region:
+    return region.model_copy(update={"bytes": size})
+
+
+def _size(area: Area) -> int:
+    return area.bytes
 
 
 def test_the_settings_of_a_run_decide_the_plan() -> None:

@@ -2,6 +2,7 @@
 // From reset to main.
 #include <cstdint>
 
+#include "board.h"
 #include "cortex_m/core.h"
 #include "cortex_m/linker.h"
 #include "cortex_m/registers.h"
@@ -11,6 +12,9 @@ int main();
 extern "C" {
 
 [[noreturn]] void danas_fault_entry();
+
+// Of a port whose RAM must not be written before it has done something: ends in Reset_Handler.
+[[noreturn]] void danas_before_ram();
 
 // The very first instructions. The stack is painted from its bottom up to the stack pointer, before anything is
 // pushed; the stores between danas_paint_begin and danas_paint_end are the only ones to the stack that are no use of
@@ -60,7 +64,7 @@ extern const VectorTable danas_vectors;
 [[gnu::section(".vectors"), gnu::used]] const VectorTable danas_vectors = {
     danas_stack_top,
     {
-        Reset_Handler,
+        danas::board::kBeforeRam ? danas_before_ram : Reset_Handler,
         danas_fault_entry,  // NMI
         danas_fault_entry,  // HardFault
         danas_fault_entry,  // MemManage

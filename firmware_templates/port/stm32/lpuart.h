@@ -31,10 +31,10 @@ struct Lpuart : UsartV2<kBase> {
   }
 
   // As UsartV2::start.
-  static void start(uint32_t kernel_hz, uint32_t baud) {
+  static void start(uint32_t divider) {
     port::at(Usart::kCr1) = 0;
     port::at(kPresc) = kPrescalerCode;
-    port::at(Usart::kBrr) = divider(kernel_hz, baud);
+    port::at(Usart::kBrr) = divider;
     port::at(Usart::kCr3) = Usart::kNoOverrun;
     port::at(Usart::kCr1) = Usart::kEnable | Usart::kReceive | Usart::kTransmit;
   }

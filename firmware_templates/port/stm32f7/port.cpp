@@ -3,10 +3,13 @@
 #include "port.h"
 
 #include <cstdint>
+#include <type_traits>
 
 #include "board.h"
 #include "cortex_m/core.h"
 #include "cortex_m/registers.h"
+#include "stm32/gpio.h"
+#include "stm32/steps.h"
 #include "stm32/usart_v2.h"
 #include "stm32f7/clock.h"
 #include "stm32f7/registers.h"
@@ -15,28 +18,49 @@ namespace danas {
 
 namespace {
 
+using namespace stm32f7;
+
+// The UARTs that this port knows, with the pins that the boards have them on: alternate function 7 for all (DS10916,
+// alternate function mapping). The receiver is pulled up, so that an open line is an idle one. Reading one RCC register
+// after writing another gives the peripherals the cycles that they need to answer after their clock is enabled.
+struct OnUsart1 {  // TX PA9, RX PB7
+  static constexpr uintptr_t kBase = kUsart1;
+  static constexpr uint32_t kSelPosition = kUsart1SelPosition;
+  static void enable() {
+    stm32::set(kRccAhb1enr, kAhb1GpioA | kAhb1GpioB);
+    stm32::set(kRccApb2enr, kApb2Usart1);
+  }
+  static void connect() {
+    stm32::Gpio<kGpioB>::pull_up<7>();
+    stm32::Gpio<kGpioB>::alternate<7, 7>();
+    stm32::Gpio<kGpioA>::alternate<7, 9>();
+  }
+};
+
+struct OnUsart3 {  // TX PD8, RX PD9
+  static constexpr uintptr_t kBase = kUsart3;
+  static constexpr uint32_t kSelPosition = kUsart3SelPosition;
+  static void enable() {
+    stm32::set(kRccAhb1enr, kAhb1GpioD);
+    stm32::set(kRccApb1enr, kApb1Usart3);
+  }
+  static void connect() {
+    stm32::Gpio<kGpioD>::pull_up<9>();
+    stm32::Gpio<kGpioD>::alternate<7, 8, 9>();
+  }
+};
+
+using Wiring = std::conditional_t<board::kUartBase == kUsart1, OnUsart1, OnUsart3>;
+static_assert(board::kUartBase == Wiring::kBase,
+              "this port knows the pins and clocks of USART1 on PA9 and PB7 and of USART3 on PD8 and PD9");
 using Uart = stm32::UsartV2<board::kUartBase>;
-static_assert(board::kUartBase == stm32f7::kUsart3, "this port knows the pins and clocks of USART3 on PD8 and PD9");
+static_assert(Uart::can_make(board::kClockHz, board::kBaud), "this baud rate cannot be made within 1.6 %");
 
-// The divider is right within half of itself.
-static_assert(Uart::divider(board::kClockHz, board::kBaud) >= 32 &&
-                  Uart::divider(board::kClockHz, board::kBaud) <= 0xFFFF,
-              "this baud rate cannot be made within 1.6 %");
-
-using port::at;
-
-// PD8 transmits, PD9 receives, both alternate function 7 (DS10916, alternate function mapping); the receiver is pulled
-// up, so that an open line is an idle one. Reading one RCC register after writing another gives the peripherals the
-// cycles that they need to answer after their clock is enabled.
-void start_uart(uint32_t clock_select, uint32_t kernel_hz) {
-  using namespace stm32f7;
-  at(kRccAhb1enr) = at(kRccAhb1enr) | kAhb1GpioD;
-  at(kRccApb1enr) = at(kRccApb1enr) | kApb1Usart3;
-  at(kRccDckcfgr2) = (at(kRccDckcfgr2) & ~kUsart3SelMask) | clock_select;
-  at(kGpioDAfrh) = (at(kGpioDAfrh) & ~0xFFu) | 0x77u;
-  at(kGpioDPupdr) = (at(kGpioDPupdr) & ~(0xFu << 16)) | (0x4u << 16);
-  at(kGpioDModer) = (at(kGpioDModer) & ~(0xFu << 16)) | (0xAu << 16);
-  Uart::start(kernel_hz, board::kBaud);
+void start_uart(uint32_t clock_select, uint32_t divider) {
+  Wiring::enable();
+  stm32::change(kRccDckcfgr2, kSelMask << Wiring::kSelPosition, clock_select << Wiring::kSelPosition);
+  Wiring::connect();
+  Uart::start(divider);
 }
 
 }  // namespace
@@ -47,8 +71,8 @@ void init() {
   cortex_m::enable_caches();
   stm32f7::start_clock();
   cortex_m::start_cycle_counter();
-  // The system clock gives a finer choice of rates than APB1's: 921,600 baud is met within 0.2 %.
-  start_uart(stm32f7::kUsart3SelSysclk, board::kClockHz);
+  // The system clock gives a finer choice of rates than a bus's: 921,600 baud is met within 0.2 %.
+  start_uart(kSelSysclk, Uart::divider(board::kClockHz, board::kBaud));
 }
 
 void put(uint8_t byte) { Uart::put(byte); }
@@ -68,7 +92,7 @@ namespace cortex_m {
 // receiver to clock deviation). Above 1 Mbaud it can give none.
 void ensure_uart() {
   if (!Uart::enabled()) {
-    start_uart(stm32f7::kUsart3SelHsi, stm32f7::kHsiHz);
+    start_uart(kSelHsi, Uart::divider(kHsiHz, board::kBaud));
   }
 }
 

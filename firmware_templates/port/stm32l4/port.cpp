@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-// STM32L4+: the port's functions.
+// STM32L4 and STM32L4+: the port's functions.
 #include "port.h"
 
 #include <cstdint>
+#include <type_traits>
 
 #include "board.h"
 #include "cortex_m/core.h"
 #include "cortex_m/registers.h"
+#include "stm32/gpio.h"
 #include "stm32/lpuart.h"
+#include "stm32/steps.h"
+#include "stm32/usart_v2.h"
 #include "stm32l4/clock.h"
 #include "stm32l4/registers.h"
 
@@ -15,28 +19,50 @@ namespace danas {
 
 namespace {
 
-using Uart = stm32::Lpuart<board::kUartBase>;
-static_assert(board::kUartBase == stm32l4::kLpuart1, "this port knows the pins and clocks of LPUART1 on PG7 and PG8");
-static_assert(Uart::can_make(board::kClockHz, board::kBaud), "this baud rate is out of the LPUART's range");
+using namespace stm32l4;
 
-using port::at;
+// The UARTs that this port knows, with the pins that the boards have them on. The receiver is pulled up, so that an
+// open line is an idle one. Reading one RCC register after writing another gives the peripherals the cycles that they
+// need to answer after their clock is enabled.
+struct OnUsart1 : stm32::UsartV2<kUsart1> {  // TX PB6, RX PB7: alternate function 7 (DS10969)
+  static constexpr uintptr_t kBase = kUsart1;
+  static constexpr uint32_t kSelPosition = kUsart1SelPosition;
+  static void enable() {
+    stm32::set(kRccAhb2enr, kAhb2GpioB);
+    stm32::set(kRccApb2enr, kApb2Usart1);
+  }
+  static void connect() {
+    stm32::Gpio<kGpioB>::pull_up<7>();
+    stm32::Gpio<kGpioB>::alternate<7, 6, 7>();
+  }
+};
 
-// PG7 transmits, PG8 receives, both alternate function 8 (DS12023, alternate function mapping); the receiver is pulled
-// up, so that an open line is an idle one. PG2 to PG15 have a supply of their own, VDDIO2, which must be declared there
-// (RM0432, PWR_CR2). Reading one RCC register after writing another gives the peripherals the cycles that they need to
-// answer after their clock is enabled.
-void start_uart(uint32_t clock_select, uint32_t kernel_hz) {
-  using namespace stm32l4;
-  at(kRccApb1enr1) = at(kRccApb1enr1) | kApb1Power;
-  at(kRccAhb2enr) = at(kRccAhb2enr) | kAhb2GpioG;
-  at(kRccApb1enr2) = at(kRccApb1enr2) | kApb1Lpuart1;
-  at(kRccCcipr) = (at(kRccCcipr) & ~kLpuart1SelMask) | clock_select;
-  at(kPwrCr2) = at(kPwrCr2) | kIo2IsSupplied;
-  at(kGpioGAfrl) = (at(kGpioGAfrl) & ~(0xFu << 28)) | (0x8u << 28);
-  at(kGpioGAfrh) = (at(kGpioGAfrh) & ~0xFu) | 0x8u;
-  at(kGpioGPupdr) = (at(kGpioGPupdr) & ~(0xFu << 14)) | (0x4u << 14);
-  at(kGpioGModer) = (at(kGpioGModer) & ~(0xFu << 14)) | (0xAu << 14);
-  Uart::start(kernel_hz, board::kBaud);
+struct OnLpuart1 : stm32::Lpuart<kLpuart1> {  // TX PG7, RX PG8: alternate function 8 (DS12023)
+  static constexpr uintptr_t kBase = kLpuart1;
+  static constexpr uint32_t kSelPosition = kLpuart1SelPosition;
+  static void enable() {
+    stm32::set(kRccApb1enr1, kApb1Power);
+    stm32::set(kRccAhb2enr, kAhb2GpioG);
+    stm32::set(kRccApb1enr2, kApb1Lpuart1);
+  }
+  // PG2 to PG15 have a supply of their own, VDDIO2, which must be declared there (RM0432, PWR_CR2).
+  static void connect() {
+    stm32::set(kPwrCr2, kIo2IsSupplied);
+    stm32::Gpio<kGpioG>::pull_up<8>();
+    stm32::Gpio<kGpioG>::alternate<8, 7, 8>();
+  }
+};
+
+using Uart = std::conditional_t<board::kUartBase == kUsart1, OnUsart1, OnLpuart1>;
+static_assert(board::kUartBase == Uart::kBase,
+              "this port knows the pins and clocks of USART1 on PB6 and PB7 and of LPUART1 on PG7 and PG8");
+static_assert(Uart::can_make(board::kClockHz, board::kBaud), "this baud rate is out of the UART's range");
+
+void start_uart(uint32_t clock_select, uint32_t divider) {
+  Uart::enable();
+  stm32::change(kRccCcipr, kSelMask << Uart::kSelPosition, clock_select << Uart::kSelPosition);
+  Uart::connect();
+  Uart::start(divider);
 }
 
 }  // namespace
@@ -46,7 +72,7 @@ namespace port {
 void init() {
   stm32l4::start_clock();
   cortex_m::start_cycle_counter();
-  start_uart(stm32l4::kLpuart1SelSysclk, board::kClockHz);
+  start_uart(kSelSysclk, Uart::divider(board::kClockHz, board::kBaud));
 }
 
 void put(uint8_t byte) { Uart::put(byte); }
@@ -62,11 +88,13 @@ uint32_t clock_hz() { return board::kClockHz; }
 namespace cortex_m {
 
 // Before init is through, the second internal oscillator gives the UART's clock: 16 MHz, whatever the system clock is
-// by then. It is on within 2 us; the UART sends nothing until it is.
+// by then. It is on within 2 us; the UART sends nothing until it is. A USART makes 941,176 baud for 921,600 of it,
+// 2.1 % fast, which with the oscillator's own 1 % a receiver bears (RM0351, tolerance of the USART receiver to clock
+// deviation).
 void ensure_uart() {
   if (!Uart::enabled()) {
-    at(stm32l4::kRccCr) = at(stm32l4::kRccCr) | stm32l4::kCrHsiOn;
-    start_uart(stm32l4::kLpuart1SelHsi, stm32l4::kHsiHz);
+    stm32::set(kRccCr, kCrHsiOn);
+    start_uart(kSelHsi, Uart::divider(kHsiHz, board::kBaud));
   }
 }
 

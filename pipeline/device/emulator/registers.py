@@ -19,7 +19,7 @@ class Registers:
 
     Args:
         board: The board type: its core, and where its UART is.
-        family: What its family answers.
+        family: What its family answers, to this board's clock source.
         state: Counters and buffers.
         terminal: The host's side of the UART.
     """
@@ -31,7 +31,7 @@ class Registers:
         self._uart_end = board.serial.base + family.uart.bytes
         self._words = dict(family.reset)
         self._answers: dict[int, list[Answer]] = {}
-        for answer in family.answers:
+        for answer in (*family.answers, *family.clocks.get(board.clock.kind, ())):
             target = answer.register if answer.then_register is None else answer.then_register
             self._answers.setdefault(target, []).append(answer)
 
@@ -75,6 +75,6 @@ class Registers:
     def _answered(self, word: int) -> int:
         value = self._words.get(word, 0)
         for answer in self._answers.get(word, ()):
-            if self._words.get(answer.register, 0) & answer.when == answer.when:
+            if self._words.get(answer.register, 0) & (answer.when | answer.unless) == answer.when:
                 value |= answer.then
         return value

@@ -6,12 +6,18 @@ A family is named as its port in ``firmware_templates/port`` is, and a board fil
 from __future__ import annotations
 
 from pipeline.boards import Board
-from pipeline.device.emulator.families import mps2, stm32f7, stm32l4
+from pipeline.device.emulator.families import mps2, stm32f4, stm32f7, stm32h7, stm32l4
 from pipeline.device.emulator.families.family import Family
 from pipeline.errors import UsageError, printable
 
 #: By the name of the port.
-FAMILIES: dict[str, Family] = {"mps2": mps2.FAMILY, "stm32f7": stm32f7.FAMILY, "stm32l4": stm32l4.FAMILY}
+FAMILIES: dict[str, Family] = {
+    "mps2": mps2.FAMILY,
+    "stm32f4": stm32f4.FAMILY,
+    "stm32f7": stm32f7.FAMILY,
+    "stm32h7": stm32h7.FAMILY,
+    "stm32l4": stm32l4.FAMILY,
+}
 
 
 def of(board: Board) -> Family:

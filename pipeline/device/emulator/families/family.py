@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -18,8 +19,8 @@ class Window:
 class Answer:
     """The hardware's answer that start-up code polls for.
 
-    While ``register`` has all the bits ``when`` set, ``then_register`` (the same where it is None) reads with ``then``
-    set.
+    While ``register`` has all the bits ``when`` set and none of ``unless``, ``then_register`` (the same where it is
+    None) reads with ``then`` set.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Answer:
     when: int
     then: int
     then_register: int | None = None
+    unless: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,12 @@ class Family:
         uart: The kind of UART behind the virtual COM port.
         answers: See :class:`Answer`.
         reset: Registers that are not 0 after a reset, as far as the port reads them.
+        clocks: Further answers, by the ``clock.kind`` of the board file: an oscillator gets ready where the board has
+            what it needs, and a program that takes a crystal for a clock signal, or the other way, waits for ever.
     """
 
     windows: tuple[Window, ...]
     uart: UartLayout
     answers: tuple[Answer, ...]
     reset: dict[int, int] = field(default_factory=dict)
+    clocks: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict)
