@@ -204,7 +204,7 @@ def serial_number(context: Context) -> str | None:
         return None
     values = context.run.read_json("device/flashed.json")
     number = values.get("serial_number")
-    return str(number) if number and values["target"] == "device" else None
+    return str(number) if number and values.get("target") == "device" else None
 
 
 def flash_result(context: Context) -> StageResult:
