@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -56,3 +58,17 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``probe.c`` that works without input and halts."""
     return compile_probe(tmp_path_factory.mktemp("batch"), "BATCH=3000")
+
+
+@pytest.fixture
+def openocd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a fake OpenOCD that is first on PATH."""
+    place = tmp_path / "fake"
+    (place / "bin").mkdir(parents=True)
+    script = place / "bin" / "openocd"
+    source = Path(__file__).parent / "device" / "fake_openocd.py"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{source}" "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_OPENOCD", str(place))
+    return place

@@ -5,10 +5,13 @@ number, else its URL or port. The kernel lets it go when the holder's process en
 stands in a second file, which each user owns himself: the lock's own file may belong to somebody else.
 
 Where the files are: all users of a machine share its devices, so they must share the locks. ``/run/lock`` is writable
-for everybody on Debian and its kin, and emptied at boot; there the folder ``danas-deploy`` is made with the sticky bit
-(mode 1777), so nobody can take away another user's files. Where there is no such folder the user's own runtime
-directory is used: then only one's own jobs exclude each other, and ports that are opened exclusively are what is left
-between users. ``DANAS_LOCKS`` names another folder, for containers that share devices.
+for everybody on Debian and its kin, and emptied at boot; there the folder ``danas-deploy`` is made, which everybody may
+write to (mode 777). It has no sticky bit, on purpose: under one, a lock's file can be taken away by the user who was
+first to lock that device and by nobody else, so ``filelock`` rightly refuses it to all others. The locks are between
+people who work together; they keep out nobody who may open the port and means harm. An administrator may make the
+folder beforehand with a group of its own (mode 2770). Where there is no such place it is the user's own runtime
+directory: then only one's own jobs exclude each other; users among each other have what exclusive opening gives.
+``DANAS_LOCKS`` names another folder, for containers that share devices.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ _SHARED = (Path("/run/lock"), Path("/var/lock"))
 _GRACE_S = 1.0
 _POLL_S = 0.1
 _LARGEST_BYTES = 4096
-_MODE = 0o1777
+_MODE = 0o777
 
 #: What this thread holds: a job holds its device over several stages, and each of them asks for it as well.
 _mine: ContextVar[frozenset[str]] = ContextVar("held devices", default=frozenset())
@@ -169,7 +172,7 @@ def _made(path: Path) -> Path:
 
 
 def _shared(path: Path) -> Path:
-    """A sticky folder in one that everybody may write to: nothing in there is taken on trust."""
+    """A folder of everybody's in one of everybody's: nothing in there is taken on trust."""
     try:
         if not path.exists():
             # Under another name first: nobody sees it before it has its mode.
@@ -180,16 +183,24 @@ def _shared(path: Path) -> Path:
             except OSError:  # another process was first
                 fresh.rmdir()
         found = path.lstat()
+        if stat.S_ISDIR(found.st_mode) and not _is_shared(found) and found.st_uid == _uid():
+            path.chmod(_MODE)
+            found = path.lstat()
     except OSError as error:
         raise disk_problem(error, path) from error
-    if not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) & _MODE != _MODE:
+    if not stat.S_ISDIR(found.st_mode) or not _is_shared(found) or not os.access(path, os.W_OK | os.X_OK):
         raise EnvironmentProblem(
             "lock-folder",
             f"{printable(path)} cannot be shared between users",
-            why=f"It is no folder of mode 1777; user {found.st_uid} has made it.",
+            why=f"It is no folder of mode 777, or of mode 770 and a group of yours; user {found.st_uid} has made it.",
             next=f"Remove it, or name another folder in {VARIABLE}: the same one for all who share the devices.",
         )
     return path
+
+
+def _is_shared(found: os.stat_result) -> bool:
+    """Everybody, or a group, may write there, and no sticky bit makes the files the first user's own."""
+    return not found.st_mode & stat.S_ISVTX and any(found.st_mode & bits == bits for bits in (0o007, 0o070))
 
 
 def _stem(identity: str) -> Path:

@@ -204,7 +204,7 @@ def serial_number(context: Context) -> str | None:
         return None
     values = context.run.read_json("device/flashed.json")
     number = values.get("serial_number")
-    return str(number) if number and values["target"] == "device" else None
+    return str(number) if number and values.get("target") == "device" else None
 
 
 def flash_result(context: Context) -> StageResult:
@@ -263,6 +263,7 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
         "schema_version": 1,
         "origin": sent.origin,
         "outputs": [np.ascontiguousarray(one).tobytes().hex() for one in reference],
+        "labels": None if sent.labels is None else [int(label) for label in sent.labels],
         "device_correct": _correct(result.outputs, reference, sent.labels),
         "notes": notes,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ class FakePort:
     pid: int | None = None
     serial_number: str | None = None
     description: str = "n/a"
+
+
+def openocd_calls(folder: Path) -> list[list[str]]:
+    """The arguments of each call of the fake OpenOCD (the fixture ``openocd``)."""
+    return [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
 
 
 def demand_emulator(board: Board) -> Board:

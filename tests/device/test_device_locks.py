@@ -156,9 +156,7 @@ def test_what_is_read_of_a_holder_is_not_taken_on_trust(process: subprocess.Pope
     assert holder(DEVICE) == Holder()  # no link is followed
 
 
-def test_the_shared_folder_is_sticky_and_its_locks_are_everybodys(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_shared_folder_and_its_locks_are_everybodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DANAS_LOCKS")
     everybody = tmp_path / "lock"
     everybody.mkdir()
@@ -166,13 +164,65 @@ def test_the_shared_folder_is_sticky_and_its_locks_are_everybodys(
     monkeypatch.setattr(locks, "_SHARED", (tmp_path / "none", everybody))
     with held(DEVICE):
         folder = locks.folder()
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o1777
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o777
         modes = {path.suffix: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
         assert modes == {".lock": 0o666, ".json": 0o644}
-    folder.chmod(0o755)
-    with pytest.raises(EnvironmentProblem) as caught, held(DEVICE):
+    folder.chmod(0o2770)  # an administrator's, for a group
+    assert locks.folder() == folder
+    for mode in (0o755, 0o1777):
+        folder.chmod(mode)
+        assert locks.folder() == folder
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o777  # our own is mended
+        folder.chmod(mode)
+        with monkeypatch.context() as other:
+            other.setattr(locks, "_uid", lambda: 4711)
+            with pytest.raises(EnvironmentProblem) as caught, held(DEVICE):
+                pass
+        assert caught.value.id == "lock-folder"
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can be several users")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_users_keep_each_other_out_and_take_over_from_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DANAS_LOCKS")
+    for path in (tmp_path, *tmp_path.parents):  # pytest's own are closed to others
+        if path.stat().st_uid == 0 and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o011)
+    everybody = tmp_path / "lock"
+    everybody.mkdir()
+    everybody.chmod(0o1777)
+    monkeypatch.setattr(locks, "_SHARED", (everybody,))
+    with held(DEVICE):  # root's
         pass
-    assert caught.value.id == "lock-folder"
+    results = []
+    for user in (65533, 65534):
+        ready, told = os.pipe()
+        release, go = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(go)
+            try:
+                os.setuid(user)
+                with held(DEVICE, run=f"run of {user}"):
+                    os.write(told, b"y")
+                    os.read(release, 1)
+            except BaseException:
+                os.write(told, b"n")
+            finally:
+                os._exit(0)
+        os.close(release)
+        results.append(os.read(ready, 1))
+        with pytest.raises(NoBoardError, match=f"run of {user}"), held(DEVICE):
+            pass
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        for handle in (ready, told, go):
+            os.close(handle)
+    assert results == [b"y", b"y"]
+    with held(DEVICE):
+        pass
 
 
 def test_without_a_shared_folder_it_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

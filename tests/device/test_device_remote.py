@@ -9,7 +9,7 @@ from pathlib import Path
 
 import graph_samples
 import pytest
-from device_samples import Talker
+from device_samples import Talker, openocd_calls
 from exporters import Exporter, exported
 
 from pipeline.__main__ import run
@@ -18,6 +18,7 @@ from pipeline.device.deadline import Deadline
 from pipeline.device.emulated import EmulatedDevice, start
 from pipeline.device.link import SerialLink
 from pipeline.errors import DeviceError, NoBoardError
+from pipeline.runs import Run
 
 KINDS = ("rfc2217", "socket")
 # pyserial 3.5's RFC 2217 client starts its thread in the old way.
@@ -98,3 +99,27 @@ def test_a_run_is_measured_over_the_network(board: Board, tmp_path: Path, capsys
             # Nothing says which probe is at the other end: it is not flashed.
             assert run(["flash", str(folder), "--device", "far", "--lab", str(lab), "-q", "--json"]) == 3
             assert json.loads(capsys.readouterr().out)["error"]["id"] == "no-probe"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
+def test_a_probe_of_ones_own_and_a_line_elsewhere(
+    board: Board, tmp_path: Path, openocd: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Uploads go to the probe of the lab file's serial number, the talk over its port; a second try is told."""
+    model, folder, lab = tmp_path / "model.tflite", tmp_path / "run", tmp_path / "lab.toml"
+    model.write_bytes(graph_samples.content())
+    (openocd / "behaviours").write_text("absent ok")
+    assert run(["build", str(model), "--board", board.name, "--run", str(folder), "-q"]) == 0
+    elf = folder / json.loads((folder / "firmware" / "elf.json").read_text())["elf"]
+    with start(board, elf) as device, exported(device.port, "socket") as exporter:
+        lab.write_text(
+            f'[[device]]\nalias = "far"\nboard = "{board.name}"\nserial_number = "066EFF111"\nport = "{exporter.url}"\n'
+        )
+        assert run(["flash", str(folder), "--device", "066eff111", "--lab", str(lab), "-q"]) == 0
+    assert [call[1] for call in openocd_calls(openocd)] == ["adapter serial 066EFF111"] * 2
+    assert (openocd / "flash").read_bytes() == elf.read_bytes()
+    flashed = json.loads((folder / "device" / "flashed.json").read_text())
+    assert (flashed["alias"], flashed["serial_number"], flashed["target"]) == ("far", "066EFF111", "device")
+    assert "[probe-not-found]" in flashed["upload_retries"][0]
+    assert [event["id"] for event in Run.open(folder).noted("upload-retry")] == ["probe-not-found"]

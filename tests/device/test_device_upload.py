@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from device_samples import FakePort
+from device_samples import FakePort, openocd_calls
 
 from pipeline import boards
 from pipeline.boards import Board
@@ -190,24 +188,6 @@ def test_every_stm32_board_says_its_chip() -> None:
             assert board.chip.idcode == family
 
 
-@pytest.fixture
-def openocd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a fake OpenOCD that is first on PATH."""
-    place = tmp_path / "fake"
-    (place / "bin").mkdir(parents=True)
-    script = place / "bin" / "openocd"
-    source = Path(__file__).with_name("fake_openocd.py")
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{source}" "$@"\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{script.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("FAKE_OPENOCD", str(place))
-    return place
-
-
-def calls(openocd: Path) -> list[list[str]]:
-    return [json.loads(line) for line in (openocd / "calls").read_text().splitlines()]
-
-
 def whole(program: Program) -> Program:
     """As a build leaves it."""
     built = program.folder / "build" / program.environment
@@ -231,8 +211,8 @@ def test_through_platformio_only_the_right_chip_is_programmed(openocd: Path, pro
     running = upload.flash(program)
     assert (openocd / "flash").read_bytes() == b"program"
     assert "[probe-not-found]" in running.retries[0]
-    assert len(calls(openocd)) == 3
-    arguments = calls(openocd)[0]
+    assert len(openocd_calls(openocd)) == 3
+    arguments = openocd_calls(openocd)[0]
     assert arguments[:2] == ["-c", "adapter serial 066EFF111"]
     assert arguments.index("board/st_nucleo_f7.cfg") < arguments.index("danas_demand_chip 0xe0042000 0x449")
     assert Path(arguments[arguments.index("danas_demand_chip 0xe0042000 0x449") - 2]).name == "demand_chip.tcl"

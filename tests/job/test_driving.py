@@ -39,6 +39,15 @@ def test_why_an_upload_is_tried_again_is_said_and_kept(tmp_path: Path) -> None:
     assert driving.upload_retries(context) == (str(error),)
 
 
+def test_only_a_physical_board_has_a_serial_number(tmp_path: Path) -> None:
+    run = Run.create(Settings(kind=Kind.DEPLOY, board="nucleo_f746zg"), tmp_path / "run")
+    context = Context(run, QuietDisplay())
+    assert driving.serial_number(context) is None
+    for target, number, wanted in (("device", "066E", "066E"), ("device", None, None), ("emulated", "066E", None)):
+        run.write_json("device/flashed.json", {"schema_version": 1, "target": target, "serial_number": number})
+        assert driving.serial_number(context) == wanted
+
+
 def test_a_run_holds_its_device_from_flashing_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = Device("nucleo_f746zg", port="socket://rack:4000")
     seen: dict[str, Holder | None] = {}
