@@ -71,6 +71,7 @@ from pipeline.commands.options import (
     UpsamplingOption,
     WaitOption,
     WeightsOption,
+    WithImagesOption,
     WorkersOption,
     checked,
     target_of,
@@ -369,7 +370,20 @@ def _device_command(name: str, text: str) -> None:
 _device_command("flash", "Put the built firmware onto the board and see that it answers.")
 _device_command("measure", "Send inputs through the board; read outputs, memory and cycles.")
 _stage_command("validate", "Compare estimate and measurement, device and host; exit code 7 when a check fails.")
-_stage_command("report", "Write report.json and junit.xml, and print the tables.")
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    with_images: WithImagesOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write report.json, report.html and junit.xml, and print the tables."""
+    job = open_job(run, quiet)
+    job.context.with_images = with_images
+    stage(job, "report", as_json)
 
 
 app.command()(verify)

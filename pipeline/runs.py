@@ -5,10 +5,11 @@
     RUN/
       manifest.json      settings, seed, versions of everything that computes
       journal.jsonl      one line a finished stage: its key, its outputs with SHA-256, seconds; and one line an event
-      search/            study.db, supernets/, candidates.json
+      search/            study.db, supernets/, candidates.json, history.json, space.json
       finalists/         the three best, each with model.tflite and its record
       model.tflite       the winner, or the model given to `deploy`
-      estimate.json  memory-map.svg  firmware/  device/  measurement.json  verdict.json  report.json  junit.xml
+      estimate.json  memory-map.svg  firmware/  device/  measurement.json  verdict.json
+      report.json  report.html  junit.xml
 
 A stage's key is a hash over all it depends on. A stage whose last journal line has the same key, and whose outputs
 still have the hashes written there, is finished and is skipped; anything else is done again. So a run can be killed
@@ -42,6 +43,8 @@ from pipeline.settings import Settings
 VERSIONS = {"estimate.json": 2, "firmware/elf.json": 2}
 #: The drawing of the memory map.
 MEMORY_MAP = "memory-map.svg"
+#: The report as a page.
+PAGE = "report.html"
 _VERSIONED = ("tensorflow", "keras", "ai-edge-litert", "numpy", "optuna", "platformio", "unicorn", "pillow")
 
 

@@ -32,7 +32,11 @@ STACK_TOLERANCE_BYTES = 16
 
 
 class Check(BaseModel):
-    """One comparison: what was expected, what was found, how far apart they may be, and where each comes from."""
+    """One comparison: what was expected, what was found, how far apart they may be, and where each comes from.
+
+    ``allowed`` is what ``expected`` may be at least and at most, given what was found: None on a side that is open, and
+    in all where that is no range of numbers, or where an earlier version did not say.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +50,7 @@ class Check(BaseModel):
     tolerance: str
     unit: str = ""
     detail: str = ""
+    allowed: tuple[float | None, float | None] | None = None
 
 
 class Verdict(BaseModel):
@@ -102,6 +107,7 @@ def _check(
     tolerance: str,
     unit: str = "B",
     detail: str = "",
+    allowed: tuple[float | None, float | None] | None = None,
 ) -> Check:
     return Check(
         id=id,
@@ -114,6 +120,7 @@ def _check(
         tolerance=tolerance,
         unit=unit,
         detail=detail,
+        allowed=allowed,
     )
 
 
@@ -125,7 +132,9 @@ def equal(id: str, title: str, expected: Sourced, measured: Sourced, *, detail: 
 
 def at_most(id: str, title: str, limit: Bytes, measured: Bytes) -> Check:  # noqa: A002
     """The figure is within a limit."""
-    return _check(id, title, limit, measured, passed=measured[0] <= limit[0], tolerance="at most")
+    return _check(
+        id, title, limit, measured, passed=measured[0] <= limit[0], tolerance="at most", allowed=(measured[0], None)
+    )
 
 
 def covers(
@@ -147,6 +156,7 @@ def covers(
         passed=measured[0] <= estimate[0] <= measured[0] + over,
         tolerance=f"+0 to +{over:,} B",
         detail=_difference(estimate[0], measured[0]),
+        allowed=(measured[0], measured[0] + over),
     )
 
 
@@ -171,6 +181,7 @@ def within(
         passed=abs(estimate[0] - measured[0]) <= apart,
         tolerance=f"±{apart:,} B" if tolerance_bytes else f"±{tolerance:.0%}",
         detail=f"{difference}; {detail}" if detail else difference,
+        allowed=(measured[0] - apart, measured[0] + apart),
     )
 
 
@@ -348,7 +359,7 @@ def _ram(evidence: Evidence) -> Iterator[Check]:
         check = equal("ram-arena", "Arena", estimated, arena, detail=f"linked {linked.arena:,} B, written {used:,} B")
         least = arena[0] - max(int(arena[0] * _WATERMARK_TOLERANCE), _WATERMARK_BYTES)
         sound = check.passed and linked.arena == arena[0] and used >= least
-        yield check.model_copy(update={"passed": sound, "unit": "B"})
+        yield check.model_copy(update={"passed": sound, "unit": "B", "allowed": (arena[0], arena[0])})
         check = equal(
             "ram-static",
             "Static data",
@@ -356,7 +367,8 @@ def _ram(evidence: Evidence) -> Iterator[Check]:
             static,
             detail=f"linked {linked.static:,} B",
         )
-        yield check.model_copy(update={"passed": check.passed and linked.static == static[0], "unit": "B"})
+        same, allowed = check.passed and linked.static == static[0], (static[0], static[0])
+        yield check.model_copy(update={"passed": same, "unit": "B", "allowed": allowed})
     else:
         tolerance = evidence.ram_tolerance
         for name, title, measured in (("arena", "Arena", arena), ("static", "Static data", static)):
@@ -369,6 +381,7 @@ def _ram(evidence: Evidence) -> Iterator[Check]:
                 passed=abs(items.get(name, 0) - measured[0]) <= over,
                 tolerance=f"±{over:,} B",
                 detail=_difference(items.get(name, 0), measured[0]),
+                allowed=(measured[0] - over, measured[0] + over),
             )
         more = int((arena[0] + static[0]) * tolerance)
     yield covers("stack-bound", "Stack bound", bound, stack, tolerance=0.0, tolerance_bytes=slack)

@@ -44,6 +44,8 @@ CONFINED = {
     "pooch": ("pipeline.datasets.",),
     "serial": ("pipeline.device.",),
     "elftools": ("pipeline.firmware.", "pipeline.device.emulator."),
+    "altair": ("pipeline.report.html.",),
+    "vl_convert": ("pipeline.report.html.",),
     "jinja2": ("pipeline.firmware.", "pipeline.report."),
     "pytest": ("pipeline.pytest_plugin",),
     "ai_edge_litert": ("pipeline.graph.", "pipeline.quantize"),

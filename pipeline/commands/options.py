@@ -123,6 +123,12 @@ StorageOption = Annotated[
     ),
 ]
 StudyOption = Annotated[str, typer.Option("--study", help="The study's name in the storage.")]
+WithImagesOption = Annotated[
+    bool,
+    typer.Option(
+        "--with-images", help="Put the images that the device took for another class into the page, as it saw them."
+    ),
+]
 WorkersOption = Annotated[int, typer.Option("--workers", min=1, help="Processes that search together.")]
 BroodOption = Annotated[
     int,

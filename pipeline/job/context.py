@@ -35,12 +35,16 @@ class StageResult:
 
 
 class Context:
-    """A run and what its stages need. ``target`` may be set to use another device than the run's own."""
+    """A run and what its stages need.
+
+    ``target`` may be set to use another device than the run's own; ``with_images`` to have images in its page.
+    """
 
     def __init__(self, run: Run, display: Display) -> None:
         self.run = run
         self.display = display
         self.target: Target = run.settings.target
+        self.with_images = False
 
     @property
     def settings(self) -> Settings:

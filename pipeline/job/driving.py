@@ -264,6 +264,7 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
         "schema_version": 1,
         "origin": sent.origin,
         "outputs": [np.ascontiguousarray(one).tobytes().hex() for one in reference],
+        "labels": None if sent.labels is None else [int(label) for label in sent.labels],
         "device_correct": _correct(result.outputs, reference, sent.labels),
         "notes": notes,
     }

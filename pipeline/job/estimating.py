@@ -182,15 +182,15 @@ def _compared(row: Row, source: Source, value: int) -> dict[str, Any]:
     }
 
 
-def drawing(context: Context) -> str:
-    """The memory map as SVG."""
+def drawing(context: Context, *, alone: bool = True) -> str:
+    """The memory map as SVG; ``alone``: a document with a style of its own."""
     from pipeline.report.memory_svg import Drawing, map_svg
 
     runtime = context.runtime
     arena = of_estimate(context.board, context.estimate).blocks[-1]
     name = Path(context.settings.model).name if context.settings.model else context.run.folder.name
     found = runtime.memory_map(context.graph, context.board, context.plan)
-    return map_svg(context.graph, found, Drawing(name, context.board.title, runtime.step, arena))
+    return map_svg(context.graph, found, Drawing(name, context.board.title, runtime.step, arena), alone=alone)
 
 
 def _figure(value: int) -> Figure:

@@ -109,7 +109,31 @@ def search(context: Context, step: Step) -> tuple[Path, ...]:
         )
         + "\n",
     )
-    return (path,)
+    return (path, *_kept(context, result))
+
+
+def _kept(context: Context, result: SearchResult) -> tuple[Path, ...]:
+    """What only a report needs: each evaluation, and which share of the space fits. Times differ from run to run."""
+    from pipeline.report.evaluated import SPACE, History
+    from pipeline.report.space import SpaceReport, space_json
+    from pipeline.search.survey import known, survey
+
+    kept = [context.run.write_json(History.FILE, History.of(result.history, result.took))]
+    feasibility = result.feasibility
+    if feasibility is not None:
+        seed = context.settings.seed
+        chosen, some = known(feasibility, seed)
+        report = SpaceReport(
+            board=context.board,
+            limits=context.limits,
+            classes=len(context.source.class_names),
+            designs=list(survey(chosen, feasibility.estimate, context.limits)),
+            space=feasibility.space.name,
+            size=len(feasibility.space),
+            seed=seed if some else None,
+        )
+        kept.append(context.run.write_json(SPACE, {"schema_version": 1, **space_json(report)}))
+    return tuple(kept)
 
 
 class Health:

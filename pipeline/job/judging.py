@@ -12,7 +12,7 @@ from pipeline.files import write_atomic
 from pipeline.job import driving, finding, powering
 from pipeline.job.context import Context, StageResult
 from pipeline.progress import Step
-from pipeline.runs import MEMORY_MAP, missing
+from pipeline.runs import MEMORY_MAP, PAGE, missing
 from pipeline.settings import Kind
 
 if TYPE_CHECKING:
@@ -102,15 +102,15 @@ def validate_result(context: Context) -> StageResult:
 
 
 def report(context: Context, step: Step) -> tuple[Path, ...]:
-    """Write report.json and junit.xml."""
-    from pipeline.report.reporters import JsonReporter, JunitReporter
+    """Write report.json, junit.xml and report.html."""
+    from pipeline.job.picturing import material
+    from pipeline.report.html.page import HtmlReporter
+    from pipeline.report.reporters import JsonReporter, JunitReporter, Reporter
 
     made = collected(context)
     step.result("PASS" if made.passed else "FAIL")
-    return tuple(
-        write_atomic(context.run.path(reporter.file_name), reporter.render(made))
-        for reporter in (JsonReporter(), JunitReporter())
-    )
+    reporters: tuple[Reporter, ...] = (JsonReporter(), JunitReporter(), HtmlReporter(material(context)))
+    return tuple(write_atomic(context.run.path(reporter.file_name), reporter.render(made)) for reporter in reporters)
 
 
 def collected(context: Context) -> Report:
@@ -140,7 +140,7 @@ def collected(context: Context) -> Report:
         verdict=verdict(context),
         search=found,
         energy=powering.stored(context.run),
-        files={"memory map": MEMORY_MAP} if context.run.path(MEMORY_MAP).is_file() else {},
+        files={"memory map": MEMORY_MAP, "page": PAGE} if context.run.path(MEMORY_MAP).is_file() else {"page": PAGE},
         upload_retries=driving.upload_retries(context),
         serial_number=driving.serial_number(context),
     )

@@ -57,11 +57,15 @@ class Drawing:
     arena: Block | None = None
 
 
-def map_svg(graph: Graph, found: MemoryMap, drawing: Drawing) -> str:
-    """The whole document, at most :data:`MOST_BYTES` of UTF-8, ending in a line feed."""
+def map_svg(graph: Graph, found: MemoryMap, drawing: Drawing, *, alone: bool = True) -> str:
+    """The whole document, at most :data:`MOST_BYTES` of UTF-8, ending in a line feed.
+
+    ``alone``: with its own style; within a page, that page says how its classes look.
+    """
     most, titles = _MOST_BOXES, True
     while True:
-        text = _template().render(_values(graph, found, drawing, most, titles=titles)) + "\n"
+        values = _values(graph, found, drawing, most, titles=titles)
+        text = _template().render(values, alone=alone) + "\n"
         if len(text.encode()) <= MOST_BYTES or most == 0:
             return text
         most, titles = (most, False) if titles else (most // 2, False)

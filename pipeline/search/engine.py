@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +40,9 @@ class SearchResult:
             last ones under way.
         seconds: Time of this process.
         events: What the user should know of, oldest first.
+        history: All that was evaluated, by proposal number.
+        took: Seconds of each, by proposal number, over all processes that worked on the search.
+        feasibility: What is known of the space by now.
     """
 
     candidates: tuple[Candidate, ...]
@@ -50,6 +53,9 @@ class SearchResult:
     stopped: str
     seconds: float
     events: tuple[Event, ...] = ()
+    history: tuple[Candidate, ...] = ()
+    took: Mapping[int, float] = field(default_factory=dict)
+    feasibility: Feasibility | None = None
 
     def finalists(self, count: int = 3) -> tuple[Candidate, ...]:
         """The best feasible candidates."""
@@ -282,4 +288,7 @@ def _loop(
         stopped=stopped,
         seconds=budget.elapsed,
         events=tuple(tell.events),
+        history=tuple(history),
+        took=study.took(),
+        feasibility=feasibility,
     )

@@ -74,6 +74,10 @@ class Feasibility:
             self._known[genotype] = self._estimate(genotype)
         return self._known[genotype]
 
+    def knows(self, genotype: Genotype) -> bool:
+        """Whether the genotype has been estimated already."""
+        return genotype in self._known
+
     def fits(self, genotype: Genotype) -> bool:
         """Whether every figure is within its limit, also in soft mode."""
         return self.limits.admits(self.estimate(genotype))

@@ -197,6 +197,14 @@ class Study:
         with self._storing():
             return sum(float(trial.user_attrs[_SECONDS]) for trial in self._trials("COMPLETE"))
 
+    def took(self) -> dict[int, float]:
+        """Seconds that each completed evaluation took, by proposal number; the first of a supernet trains it."""
+        with self._storing():
+            return {
+                int(trial.user_attrs[_PROPOSAL]): float(trial.user_attrs[_SECONDS])
+                for trial in self._trials("COMPLETE")
+            }
+
     def begin(self, proposal: int, genotype: Genotype, *, violation: float = 0.0) -> bool:
         """Open a trial.
 

@@ -14,10 +14,13 @@ import numpy as np
 
 from pipeline.estimate.model import Estimate, Limits
 from pipeline.genotype import Genotype
+from pipeline.search.feasibility import Feasibility
 from pipeline.search.space import Space
 
 _Key = TypeVar("_Key", bound=Hashable)
 _DRAWN = 13
+#: Designs of a data configuration that are drawn where a search has not estimated all.
+_FEW = 40
 
 
 class Limit(StrEnum):
@@ -115,6 +118,28 @@ def drawn(space: Space, count: int, seed: int) -> tuple[Genotype, ...]:
     configurations = [space.data[number % len(space.data)] for number in range(count)]
     order = {data: place for place, data in enumerate(space.data)}
     return tuple(dict.fromkeys(space.random(rng, data) for data in sorted(configurations, key=order.__getitem__)))
+
+
+def known(feasibility: Feasibility, seed: int) -> tuple[tuple[Genotype, ...], bool]:
+    """Designs that stand for a space after a search, at little cost, and whether some of them were drawn at random.
+
+    Of a data configuration whose designs the search has all estimated these are all; of another one a few are drawn.
+
+    Args:
+        feasibility: The search's.
+        seed: The same seed, the same designs.
+    """
+    space = feasibility.space
+    rng = np.random.default_rng([seed, _DRAWN])
+    found: dict[Genotype, None] = {}
+    some = False
+    for data in space.data:
+        of = tuple(space.of(data)) if space.listed else ()
+        if not of or not all(map(feasibility.knows, of)):
+            of = tuple(space.random(rng, data) for _ in range(_FEW))
+            some = True
+        found |= dict.fromkeys(of)
+    return tuple(found), some
 
 
 def survey(designs: Iterable[Genotype], estimate: Callable[[Genotype], Estimate], limits: Limits) -> Iterator[Design]:

@@ -55,6 +55,9 @@ def test_every_operator_passes_on_the_emulated_board(deployed: Path) -> None:
     assert report.passed
     assert report.target == "emulated"
     assert report.search is None
+    page = (deployed / report.files["page"]).read_text("utf-8")
+    assert '"spec-flash"' in page
+    assert "spec-front" not in page, "there was no search"
     assert {check.id for check in report.verdict.checks} >= {"outputs", "ram", "flash", "stack-oracle"}
     assert not any(figure.unit == "ms" for figure in report.timing.values()), "an emulator has no milliseconds"
     # What was predicted stands beside what was counted; time and energy are modelled from the prediction, and say so.

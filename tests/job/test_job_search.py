@@ -86,6 +86,9 @@ def test_the_main_job_survives_a_kill(
     assert (folder / "search" / "candidates.json").read_bytes() == candidates
     report = Report.model_validate(json.loads(captured.out)["report"])
     assert report.passed
+    page = (folder / report.files["page"]).read_text("utf-8")
+    assert all(f'id="spec-{chart}"' in page for chart in ("front-latency", "progress-time", "space-data", "confusion"))
+    assert len(json.loads((folder / "search" / "history.json").read_bytes())["evaluations"]) == 1
     assert report.search is not None
     assert report.search.evaluations == 1
     assert report.search.objectives == ("accuracy", "latency")

@@ -8,6 +8,8 @@ from report_samples import HOSTILE, sample
 
 from pipeline.device.power import EnergyMeasurement, Spread
 from pipeline.figures import Figure, Modelled, Source
+from pipeline.report.html import page
+from pipeline.report.html.page import HtmlReporter
 from pipeline.report.model import Finalist, Line, LookAtTest, Report, SearchSummary, Work
 from pipeline.report.reporters import JsonReporter, JunitReporter, Reporter, TerminalReporter
 
@@ -26,7 +28,19 @@ def _report(*, passed: bool = True, note: str = "") -> Report:
     return report.model_copy(update={"search": search, "accuracy": accuracy})
 
 
-REPORTERS: list[Reporter] = [JsonReporter(), JunitReporter(), TerminalReporter(), TerminalReporter(colour=True)]
+REPORTERS: list[Reporter] = [
+    JsonReporter(),
+    JunitReporter(),
+    TerminalReporter(),
+    TerminalReporter(colour=True),
+    HtmlReporter(),
+]
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page's script is a library, and bundling that takes seconds."""
+    monkeypatch.setattr(page, "script", lambda: "draw()")
 
 
 @pytest.mark.parametrize("reporter", REPORTERS, ids=lambda reporter: type(reporter).__name__)
