@@ -422,6 +422,12 @@ class Board(_Frozen):
         others = tuple(one for one in self.emulators if one != chosen)
         return self.model_copy(update={"emulator": chosen, "other_emulators": others})
 
+    def at_baud(self, baud: int | None) -> Board:
+        """The board with its serial port at another rate; None: at its own."""
+        if baud is None or baud == self.serial.baud:
+            return self
+        return self.model_copy(update={"serial": self.serial.model_copy(update={"baud": baud})})
+
     @property
     def ram(self) -> tuple[Region, ...]:
         """RAM regions by address."""

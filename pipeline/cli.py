@@ -19,6 +19,7 @@ from pipeline.commands.estimate import estimate
 from pipeline.commands.experiment import experiment
 from pipeline.commands.jobs import deploy_settings, finish, job_of, new_job, open_job, stage
 from pipeline.commands.options import (
+    BaudOption,
     BoardOption,
     BroodOption,
     DataOption,
@@ -45,6 +46,7 @@ from pipeline.commands.options import (
     MacsOption,
     MaybeBoardOption,
     ModelArgument,
+    ModelIdOption,
     NaiveStepsOption,
     ObjectiveOption,
     PenaltyOption,
@@ -252,6 +254,8 @@ def deploy(
     tflm_tree: TreeOption = None,
     prefer: PreferOption = "balanced",
     input_mode: InputModeOption = "resident",
+    baud: BaudOption = None,
+    model_id: ModelIdOption = None,
     run: RunOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -273,6 +277,8 @@ def deploy(
         input_mode,
         runtime,
         tree,
+        baud,
+        model_id,
     )
     job = new_job(settings, run, quiet)
     finish(job, as_json)
@@ -323,13 +329,15 @@ def _model_or_run_command(name: str, text: str) -> None:
         tflm_tree: TreeOption = None,
         prefer: PreferOption = "balanced",
         input_mode: InputModeOption = "resident",
+        baud: BaudOption = None,
+        model_id: ModelIdOption = None,
         run: RunOption = None,
         as_json: JsonOption = False,
         quiet: QuietOption = False,
         debug: DebugOption = False,
     ) -> None:
         recipe: dict[str, Any] = {"environment": environment, "prefer": prefer, "input_mode": input_mode}
-        recipe |= {"runtime": runtime, "tree": tree_of(runtime, tflm_tree)}
+        recipe |= {"runtime": runtime, "tree": tree_of(runtime, tflm_tree), "baud": baud, "model_id": model_id}
         stage(job_of(source, board, ram, flash, recipe, run, quiet), name, as_json)
 
     command.__doc__ = text

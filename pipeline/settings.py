@@ -108,6 +108,8 @@ class Settings(BaseModel):
     tflm_tree: Text | None = None  # source tree of TensorFlow Lite Micro, absolute; for the runtime tflm
     prefer: Prefer = Prefer.BALANCED
     input_mode: InputMode = InputMode.RESIDENT
+    baud: Annotated[int | None, Field(ge=9600, le=4_000_000)] = None  # None: the board's own
+    model_id: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9._-]{1,32}$")] = None  # None: of the model's hash
 
     # search
     data: Text = "sample"

@@ -48,7 +48,7 @@ def _measurement() -> Measurement:
     return Measurement(
         target="emulated",
         identity=Identity(
-            protocol=1,
+            protocol=2,
             board="nucleo_f746zg",
             build="0123456789abcdef",
             model=MODEL,

@@ -37,6 +37,15 @@ struct State {
 
 State state;
 
+// The command that is executed; docs/protocol.md, "Checked commands".
+struct Heard {
+  char line[kCommandLength + 1] = {};
+  uint32_t tag = 0;        // 0: not checked
+  uint32_t first_tag = 0;  // of the first checked command since start-up
+};
+
+Heard heard;
+
 // A streamed input on its way: of one inference.
 struct Stream {
   Transfer transfer;
@@ -143,6 +152,21 @@ void wrong_size(size_t bytes) {
   field("e-[input takes ", bytes);
   text(" bytes");
   close();
+}
+
+// The end of a reply, or of a part of one.
+void ready() {
+  if (heard.tag != 0) {
+    text("m-check-[");
+    hex32(heard.tag);
+    text(" ");
+    hex32(heard.first_tag);
+    text(" ");
+    hex32(sum());
+    close();
+  }
+  text("m-ready\r\n");
+  begin_sum(heard.line);
 }
 
 void lap(uint64_t microseconds) {
@@ -286,7 +310,8 @@ void db_hex(const char* digits) {
   }
   uint8_t* to = input_bytes() + state.received;
   for (size_t index = 0; index < length; index += 2) {
-    *to++ = static_cast<uint8_t>(hex_value(digits[index]) << 4 | hex_value(digits[index + 1]));
+    const int byte = hex_value(digits[index]) << 4 | hex_value(digits[index + 1]);
+    *to++ = static_cast<uint8_t>(byte ^ identity::db_flip);
   }
   state.received += length / 2;
   if (state.received == total) {
@@ -370,7 +395,7 @@ void results(Words) {
 // ---- our commands ----
 
 void id(Words) {
-  text("m-id-[protocol=1 board=");
+  text("m-id-[protocol=2 board=");
   text(identity::board);
   text(" build=");
   text(identity::build_id);
@@ -419,7 +444,7 @@ void load(Words words) {
   state.input = Input::kNone;
   field("m-load-[piece=", kPiece);
   close();
-  text("m-ready\r\n");
+  ready();
   if (Transfer().receive(input_bytes(), bytes)) {
     input_is_loaded();
   } else {
@@ -458,7 +483,7 @@ void stream(Words words) {
   field("m-stream-[rows=", input.rows);
   field(" bytes=", input.bytes / input.rows);
   close();
-  text("m-ready\r\n");
+  ready();
   state.has_output = false;
   state.input_crc = 0;
   Stream rows;
@@ -559,7 +584,39 @@ void help(Words) {
   }
 }
 
-void execute(const char* line) {
+// The tag that a checked command begins with, as 8 hexadecimal digits behind a `#`, and what follows it; nullptr where
+// there is none.
+const char* after_tag(const char* line, uint32_t& tag) {
+  constexpr size_t kDigits = 8;
+  uint32_t value = 0;
+  for (size_t index = 1; index <= kDigits; ++index) {
+    const int digit = hex_value(line[index]);
+    if (digit < 0) {
+      return nullptr;
+    }
+    value = value << 4 | static_cast<uint32_t>(digit);
+  }
+  if (line[kDigits + 1] != ' ' || value == 0) {
+    return nullptr;
+  }
+  tag = value;
+  return line + kDigits + 1;
+}
+
+void execute() {
+  const char* line = heard.line;
+  heard.tag = 0;
+  begin_sum(line);
+  if (line[0] == '#') {
+    line = after_tag(line, heard.tag);
+    if (line == nullptr) {
+      error("no tag");
+      return;
+    }
+    if (heard.first_tag == 0) {
+      heard.first_tag = heard.tag;
+    }
+  }
   Words words(line);
   for (const Command& command : kCommands) {
     if (words.take(command.name)) {
@@ -576,11 +633,12 @@ void execute(const char* line) {
 
 }  // namespace
 
-void serve(bool ready) {
-  static char line[kCommandLength + 1];
+void serve(bool runtime_ready) {
   size_t length = 0;
-  state.ready = ready;
-  (void)microseconds();
+  state.ready = runtime_ready;
+  // As MLPerf Tiny's own firmware begins.
+  text("m-timestamp-mode-performance\r\n");
+  lap(microseconds());
   text("m-init-done\r\nm-ready\r\n");
   for (;;) {
     const int byte = port::get();
@@ -591,22 +649,26 @@ void serve(bool ready) {
     if (byte == '\r' || byte == '\n') {
       continue;
     }
+    if (byte == '#') {
+      length = 0;  // a checked command begins, whatever noise came before
+    }
     if (byte != '%') {
       // What is no printable character is kept as one: the command will be unknown, and is answered.
       if (length < kCommandLength) {
-        line[length] = byte >= ' ' && byte <= '~' ? static_cast<char>(byte) : '?';
+        heard.line[length] = byte >= ' ' && byte <= '~' ? static_cast<char>(byte) : '?';
       }
       length += length <= kCommandLength ? 1 : 0;
       continue;
     }
     if (length > kCommandLength) {
+      heard.tag = 0;
       error("command too long");
     } else {
-      line[length] = '\0';
-      execute(line);
+      heard.line[length] = '\0';
+      execute();
     }
     length = 0;
-    text("m-ready\r\n");
+    ready();
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "crc32.h"
 #include "port.h"
 #include "stopwatch.h"
 
@@ -12,7 +13,12 @@ namespace {
 
 constexpr size_t kBytesALine = 32;
 
-void put(char character) { port::put(static_cast<uint8_t>(character)); }
+Crc32 said;
+
+void put(char character) {
+  said.add(static_cast<uint8_t>(character));
+  port::put(static_cast<uint8_t>(character));
+}
 
 void hex_digit(uint32_t value) { put("0123456789abcdef"[value & 15]); }
 
@@ -31,6 +37,15 @@ uint32_t divide_by_10(uint64_t& value) {
 }
 
 }  // namespace
+
+void begin_sum(const char* heard) {
+  said = Crc32();
+  while (*heard != '\0') {
+    said.add(static_cast<uint8_t>(*heard++));
+  }
+}
+
+uint32_t sum() { return said.value(); }
 
 void text(const char* zero_terminated) {
   while (*zero_terminated != '\0') {

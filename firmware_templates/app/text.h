@@ -7,6 +7,10 @@
 
 namespace danas::app {
 
+// CRC-32 of `heard` and of all that is said from now on.
+void begin_sum(const char* heard);
+uint32_t sum();
+
 void text(const char* zero_terminated);
 void decimal(uint64_t value);
 void hex32(uint32_t value);  // 8 digits

@@ -68,6 +68,8 @@ def deploy_settings(
     input_mode: str = "resident",
     runtime: str = "aot",
     tree: str | None = None,
+    baud: int | None = None,
+    model_id: str | None = None,
 ) -> Settings:
     """The settings of a run that begins with a model file.
 
@@ -88,6 +90,8 @@ def deploy_settings(
         tflm_tree=tree,
         prefer=prefer,
         input_mode=input_mode,
+        baud=baud,
+        model_id=model_id,
         model=str(model.resolve()),
         inputs=str(inputs.resolve()) if inputs else None,
         ram=parse_size(ram) if ram else None,

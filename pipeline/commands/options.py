@@ -208,6 +208,21 @@ EnvironmentOption = Annotated[
     str | None,
     typer.Option("--environment", help="PlatformIO environment.", show_default="the board's local one"),
 ]
+BaudOption = Annotated[
+    int | None,
+    typer.Option(
+        "--baud", help="Rate of the serial port: 115200 for MLPerf Tiny's runner.", show_default="the board's"
+    ),
+]
+ModelIdOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model-id",
+        metavar="ID",
+        help="What MLPerf Tiny's runner is told: `vww01`, `ic01`, `kws01`.",
+        show_default="from the model's hash",
+    ),
+]
 RuntimeOption = Annotated[
     str, typer.Option("--runtime", help="Inference engine: `aot`, or `tflm` from a TFLM source tree.")
 ]

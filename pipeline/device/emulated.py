@@ -186,6 +186,10 @@ class EmulatedDevice:
         self._stdout.close()
         self._messages.close()
 
+    def kill(self) -> None:
+        """End the process at once, as if its cable were pulled; :meth:`stop` is still to be called."""
+        self._process.kill()
+
     def __enter__(self) -> Self:
         return self
 

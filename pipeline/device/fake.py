@@ -5,15 +5,18 @@ Tests of everything that talks to a device run over it, ours and those of progra
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from pipeline.device.deadline import ManualClock
+from pipeline.device.checked import reply_sum
+from pipeline.device.deadline import Clock, ManualClock
 from pipeline.device.frames import ACK, ENQ, PIECE, Receiver
 from pipeline.device.replies import Identity, Memory
 
 _COMMAND_LIMIT = 80
+_TAGGED = re.compile(r"#(?!0{8})([0-9a-fA-F]{8}) +")
 _TRANSFER_S = 2.0
 _GAP_S = 0.1  # within a frame
 _ASK_AGAIN_S = 0.5  # for a row
@@ -27,7 +30,8 @@ class Misbehaviour:
         silent: The device never answers.
         deaf_for: Commands that it does not answer before it wakes up.
         prefix: Bytes that stand before its first answer.
-        replace: Command to the whole reply, sent as it is.
+        replace: Command to the whole reply, with the ``m-ready`` in it; of a checked command each part of it gets its
+            checksum.
         crash_on: Command on which it reports a fault and halts.
         unplug_on: Command on which the cable is pulled.
         lose_acks: Numbers of acknowledgements, counted from 0 over a transfer, that never arrive.
@@ -51,7 +55,7 @@ class Misbehaviour:
 def fake_identity(**changes: object) -> Identity:
     """The identity of a small program on a Nucleo-F746ZG."""
     values: dict[str, object] = {
-        "protocol": 1,
+        "protocol": 2,
         "board": "nucleo_f746zg",
         "build": "0123456789abcdef",
         "model": "ab" * 32,
@@ -69,6 +73,7 @@ class FakeDevice:
     Args:
         identity: Who it is.
         model: Output bytes of input bytes.
+        cycles: Of an inference on these bytes.
         clock: Time, for the transfer's time-out.
         misbehaviour: What goes wrong.
     """
@@ -78,7 +83,8 @@ class FakeDevice:
         identity: Identity | None = None,
         *,
         model: Callable[[bytes], bytes] | None = None,
-        clock: ManualClock | None = None,
+        cycles: Callable[[bytes], int] = lambda _: 123456,
+        clock: Clock | None = None,
         misbehaviour: Misbehaviour | None = None,
     ) -> None:
         self.identity = identity or fake_identity()
@@ -86,7 +92,14 @@ class FakeDevice:
         self.wrong = misbehaviour or Misbehaviour()
         self.commands: list[str] = []
         self._model = model or (lambda data: (sum(data) % 65536).to_bytes(2, "little"))
+        self._cycles = cycles
+        self._start()
+
+    def _start(self) -> None:
         self._command = bytearray()
+        self._line = b""
+        self._tag = 0
+        self._first_tag = 0
         self._receiver: Receiver | None = None
         self._heard = 0.0
         self._acks = 0
@@ -99,12 +112,19 @@ class FakeDevice:
         self._output = bytes(self.identity.output_bytes)
         self._halted = False
         self._ran = False
+        self._said = b""
+
+    def restart(self) -> None:
+        """Reset: what was loaded and computed is lost, and the banner is said."""
+        self._start()
+        self._said = b"m-timestamp-mode-performance\r\nm-lap-us-19\r\nm-init-done\r\nm-ready\r\n"
 
     def __call__(self, data: bytes) -> bytes:
         """Bytes from the host in, bytes to the host out."""
         if self._halted or self.wrong.silent:
             return b""
-        answers = bytearray()
+        answers = bytearray(self._said)
+        self._said = b""
         if self._receiver is not None and not data:
             return self._silence(self._receiver, self.clock() - self._heard)
         if data:
@@ -120,28 +140,63 @@ class FakeDevice:
         return bytes(answers)
 
     def _byte(self, byte: int) -> bytes:
+        if byte == ord("#"):
+            self._command.clear()
         if byte != ord("%"):
-            if byte not in b"\r\n" or self._command:
-                self._command.append(byte)
+            if byte not in b"\r\n":
+                self._command.append(byte if 0x20 <= byte <= 0x7E else ord("?"))
             return b""
-        text = self._command.decode("latin-1")
+        self._line = bytes(self._command)
         self._command.clear()
+        return self._execute()
+
+    def _execute(self) -> bytes:
+        self._tag = 0
+        text = self._line.decode("ascii")
         if len(text) > _COMMAND_LIMIT:
-            return b"e-[command too long]\r\nm-ready\r\n"
+            return self._reply(["e-[command too long]"])
+        if text.startswith("#") and self.identity.protocol > 1:
+            tagged = _TAGGED.match(text)
+            if tagged is None:
+                return self._reply(["e-[no tag]"])
+            self._tag = int(tagged[1], 16)
+            self._first_tag = self._first_tag or self._tag
+            text = text[tagged.end() :]
         self.commands.append(text)
         if self.wrong.deaf_for > 0:
             self.wrong.deaf_for -= 1
             return b""
-        word = text.split(" ")[0]
+        return self._misbehave(text.split(" ")[0]) or self._obey(text)
+
+    def _misbehave(self, word: str) -> bytes:
         if word == self.wrong.unplug_on:
             raise ConnectionError("unplugged")
         if word == self.wrong.crash_on:
             self._halted = True
             return b"e-[fault hard pc=0x080012a4 lr=0x08000f01 cfsr=0x00008200 addr=0x20050000]\r\n"
-        if word in self.wrong.replace:
-            return self.wrong.replace[word]
-        answer = "".join(line + "\r\n" for line in [*self._answer(text), "m-ready"]).encode("ascii")
+        return self._replaced(self.wrong.replace.get(word, b""))
+
+    def _obey(self, text: str) -> bytes:
+        answer = self._reply(self._answer(text))
         return answer + self._request() if self._receiver is not None and self._receiver.row else answer
+
+    def _reply(self, lines: list[str]) -> bytes:
+        """Lines with what ends a reply."""
+        return self._replaced("".join(line + "\r\n" for line in [*lines, "m-ready"]).encode("ascii"))
+
+    def _replaced(self, reply: bytes) -> bytes:
+        if not self._tag:
+            return reply
+        made = bytearray()
+        *parts, rest = reply.split(b"m-ready\r\n")
+        for part in parts:
+            lines = part.decode("latin-1").split("\r\n")[:-1]
+            try:
+                sum_ = reply_sum(self._line, lines, self._tag, self._first_tag)
+            except UnicodeEncodeError:  # what cannot be said at all has no right checksum
+                sum_ = 0
+            made += part + f"m-check-[{self._tag:08x} {self._first_tag:08x} {sum_:08x}]\r\nm-ready\r\n".encode()
+        return bytes(made) + rest
 
     def _answer(self, text: str) -> list[str]:  # noqa: PLR0911, PLR0912 - one case a command
         me = self.identity
@@ -191,7 +246,7 @@ class FakeDevice:
             case ["db", digits]:
                 return self._take_hex(digits)
             case ["run"]:
-                return self._infer() or ["m-run-[cycles=123456]"]
+                return self._infer() or [f"m-run-[cycles={self._cycles(self._input)}]"]
             case ["infer", count, warmups]:
                 return self._infer() or [
                     f"m-warmup-start-{warmups}",
@@ -256,7 +311,7 @@ class FakeDevice:
         asking = receiver.row is not None and receiver.between
         if seconds >= _TRANSFER_S:
             self._receiver = None
-            return b"e-[input timed out]\r\nm-ready\r\n" if receiver.row else b"e-[load timed out]\r\nm-ready\r\n"
+            return self._reply(["e-[input timed out]" if receiver.row else "e-[load timed out]"])
         if receiver.rest and seconds >= _GAP_S:
             return receiver.silence()
         if asking and seconds >= self._asked * _ASK_AGAIN_S:
@@ -280,9 +335,9 @@ class FakeDevice:
             self._loaded(bytes(receiver.data))
             if receiver.row:
                 self._infer()
-                answers += b"m-run-[cycles=123456]\r\nm-ready\r\n"
+                answers += self._reply([f"m-run-[cycles={self._cycles(self._input)}]"])
             else:
-                answers += b"m-load-done\r\nm-ready\r\n"
+                answers += self._reply(["m-load-done"])
             for byte in receiver.rest:
                 answers += self._byte(byte)
         return bytes(answers)

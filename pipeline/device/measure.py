@@ -5,12 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from pipeline.device import emulated, replies
-from pipeline.device.protocol import Expected, Session
+from pipeline.device.protocol import Expected, Session, Timeouts
 from pipeline.errors import DeviceError
 from pipeline.figures import Figure, Source, total
 
@@ -20,6 +20,14 @@ HexBytes = Annotated[
     PlainSerializer(lambda value: value.hex(), return_type=str),
 ]
 """Bytes that JSON holds as hexadecimal digits."""
+
+_T = TypeVar("_T")
+
+MOST_REPEATS = 2
+#: What another try may mend. An error of the device, since its restart may be seen only by what it has forgotten.
+_REPEATED = frozenset(
+    ("device-restarted", "device-error", "no-answer", "garbled-line", "load-failed", "corrupt-transfer")
+)
 
 _Crc = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -99,6 +107,11 @@ class Measurement(_Frozen):
     """All that was measured in one session.
 
     ``ram`` and the cycles are only as good as their sources: nothing of an emulated board is a time.
+
+    Attributes:
+        repeated: Inferences that were made again, since the device restarted or the line damaged them; of each the
+            last one counts.
+        restarts: How often the device restarted meanwhile.
     """
 
     schema_version: Literal[1] = 1
@@ -110,6 +123,8 @@ class Measurement(_Frozen):
     inputs: tuple[InputMeasurement, ...]
     operators: tuple[OperatorMeasurement, ...]
     emulator: EmulatorFigures | None = None
+    repeated: Annotated[int, Field(ge=0)] = 0
+    restarts: Annotated[int, Field(ge=0)] = 0
 
     @property
     def work(self) -> Figure | None:
@@ -121,9 +136,22 @@ class Measurement(_Frozen):
         return Figure(value=middle, unit=unit, source=self.memory_after.static.source)
 
     @property
+    def remark(self) -> str:
+        """What did not go smoothly, in a sentence; empty where all did."""
+        if not self.repeated and not self.restarts:
+            return ""
+        made = "1 inference was" if self.repeated == 1 else f"{self.repeated} inferences were"
+        seen = "once" if self.restarts == 1 else f"{self.restarts} times"
+        why = f"the device restarted {seen}" if self.restarts else "the line damaged what was said"
+        return f"{made} made again: {why}"
+
+    @property
     def outputs(self) -> tuple[bytes, ...]:
         """The output tensors, in the order of the inputs."""
         return tuple(item.output for item in self.inputs)
+
+
+_Last = tuple[InputMeasurement, tuple[replies.Operator, ...], replies.Memory]
 
 
 def measure(
@@ -144,28 +172,41 @@ def measure(
         progress: Called with the inputs done and their number after each.
 
     Raises:
-        DeviceError: ``wrong-board``, ``wrong-build``, ``wrong-model``, ``corrupt-transfer``, ``input-size`` and
-            those of :class:`~pipeline.device.protocol.Session`.
+        DeviceError: ``wrong-board``, ``wrong-build``, ``wrong-model``, ``input-size``; and, after two more tries of an
+            inference, ``corrupt-transfer`` and those of :class:`~pipeline.device.protocol.Session`.
     """
     source = Source.MEASURED if statistics is None else Source.EMULATED
     identity = session.connect()
     if expected is not None:
         session.verify(expected)
-    before = _memory(session.memory(), source)
+    repeating = _Repeating(session, identity)
+    before = repeating(session.memory)
     results: list[InputMeasurement] = []
+    operators: tuple[replies.Operator, ...] = ()
+    after = before
     for index, data in enumerate(inputs):
-        results.append(_one(session, data, index=index, identity=identity, source=source))
+
+        def one(index: int = index, data: bytes = data) -> InputMeasurement:
+            return _one(session, data, index=index, identity=identity, source=source)
+
+        def last(one: Callable[[], InputMeasurement] = one) -> _Last:
+            # What is read last belongs to the last inference: after a restart in between there would be nothing of it.
+            # Memory comes last: the two witnesses of the stack then speak of the same commands.
+            return one(), session.ops(), session.memory()
+
+        if index + 1 < len(inputs):
+            results.append(repeating(one))
+        else:
+            result, operators, after = repeating(last)
+            results.append(result)
         if progress is not None:
             progress(index + 1, len(inputs))
-    operators = session.ops() if results else ()
-    # Last: the two witnesses of the stack then speak of the same commands.
-    after = _memory(session.memory(), source)
     return Measurement(
         target="device" if statistics is None else "emulated",
         identity=identity,
         clock=Figure(value=identity.clock_hz, unit="Hz", source=source),
-        memory_before=before,
-        memory_after=after,
+        memory_before=_memory(before, source),
+        memory_after=_memory(after, source),
         inputs=tuple(results),
         operators=tuple(
             OperatorMeasurement(
@@ -174,7 +215,56 @@ def measure(
             for op in operators
         ),
         emulator=None if statistics is None else _emulator(statistics()),
+        repeated=repeating.repeated,
+        restarts=session.restarts,
     )
+
+
+def longest_s(timeouts: Timeouts, *, inputs: int, output_bytes: int) -> float:
+    """Seconds that no measurement takes longer than, whatever the device and the line do.
+
+    Args:
+        timeouts: Of the session.
+        inputs: Their number.
+        output_bytes: Of the output tensor.
+    """
+    tries, found_again = 1 + MOST_REPEATS, MOST_REPEATS * (timeouts.connect + timeouts.answer)
+    inference = timeouts.answer + timeouts.load + timeouts.run + timeouts.answer + timeouts.output(output_bytes)
+    last = 2 * timeouts.answer
+    return (
+        timeouts.connect
+        + tries * timeouts.answer
+        + found_again
+        + inputs * (tries * inference + found_again)
+        + tries * last
+    )
+
+
+class _Repeating:
+    """Does a piece of the measurement again, at most twice, where the device restarted or the line damaged it."""
+
+    def __init__(self, session: Session, identity: replies.Identity) -> None:
+        self.repeated = 0
+        self._session = session
+        self._identity = identity
+
+    def __call__(self, piece: Callable[[], _T]) -> _T:
+        for _ in range(MOST_REPEATS):
+            try:
+                return piece()
+            except DeviceError as error:
+                if error.id not in _REPEATED:
+                    raise
+                self._find_again()
+                self.repeated += 1
+        return piece()
+
+    def _find_again(self) -> None:
+        """Whatever is on its way is dropped, and the firmware must be the same."""
+        self._session.connect()
+        self._session.verify(
+            Expected(board=self._identity.board, build=self._identity.build, model=self._identity.model)
+        )
 
 
 def _one(session: Session, data: bytes, *, index: int, identity: replies.Identity, source: Source) -> InputMeasurement:

@@ -1,8 +1,9 @@
 """Talking to the firmware: commands, replies and the binary transfer of ``docs/protocol.md``.
 
 Every wait has a deadline, and each way to fail is an error of its own: ``no-answer``, ``garbled-line``,
-``device-error``, ``device-fault``, ``wrong-protocol``, ``wrong-board``, ``wrong-build``, ``wrong-model``,
-``load-failed``, ``link-closed``.
+``device-error``, ``device-fault``, ``device-restarted``, ``wrong-protocol``, ``wrong-board``, ``wrong-build``,
+``wrong-model``, ``load-failed``, ``link-closed``. Replies are checked (:mod:`pipeline.device.checked`): what is damaged
+is asked for again, or is an error, and never a figure.
 """
 
 from __future__ import annotations
@@ -11,24 +12,21 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
 from pipeline.device import replies
+from pipeline.device.checked import BANNER, Checked, Damage, Outcome
 from pipeline.device.deadline import Clock, Deadline
 from pipeline.device.frames import ACK, ENQ, NAK, PIECE, frames
+from pipeline.device.lines import QUIET_S, READY, Lines
 from pipeline.device.link import Link
 from pipeline.device.replies import Crc, Identity, Inference, Memory, Operator, garbled
 from pipeline.errors import ArenaTooSmallError, DeviceError, printable
 
-READY = "m-ready"
-_BANNER = ("m-init-done",)
-_LINES = 100_000  # of one reply: far above any output
-_HEX_BYTES = 36  # of one `db` command: its buffer takes 80 characters
+_HEX_BYTES = 32  # of one `db` command: its buffer takes 80 characters, 10 of them are the tag's
 
 # Seconds between questions to a device that does not answer. The long one lets an interrupted transfer time out on
 # the device, which takes 2 s without a byte.
 _ASK_AGAIN_S = (0.4, 0.8, 2.6)
-_QUIET_S = 0.06
 _FRAME_S = 1.0
 _ANSWERS = (ENQ, ACK, NAK)
 _TEXT = b"em"  # what a line begins with
@@ -51,6 +49,10 @@ class Timeouts:
     load: float = 30.0
     run: float = 120.0
 
+    def output(self, count: int) -> float:
+        """For an output of ``count`` bytes."""
+        return self.answer + count * _OUTPUT_S
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -70,6 +72,7 @@ class Session:
             emulated board does after a crash.
         timeouts: How long to wait for what.
         clock: Of the deadlines.
+        tag: Of the first command, for tests that are to repeat to the byte; default: a random one.
     """
 
     def __init__(
@@ -79,13 +82,22 @@ class Session:
         health: Callable[[], None] | None = None,
         timeouts: Timeouts | None = None,
         clock: Clock = time.monotonic,
+        tag: int | None = None,
     ) -> None:
-        self._link = link
-        self._health = health
+        self._lines = Lines(link, clock=clock, health=health)
+        self._checked = Checked(self._lines, tag=tag)
         self._timeouts = timeouts or Timeouts()
-        self._clock = clock
-        self._buffer = bytearray()
         self._identity: Identity | None = None
+
+    @property
+    def restarts(self) -> int:
+        """How often the device has restarted since it was first heard."""
+        return self._checked.restarts
+
+    @property
+    def asked_again(self) -> int:
+        """Commands that were asked again since their reply was damaged or did not come."""
+        return self._checked.asked_again
 
     # Getting through, and who is there.
 
@@ -99,55 +111,48 @@ class Session:
                 answers came and none could be read.
         """
         deadline = self._deadline(self._timeouts.connect if timeout_s is None else timeout_s)
-        last: DeviceError | None = None
+        last, error = "", None
         waits = itertools.chain(_ASK_AGAIN_S, itertools.repeat(_ASK_AGAIN_S[-1]))
+        others: list[DeviceError] = []
         for asked, wait in enumerate(waits, start=1):
             if deadline.expired:
                 break
-            self._write(b"id%", deadline)
-            identity, failure = self._listen_for_identity(deadline.within(wait))
-            if identity is not None:
+            answer = self._checked.try_once("id", deadline.within(wait))
+            if not isinstance(answer, Damage):
+                self._identity = replies.parse_identity(answer)
                 if asked > 1:
-                    self._drain(deadline)
-                self._identity = identity
-                return identity
-            last = failure or last
-        self._check_health()
-        if last is not None:
-            raise last
-        raise self._no_answer(deadline.seconds)
+                    self._lines.drain(deadline)
+                return self._identity
+            last, error = answer.line or last, answer.error or error
+            if answer.outcome is Outcome.UNKNOWN:
+                others += self._other_protocol(deadline.within(wait))
+                if len(others) > 1:
+                    raise others[-1]  # said twice: it was no damage
+        self._lines.check_health()
+        if error is not None:
+            raise error
+        if last:
+            garbled(last, "m-id-[…] with its checksum")
+        raise self._checked.no_answer(deadline.seconds)
 
-    def _listen_for_identity(self, deadline: Deadline) -> tuple[Identity | None, DeviceError | None]:
-        """Lines until an identity and its ``m-ready``; None where the deadline comes first."""
-        identity: Identity | None = None
-        failure: DeviceError | None = None
-        while True:
-            try:
-                line = self._read_line(deadline)
-            except DeviceError as error:
-                if error.id != "garbled-line":
-                    raise
-                failure = error
-                continue
-            if line is None:
-                return None, failure
-            if line == READY:
-                if identity is not None:
-                    return identity, None
-                continue
-            error_line = replies.error_of(line)
-            if error_line is not None and error_line.id == "device-fault":
-                raise error_line
-            try:
-                identity = replies.parse_identity([line]) if line.startswith("m-id-") else identity
-            except DeviceError as error:
-                if error.id == "wrong-protocol":
-                    raise
-                failure = error
+    def _other_protocol(self, deadline: Deadline) -> list[DeviceError]:
+        """The error of a firmware that speaks another version of the protocol, asked in the way that all of them know;
+        none where it does not say so."""
+        self._lines.write(b"id%", deadline)
+        try:
+            while (line := self._lines.read(deadline)) is not None and line != READY:
+                if line.startswith("m-id-"):
+                    replies.parse_identity([line])
+        except DeviceError as error:
+            if error.id == "wrong-protocol":
+                return [error]
+            if error.id != "garbled-line":
+                raise
+        return []
 
     def identity(self) -> Identity:
         """Who the firmware is."""
-        self._identity = replies.parse_identity(self.command("id"))
+        self._identity = replies.parse_identity(self._ask("id"))
         return self._identity
 
     def verify(self, expected: Expected) -> Identity:
@@ -175,30 +180,46 @@ class Session:
 
     # Commands.
 
-    def command(self, text: str, *, timeout_s: float | None = None, line_limit: int = replies.LINE_LIMIT) -> list[str]:
+    def command(
+        self,
+        text: str,
+        *,
+        timeout_s: float | None = None,
+        line_limit: int = replies.LINE_LIMIT,
+        again: bool = False,
+    ) -> list[str]:
         """Send one command; the lines of its reply without ``m-ready``, each of at most ``line_limit`` characters.
 
+        Args:
+            text: Without its ``%``.
+            timeout_s: For all of it; default: that of a command that computes nothing.
+            line_limit: Of a line.
+            again: Whether it may be asked again where the reply is damaged: it changes nothing on the device.
+
         Raises:
-            DeviceError: ``device-error``, ``device-fault``, ``no-answer``, ``garbled-line``, ``link-closed``.
+            DeviceError: ``device-error``, ``device-fault``, ``device-restarted``, ``no-answer``, ``garbled-line``,
+                ``link-closed``.
         """
         deadline = self._deadline(self._timeouts.answer if timeout_s is None else timeout_s)
-        self._write(text.encode("ascii") + b"%", deadline)
-        return self._reply(deadline, line_limit)
+        return self._checked.ask(text, deadline, line_limit=line_limit, again=again)
+
+    def _ask(self, text: str, *, timeout_s: float | None = None, line_limit: int = replies.LINE_LIMIT) -> list[str]:
+        return self.command(text, timeout_s=timeout_s, line_limit=line_limit, again=True)
 
     def name(self) -> str:
         """Name of the device under test, by MLPerf Tiny."""
-        return replies.parse_text(self.command("name"), "m-name-dut")
+        return replies.parse_text(self._ask("name"), "m-name-dut")
 
     def timestamp_us(self) -> int:
         """Microseconds since the firmware started."""
-        lines = self.command("timestamp")
+        lines = self._ask("timestamp")
         if len(lines) != 1 or not lines[0].startswith("m-lap-us-") or not lines[0][9:].isdecimal():
             garbled(lines[0] if lines else "nothing", "m-lap-us-N")
         return int(lines[0][9:40])
 
     def memory(self) -> Memory:
         """RAM, as the firmware counts it."""
-        return replies.parse_memory(self.command("memory"))
+        return replies.parse_memory(self._ask("memory"))
 
     def demand_ready(self) -> None:
         """Make sure that the runtime has started.
@@ -218,17 +239,17 @@ class Session:
 
     def crc(self) -> Crc:
         """Checksums of the loaded input and of the last output."""
-        return replies.parse_crc(self.command("crc"))
+        return replies.parse_crc(self._ask("crc"))
 
     def output(self, count: int | None = None) -> bytes:
         """Bytes of the last output; ``count`` as the identity says where it is None."""
         wanted = self._known_identity().output_bytes if count is None else count
-        timeout = self._timeouts.answer + wanted * _OUTPUT_S
-        return replies.parse_hex(self.command("output", timeout_s=timeout), "m-output", wanted)
+        lines = self._ask("output", timeout_s=self._timeouts.output(wanted))
+        return replies.parse_hex(lines, "m-output", wanted)
 
     def ops(self) -> tuple[Operator, ...]:
         """Cycles of each operator in the last inference."""
-        return replies.parse_operators(self.command("ops"))
+        return replies.parse_operators(self._ask("ops"))
 
     def run(self, *, timeout_s: float | None = None) -> int:
         """One inference on the loaded input; its cycles."""
@@ -261,7 +282,7 @@ class Session:
 
     def results(self) -> tuple[float, ...]:
         """The last output, dequantized."""
-        lines = self.command("results", line_limit=self._results_limit())
+        lines = self._ask("results", line_limit=self._results_limit())
         if len(lines) != 1:
             garbled(f"{len(lines)} lines", "one line m-results-[v,v,…]")
         return replies.parse_results(lines[0])
@@ -295,7 +316,7 @@ class Session:
         # Answers to tries that were thought lost may still come before the text.
         while self._answer(deadline.within(self._timeouts.answer)) in (ACK, NAK):
             pass
-        lines = self._reply(deadline.within(self._timeouts.answer))
+        lines = self._checked.more(deadline.within(self._timeouts.answer))
         if lines != ["m-load-done"]:
             garbled(lines[0] if lines else "nothing", "m-load-done")
 
@@ -320,7 +341,7 @@ class Session:
             sequence += len(pieces)
             if progress is not None:
                 progress((row + 1) * size, len(data))
-        return replies.parse_cycles(self._reply(deadline))
+        return replies.parse_cycles(self._checked.more(deadline))
 
     def _await_request(self, before: bytes, deadline: Deadline) -> None:
         """Until the device asks for a row. It may take the time of most of an inference.
@@ -333,18 +354,18 @@ class Session:
         while not deadline.expired and refused <= _FRAME_TRIES and noise <= _NOISE:
             answer = self._answer(deadline.within(_FRAME_S))
             if answer is None:
-                self._check_health()
+                self._lines.check_health()
             elif answer == ENQ:
                 return
             elif answer == NAK and before:
                 refused += 1
-                self._write(before, deadline)
+                self._lines.write(before, deadline)
             elif answer in _TEXT:
                 self._transfer_text(deadline)
             elif answer not in (ACK, NAK):
                 noise += 1  # a request that was damaged: it is repeated
-                del self._buffer[0]
-        self._check_health()
+                del self._lines.buffer[0]
+        self._lines.check_health()
         raise DeviceError(
             "load-failed",
             "the device does not ask for the next row of the input",
@@ -359,7 +380,7 @@ class Session:
         for tried in range(_FRAME_TRIES):
             if deadline.expired:
                 break
-            self._write(frame, deadline)
+            self._lines.write(frame, deadline)
             answer = self._answer(deadline.within(_FRAME_S), skip=ENQ)
             if answer == ACK:
                 if tried:
@@ -371,7 +392,7 @@ class Session:
                 return True  # the last ACK was lost; the text says the same
             if answer is not None and answer != NAK:
                 self._transfer_text(deadline)
-        self._check_health()
+        self._lines.check_health()
         raise DeviceError(
             "load-failed",
             f"the device did not take a frame of {len(frame)} bytes in {_FRAME_TRIES} tries",
@@ -381,30 +402,35 @@ class Session:
 
     def _answer(self, deadline: Deadline, skip: int | None = None) -> int | None:
         """The next byte of a transfer, kept in the buffer where it is text; None after the deadline."""
-        while self._buffer or self._fill(deadline):
-            byte = self._buffer[0]
+        while self._lines.buffer or self._lines.fill(deadline):
+            byte = self._lines.buffer[0]
             if byte in _ANSWERS:
-                del self._buffer[0]
+                del self._lines.buffer[0]
             if byte != skip:
                 return byte
         return None
 
     def _drop_answers(self, deadline: Deadline) -> None:
         while True:
-            while self._buffer and self._buffer[0] in _ANSWERS:
-                del self._buffer[0]
-            if self._buffer or not self._fill(deadline.within(_QUIET_S)):
+            while self._lines.buffer and self._lines.buffer[0] in _ANSWERS:
+                del self._lines.buffer[0]
+            if self._lines.buffer or not self._lines.fill(deadline.within(QUIET_S)):
                 return
 
-    def _transfer_text(self, deadline: Deadline) -> NoReturn:
-        """The device speaks where it should have acknowledged: it has given up, crashed, or the line is disturbed."""
-        line = self._read_line(deadline.within(_FRAME_S))
+    def _transfer_text(self, deadline: Deadline) -> None:
+        """Text where the device should have acknowledged: it has given up, crashed or restarted, the line is disturbed,
+        or it is somebody's log, which is skipped."""
+        line = self._lines.read(deadline.within(_FRAME_S))
+        if line == BANNER:
+            self._checked.restarted()
+        if line is not None and not line.startswith(("m-", "e-[")):
+            return
         failure = replies.error_of(line) if line is not None else None
         if failure is None:
             garbled(line if line is not None else "half a line", "an acknowledgement")
         if failure.id == "device-fault":
             raise failure
-        self._drain(deadline)
+        self._lines.drain(deadline)
         raise DeviceError("load-failed", f"the device gave up the transfer: {failure.what}", next="Try again.")
 
     def db_load(self, data: bytes, *, progress: Progress | None = None) -> None:
@@ -427,101 +453,11 @@ class Session:
 
     def db_print(self, count: int) -> bytes:
         """The loaded input, ``count`` bytes."""
-        return replies.parse_hex(self.command("db print"), "m-input", count)
-
-    # Bytes and lines.
+        lines = self._ask("db print", timeout_s=self._timeouts.output(count))
+        return replies.parse_hex(lines, "m-input", count)
 
     def _deadline(self, seconds: float) -> Deadline:
-        return Deadline(seconds, clock=self._clock)
+        return self._lines.deadline(seconds)
 
     def _known_identity(self) -> Identity:
         return self._identity or self.identity()
-
-    def _write(self, data: bytes, deadline: Deadline) -> None:
-        try:
-            self._link.write(data, deadline)
-        except DeviceError:
-            self._check_health()
-            raise
-
-    def _fill(self, deadline: Deadline) -> bool:
-        """Read more into the buffer; False after the deadline."""
-        try:
-            data = self._link.read(65536, deadline)
-        except DeviceError:
-            self._check_health()
-            raise
-        self._buffer += data
-        return bool(data)
-
-    def _read_line(self, deadline: Deadline, limit: int = replies.LINE_LIMIT) -> str | None:
-        """The next line without its end, printable ASCII; None after the deadline."""
-        searched = 0
-        while True:
-            end = self._buffer.find(b"\n", searched)
-            if end >= 0:
-                break
-            searched = len(self._buffer)
-            if searched > limit:
-                line = bytes(self._buffer)
-                self._buffer.clear()
-                garbled(line[:60].decode("latin-1"), f"a line of at most {limit} characters")
-            if not self._fill(deadline):
-                return None
-        raw = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        text = raw.removesuffix(b"\r").decode("latin-1")
-        if end > limit or not text.isascii() or not text.isprintable():
-            garbled(text, "a line of printable ASCII")
-        return text
-
-    def _reply(self, deadline: Deadline, line_limit: int = replies.LINE_LIMIT) -> list[str]:
-        """Lines up to ``m-ready``, the first error among them raised."""
-        lines: list[str] = []
-        failure: DeviceError | None = None
-        while True:
-            if len(lines) > _LINES:
-                garbled(lines[-1], f"at most {_LINES} lines")
-            line = self._read_line(deadline, line_limit)
-            if line is None:
-                self._check_health()
-                if failure is not None:
-                    raise failure
-                raise self._no_answer(deadline.seconds, begun=lines)
-            if line == READY:
-                if failure is not None:
-                    raise failure
-                return lines
-            if line in _BANNER:
-                self._restarted()
-            error = replies.error_of(line)
-            if error is not None and error.id == "device-fault":
-                raise error  # nothing follows: the device has halted
-            failure = failure or error
-            lines.append(line)
-
-    def _drain(self, deadline: Deadline) -> None:
-        """Drop what is on its way until the line is quiet."""
-        self._buffer.clear()
-        while not deadline.expired and self._fill(deadline.within(_QUIET_S)):
-            self._buffer.clear()
-
-    def _check_health(self) -> None:
-        if self._health is not None:
-            self._health()
-
-    def _restarted(self) -> NoReturn:
-        raise DeviceError(
-            "device-restarted",
-            "the device has restarted within a command",
-            why="It may have lost power, or its watchdog or reset button was at work.",
-            next="Check the power supply and try again.",
-        )
-
-    def _no_answer(self, seconds: float, begun: list[str] | None = None) -> DeviceError:
-        return DeviceError(
-            "no-answer",
-            f"the device on {printable(self._link.name)} does not answer",
-            why=f"Waited {seconds:.1f} s" + (f"; the last line was {printable(begun[-1], 60)!r}." if begun else "."),
-            next="Reset the board; check the port and the baud rate; flash the firmware again.",
-        )

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from pipeline.errors import DeviceError, printable
 
-PROTOCOL = 1
+PROTOCOL = 2
 LINE_LIMIT = 4096  # characters of a line, that of the results aside
 
 # All results are one line. The longest value with its comma is "-4294967295.000,"; the identity that says how many

@@ -58,6 +58,11 @@ _PORTS: dict[str, tuple[str, ...]] = {
 }
 
 _IDENTITY = "src/identity.cpp"
+
+#: Model ids of MLPerf Tiny whose data sets are pixels, 0 to 255. Its runner sends the files as they are, and the
+#: benchmark's own firmware takes 128 from each byte (mlcommons/tiny, th_load_tensor of these two benchmarks).
+PIXEL_MODELS = ("vww01", "ic01")
+_PIXEL_FLIP = 0x80
 _MANIFEST = "render.json"
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
@@ -309,6 +314,7 @@ def _stamp(folder: Path, manifest: _Manifest) -> Rendered:
             build_id=stamped.build_id,
             model_hash=stamped.model_hash,
             model_id=stamped.model_id,
+            db_flip=_PIXEL_FLIP if stamped.model_id in PIXEL_MODELS else 0,
         ),
     )
     _write(folder / _MANIFEST, stamped.model_dump_json(indent=2) + "\n")

@@ -54,7 +54,7 @@ class Context:
     @cached_property
     def board(self) -> Board:
         """The board type."""
-        return boards.load(self.settings.board)
+        return boards.load(self.settings.board).at_baud(self.settings.baud)
 
     @cached_property
     def limits(self) -> Limits:

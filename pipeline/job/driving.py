@@ -257,6 +257,7 @@ def measure(context: Context, step: Step) -> tuple[Path, ...]:
             statistics=running.statistics,
             progress=lambda done, total: step.update("inputs", done=done, total=total),
         )
+    notes += [result.remark] if result.remark else []
     step.result(f"{len(result.inputs)} inputs ({sent.origin}), RAM {result.memory_after.ram.shown} B")
     reference = Reference(context.model).run(sent.values)
     host = {

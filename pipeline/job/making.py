@@ -56,6 +56,7 @@ def render(context: Context, step: Step) -> tuple[Path, ...]:
         context.board,
         into=context.firmware,
         runtime=context.runtime,
+        model_id=context.settings.model_id,
         environment=context.settings.environment,
     )
     step.result(f"build {rendered.build_id}")

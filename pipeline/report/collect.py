@@ -78,6 +78,8 @@ def collect(
         timing=_timing(measurement),
         work=_work(estimate, measurement, board, measured=energy is not None),
         energy=energy,
+        repeated=measurement.repeated,
+        restarts=measurement.restarts,
         verdict=verdict,
         passed=verdict.passed,
         files=dict(files or {}),

@@ -128,7 +128,8 @@ class Report(_Frozen):
 
     ``upload_retries`` says why uploads had failed before the one that did not.
 
-    ``energy`` is what a power monitor's trace has said: where it is there, no energy is modelled.
+    ``energy`` is what a power monitor's trace has said: where it is there, no energy is modelled. ``repeated``
+    are the inferences that were made again, and ``restarts`` how often the device restarted meanwhile.
     """
 
     schema_version: Literal[1] = 1
@@ -148,6 +149,8 @@ class Report(_Frozen):
     timing: dict[str, Figure]
     work: Work | None = None
     energy: EnergyMeasurement | None = None
+    repeated: int = 0
+    restarts: int = 0
     verdict: Verdict
     passed: bool
     files: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -78,6 +79,68 @@ def test_a_damaged_input_is_found() -> None:
         measure(session_with(Misbehaviour(flip_input=True))[0], inputs=INPUTS)
     assert caught.value.id == "corrupt-transfer"
     assert "input 0" in caught.value.what
+
+
+class Restarting(FakeDevice):
+    """Restarts, saying so or not, before it hears these commands, counted from 0 over all that are run."""
+
+    def __init__(self, before: set[int], *, banner: bool, word: str) -> None:
+        super().__init__(clock=ManualClock())
+        self._before = before
+        self._banner = banner
+        self._word = word
+        self._counted = 0
+
+    def __call__(self, data: bytes) -> bytes:
+        if data.startswith(b"#") and data.split(b" ", 1)[1].startswith(self._word.encode()):
+            self._counted += 1
+            if self._counted - 1 in self._before:
+                self.restart()
+                said = super().__call__(b"")
+                return (said if self._banner else b"") + super().__call__(data)
+        return super().__call__(data)
+
+
+def over(device: FakeDevice) -> Session:
+    assert isinstance(device.clock, ManualClock)
+    return Session(MemoryLink(device, clock=device.clock), clock=device.clock)
+
+
+@pytest.mark.parametrize("banner", [True, False], ids=["banner", "no banner"])
+@pytest.mark.parametrize("word", ["load", "run", "crc", "output", "ops", "memory"])
+@pytest.mark.parametrize("at", [0, 1])
+def test_after_a_restart_the_inference_is_made_again(word: str, at: int, banner: bool) -> None:
+    """Wherever it happens, whether it says so or not, the figures are those of a device that did not restart."""
+    device = Restarting({at}, banner=banner, word=word)
+    found = measure(over(device), inputs=INPUTS[:2])
+    good = measure(over(FakeDevice(clock=ManualClock())), inputs=INPUTS[:2])
+    assert found.model_copy(update={"repeated": 0, "restarts": 0}) == good
+    if (word, at) != ("ops", 1):  # which is asked once alone
+        assert (found.repeated, found.restarts) == (1, 1)
+        assert found.remark == "1 inference was made again: the device restarted once"
+    assert good.remark == ""
+
+
+def test_an_inference_is_made_again_twice_at_most() -> None:
+    twice = measure(over(Restarting({0, 1}, banner=True, word="run")), inputs=INPUTS[:2])
+    assert (twice.repeated, twice.restarts) == (2, 2)
+    with pytest.raises(DeviceError) as caught:
+        measure(over(Restarting({0, 1, 2}, banner=True, word="run")), inputs=INPUTS[:2])
+    assert caught.value.id == "device-restarted"
+
+
+def test_a_board_that_is_another_one_after_its_restart_is_not_measured() -> None:
+    device = Restarting({0}, banner=True, word="run")
+    commands = device.restart
+
+    def swapped() -> None:
+        commands()
+        device.identity = replace(device.identity, build="f" * 16)
+
+    device.restart = swapped  # type: ignore[method-assign]
+    with pytest.raises(DeviceError) as caught:
+        measure(over(device), inputs=INPUTS[:1])
+    assert caught.value.id == "wrong-build"
 
 
 def test_a_damaged_output_is_found() -> None:

@@ -17,7 +17,8 @@ namespace danas::identity {
 const char board[] = "host";
 const char build_id[] = "0123456789abcdef";
 const char model_hash[] = "hash";
-const char model_id[] = "model";
+const unsigned char db_flip = HARNESS_FLIP;
+const char model_id[] = HARNESS_MODEL;
 }  // namespace danas::identity
 
 namespace danas::app {

@@ -9,74 +9,44 @@ import math
 import re
 import shutil
 import struct
-import subprocess
 import zlib
-from collections.abc import Callable, Iterable
-from pathlib import Path
 
+import app_program
 import numpy as np
 import pytest
+from app_program import Program
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import resources
+from pipeline.device.checked import reply_sum
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler for the host"),
 ]
 
-SIZE = 300
+SIZE = app_program.SIZE
 ROWS = 3
-BANNER = "m-init-done\r\nm-ready\r\n"
-Program = Callable[[Iterable[bytes | int]], bytes]
+BANNER = "m-timestamp-mode-performance\r\nm-lap-us-19883804\r\nm-init-done\r\nm-ready\r\n"
 
 
 @pytest.fixture(scope="module")
 def integers(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """300 int8 values; scale 0.5, zero point of the output −3."""
-    return _compile(tmp_path_factory.mktemp("app"), "kInt8", keep=False)
+    return app_program.compiled(tmp_path_factory.mktemp("app"), "kInt8", keep=False)
 
 
 @pytest.fixture(scope="module")
 def floats(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """75 float32 values that come out as they went in."""
-    return _compile(tmp_path_factory.mktemp("app"), "kFloat32", keep=True)
+    return app_program.compiled(tmp_path_factory.mktemp("app"), "kFloat32", keep=True)
 
 
 @pytest.fixture(scope="module")
 def streamed(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """300 int8 values in 3 rows, which come out as they went in."""
-    return _compile(tmp_path_factory.mktemp("app"), "kInt8", keep=True, rows=ROWS)
-
-
-def _compile(folder: Path, output: str, *, keep: bool, rows: int = 0) -> Program:
-    templates = resources.firmware_templates()
-    program = folder / "app"
-    command = ["g++", "-std=gnu++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti"]
-    command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-static-libasan"]
-    command += [f"-DHARNESS_BYTES={SIZE}", f"-DHARNESS_OUTPUT={output}", f"-DHARNESS_KEEP={int(keep)}"]
-    command += [f"-DHARNESS_ROWS={rows}"]
-    command += [f"-I{templates / part}" for part in ("app", "port", "runtime")]
-    command += [str(Path(__file__).parent / "app_harness.cpp")]
-    command += [str(path) for path in sorted((templates / "app").glob("*.cpp")) if path.name != "main.cpp"]
-    subprocess.run([*command, "-o", str(program)], check=True)
-
-    def run(events: Iterable[bytes | int]) -> bytes:
-        """What the program says when it hears these bytes; a number is a pause in milliseconds."""
-        chunks, pause = b"", 0
-        for event in events:
-            if isinstance(event, int):
-                pause += event
-            elif event:
-                chunks += struct.pack("<II", pause, len(event)) + event
-                pause = 0
-        chunks += struct.pack("<II", pause + 1, 1) + b"\n"
-        done = subprocess.run([str(program)], input=chunks, capture_output=True, check=False, timeout=60)
-        assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
-        return done.stdout
-
-    return run
+    return app_program.compiled(tmp_path_factory.mktemp("app"), "kInt8", keep=True, rows=ROWS)
 
 
 def _ask(program: Program, *commands: str) -> list[str]:
@@ -102,7 +72,7 @@ def test_fixed_answers(integers: Program) -> None:
     assert _ask(integers, "name", "profile", "id", "memory", "crc") == [
         "m-name-dut-[danas-deploy]",
         "m-profile-[ULPMark for tinyML Firmware V0.0.1]\nm-model-[model]",
-        "m-id-[protocol=1 board=host build=0123456789abcdef model=hash runtime=fake clock=216000000 input=300"
+        "m-id-[protocol=2 board=host build=0123456789abcdef model=hash runtime=fake clock=216000000 input=300"
         " output=300]",
         "m-memory-[arena=64 used=48 static=1 stack_reserve=2 stack_used=3]",
         "m-crc-[input=00000000 output=00000000]",
@@ -201,6 +171,58 @@ def test_garbage_is_answered_and_survived(integers: Program, garbage: bytes) -> 
     assert re.fullmatch(r"(([em]-.*)?\r\n)*m-id-\[.*\]\r\nm-ready\r\n", said)
 
 
+# Checked commands.
+
+
+def _checked(program: Program, *commands: tuple[int, str]) -> list[str]:
+    """The reply to each command without checksum and `m-ready`, once both have been found to be right."""
+    said = program([b"".join(f"#{tag:08x} {text}%".encode() for tag, text in commands)]).decode("ascii")
+    parts = said.removeprefix(BANNER).split("m-ready\r\n")
+    assert parts.pop() == "" and len(parts) == len(commands)
+    made = []
+    for (tag, text), part in zip(commands, parts, strict=True):
+        *lines, check = part.removesuffix("\r\n").split("\r\n")
+        sum_ = reply_sum(f"#{tag:08x} {text}".encode(), lines, tag, commands[0][0])
+        assert check == f"m-check-[{tag:08x} {commands[0][0]:08x} {sum_:08x}]"
+        made.append("\n".join(lines))
+    return made
+
+
+def test_a_checked_command_answers_with_its_checksum(integers: Program) -> None:
+    plain = ["id", "memory", "crc", "run", "help", "nonsense", "load 3"]
+    commands = [(0xA5A5_0000 + number, text) for number, text in enumerate(plain)]
+    assert _checked(integers, *commands) == _ask(integers, *plain)
+
+
+def test_both_parts_of_a_load_are_checked(integers: Program) -> None:
+    data = bytes(range(256)) + bytes(44)
+    said = integers([b"#00000007 load 300%", _frame(0, data), 30, b"name%"]).decode("latin-1").removeprefix(BANNER)
+    first, second, third, rest = said.split("m-ready\r\n")
+    for lines, part in ((["m-load-[piece=1024]"], first), (["m-load-done"], second.removeprefix("\x06"))):
+        sum_ = reply_sum(b"#00000007 load 300", lines, 7, 7)
+        assert part == f"{lines[0]}\r\nm-check-[00000007 00000007 {sum_:08x}]\r\n"
+    assert (third, rest) == ("m-name-dut-[danas-deploy]\r\n", ""), "as MLPerf Tiny asks, without"
+
+
+def test_a_stream_is_checked(streamed: Program) -> None:
+    events: list[bytes | int] = [b"#0000000a stream 300%"]
+    for row in range(ROWS):
+        events += [_frame(row, bytes(ROW)), 50]
+    said = streamed(events).decode("latin-1")
+    lines = re.findall(r"m-run-\[cycles=\d+\]", said)
+    assert f"m-check-[0000000a 0000000a {reply_sum(b'#0000000a stream 300', lines, 10, 10):08x}]" in said
+
+
+@pytest.mark.parametrize("noise", [b"m-re", b"x" * 200, b"#123", b"\xff\x00id", b"#0000"])
+def test_a_checked_command_begins_anew(integers: Program, noise: bytes) -> None:
+    assert integers([noise + b"#00000001 name%"]) == integers([b"#00000001 name%"])
+
+
+@pytest.mark.parametrize("tag", [b"#%", b"# id%", b"#1 id%", b"#00000000 id%", b"#0000000g id%", b"#00000001id%"])
+def test_a_tag_is_eight_digits_and_not_zero(integers: Program, tag: bytes) -> None:
+    assert integers([tag]) == BANNER.encode() + b"e-[no tag]\r\nm-ready\r\n"
+
+
 def test_a_transfer_that_falls_silent_is_given_up(integers: Program) -> None:
     said = integers([b"load 300%", _frame(0, bytes(100)), 1900, _frame(1, bytes(100)), 2100, b"name%run%"])
     assert said.decode("latin-1") == (
@@ -215,7 +237,7 @@ def test_time_goes_on_within_a_slow_transfer(integers: Program) -> None:
     for sequence in range(15):
         events += [1900, _frame(sequence, bytes(20))]
     said = integers([*events, b"timestamp%"])
-    before, after = (int(lap) for lap in re.findall(rb"m-lap-us-(\d+)", said))
+    _, before, after = (int(lap) for lap in re.findall(rb"m-lap-us-(\d+)", said))
     assert 15 * 1_900_000 <= after - before < 30_000_000
 
 
