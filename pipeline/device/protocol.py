@@ -123,7 +123,8 @@ class Session:
                 if asked > 1:
                     self._lines.drain(deadline)
                 return self._identity
-            last, error = answer.line or last, answer.error or error
+            # The end of an older reply says nothing: a device that has crashed may have sent just that.
+            last, error = last if answer.line in {"", READY} else answer.line, answer.error or error
             if answer.outcome is Outcome.UNKNOWN:
                 others += self._other_protocol(deadline.within(wait))
                 if len(others) > 1:

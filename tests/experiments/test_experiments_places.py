@@ -34,7 +34,7 @@ def test_the_exact_plan_is_timed_on_demand_alone(board: Board) -> None:
 
 
 def test_the_share_that_limits_admit_is_said_by_data_configuration(board: Board) -> None:
-    profile = places.exact((6, 128))[0]
+    profile = Profile("aot", 6_300, 128 * 1024)
     shares = places.admitted(SPACE, places.estimator(profile, board, 2), profile.limits())
     assert shares[MONO.id] == 1
     assert 0 < shares[RGB.id] < 1

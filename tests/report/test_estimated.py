@@ -223,7 +223,10 @@ def test_a_run_shows_its_elf_and_its_board(model: Path, tmp_path: Path, capsys: 
     rows = {row["name"]: row for row in found["published"]["rows"]}
     assert (rows["RAM"]["found"]["bytes"], rows["RAM"]["found"]["source"]) == (board["total"], "emulated")
     assert (rows["flash"]["found"]["bytes"], rows["flash"]["found"]["source"]) == (elf["flash"], "linked ELF")
-    assert json.loads((folder / "report.json").read_bytes())["files"] == {"memory map": "memory-map.svg"}
+    assert json.loads((folder / "report.json").read_bytes())["files"] == {
+        "memory map": "memory-map.svg",
+        "page": "report.html",
+    }
     # Figures of another build are not shown as those of this one.
     built = json.loads((folder / "firmware" / "elf.json").read_bytes())
     (folder / "firmware" / "elf.json").write_text(json.dumps(built | {"build_id": "0" * 16}))
