@@ -26,7 +26,7 @@ _DAMAGE = (
     AttributeError,
     LookupError,
     ArithmeticError,
-    NotImplementedError,
+    NotImplementedError,  # by Pillow, of an encoding that it does not know
     struct.error,
     zlib.error,
     MemoryError,

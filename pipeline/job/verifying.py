@@ -31,7 +31,7 @@ from pydantic import ValidationError
 
 from pipeline import boards, resources
 from pipeline.errors import DanasError, DeviceError, UsageError, printable, rebuilt, shell_word
-from pipeline.files import disk_problem, write_atomic
+from pipeline.files import disk_problem, file_sha256, write_atomic
 from pipeline.report.matrix import DeviceResult, Problem, Verification
 from pipeline.report.model import Report
 from pipeline.settings import EMULATED, Target
@@ -92,8 +92,6 @@ class Request:
 
     def identity(self, wanted: Sequence[Wanted]) -> dict[str, Any]:
         """What the results depend on, as JSON."""
-        from pipeline.files import file_sha256
-
         return {
             "schema_version": 1,
             "model": self.sha256,

@@ -90,7 +90,7 @@ class Verification(_Frozen):
     def error(self) -> DanasError | None:
         """The error that the command ends with: a failed gate before anything else, then the first problem."""
         failed = [one for one in self.devices if one.problem is None and not one.passed]
-        problems = [one for one in self.devices if one.problem is not None]
+        problems = [(one, one.problem) for one in self.devices if one.problem is not None]
         if failed:
             named = "; ".join(
                 f"{one.device}: {', '.join(check.title for check in one.failed) or 'no checks ran'}" for one in failed
@@ -98,15 +98,15 @@ class Verification(_Frozen):
             return GateError(
                 "gate-failed",
                 f"FAIL on {len(failed)} of {len(self.devices)} devices: {named}",
-                why="; ".join(f"{one.device} could not be verified [{one.outcome}]" for one in problems),
+                why="; ".join(f"{one.device} could not be verified [{one.outcome}]" for one, _ in problems),
                 next="The matrix shows each check; each device's run directory has its whole report.",
             )
         if problems:
-            first = problems[0]
-            values = first.problem.model_dump() if first.problem is not None else {}
-            error = rebuilt(values)
+            (first, problem), *others = problems
+            error = rebuilt(problem.model_dump())
             error.what = f"{first.device}: {error.what}"
-            more = f"{len(problems) - 1} more: {', '.join(f'{one.device} [{one.outcome}]' for one in problems[1:])}."
-            error.why = f"{error.why} {more}".strip() if problems[1:] else error.why
+            if others:
+                named = ", ".join(f"{one.device} [{one.outcome}]" for one, _ in others)
+                error.why = f"{error.why} {len(others)} more: {named}.".strip()
             return error
         return None

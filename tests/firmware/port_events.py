@@ -1,10 +1,12 @@
-"""A port's start-up on the host, as a list of its accesses to registers."""
+"""A port's start-up on the host, as a list of its accesses to registers, and registers to play it to."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Self
 
 from firmware_samples import tiny
 
@@ -35,3 +37,34 @@ def events(name: str, folder: Path, *arguments: str, baud: int | None = None) ->
     subprocess.run([*command, "-o", str(folder / "port")], check=True)
     done = subprocess.run([str(folder / "port"), *arguments], capture_output=True, text=True, check=True, timeout=30)
     return done.stdout.splitlines()
+
+
+class Registers:
+    """What was last written to each register and last read from it.
+
+    Args:
+        after_reset: What they hold at first, where that is not 0.
+    """
+
+    def __init__(self, after_reset: Mapping[int, int]) -> None:
+        self.written = dict(after_reset)
+        self.seen: dict[int, int] = {}
+
+    def get(self, address: int) -> int:
+        """What was last written."""
+        return self.written.get(address, 0)
+
+    def saw(self, address: int, bits: int) -> bool:
+        """Whether the last reading had all of these bits."""
+        return self.seen.get(address, 0) & bits == bits
+
+    def replay(self, lines: Iterable[str], check: Callable[[Self, int, int], None]) -> Self:
+        """Play :func:`events`; ``check`` is asked before each write, with address and value."""
+        for event in lines:
+            what, place, value = event.split()
+            if what == "W":
+                check(self, int(place, 16), int(value, 16))
+                self.written[int(place, 16)] = int(value, 16)
+            elif what == "R":
+                self.seen[int(place, 16)] = int(value, 16)
+        return self

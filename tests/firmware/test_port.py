@@ -7,11 +7,11 @@ time, with numbers that do not come from the port. An emulated board accepts any
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from port_events import events
+from port_events import Registers, events
 
 pytestmark = [
     pytest.mark.slow,
@@ -51,19 +51,12 @@ BOARDS = {
 }
 
 
-@dataclass
-class Chip:
-    """What was last written to each register and last read from it."""
+class Chip(Registers):
+    """The chip, and what its registers say of it."""
 
-    board: Wiring
-    written: dict[int, int] = field(default_factory=lambda: dict(AFTER_RESET))
-    seen: dict[int, int] = field(default_factory=dict)
-
-    def get(self, address: int) -> int:
-        return self.written.get(address, 0)
-
-    def saw(self, address: int, bits: int) -> bool:
-        return self.seen.get(address, 0) & bits == bits
+    def __init__(self, board: Wiring) -> None:
+        super().__init__(AFTER_RESET)
+        self.board = board
 
     def function(self, port: int, pin: int) -> int | None:
         """The alternate function that a pin has; None where it has none."""
@@ -123,15 +116,7 @@ def _check_write(chip: Chip, address: int, value: int) -> None:
 
 
 def _replay(name: str, lines: list[str]) -> Chip:
-    chip = Chip(BOARDS[name])
-    for event in lines:
-        what, place, value = event.split()
-        if what == "W":
-            _check_write(chip, int(place, 16), int(value, 16))
-            chip.written[int(place, 16)] = int(value, 16)
-        elif what == "R":
-            chip.seen[int(place, 16)] = int(value, 16)
-    return chip
+    return Chip(BOARDS[name]).replay(lines, _check_write)
 
 
 def _check_uart(chip: Chip, kernel_hz: int, baud: int, tolerance: float) -> None:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from port_events import events
+from port_events import Registers, events
 
 from pipeline import resources
 
@@ -28,18 +27,11 @@ HSE_HZ, HSI_HZ = 8_000_000, 16_000_000
 AFTER_RESET = {RCC_CR: 0x83, RCC_PLLCFGR: 0x24003010, PWR_CR: 0xC000}
 
 
-@dataclass
-class Chip:
-    """What was last written to each register and last read from it."""
+class Chip(Registers):
+    """The chip, and what its registers say of it."""
 
-    written: dict[int, int] = field(default_factory=lambda: dict(AFTER_RESET))
-    seen: dict[int, int] = field(default_factory=dict)
-
-    def get(self, address: int) -> int:
-        return self.written.get(address, 0)
-
-    def saw(self, address: int, bits: int) -> bool:
-        return self.seen.get(address, 0) & bits == bits
+    def __init__(self) -> None:
+        super().__init__(AFTER_RESET)
 
     @property
     def pll_hz(self) -> int:
@@ -106,15 +98,7 @@ def _check_write(chip: Chip, address: int, value: int) -> None:
 
 
 def _replay(lines: list[str]) -> Chip:
-    chip = Chip()
-    for event in lines:
-        what, place, value = event.split()
-        if what == "W":
-            _check_write(chip, int(place, 16), int(value, 16))
-            chip.written[int(place, 16)] = int(value, 16)
-        elif what == "R":
-            chip.seen[int(place, 16)] = int(value, 16)
-    return chip
+    return Chip().replay(lines, _check_write)
 
 
 def _check_uart(chip: Chip, baud: int, tolerance: float) -> None:

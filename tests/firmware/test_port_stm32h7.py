@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from port_events import events
+from port_events import Registers, events
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,18 +35,11 @@ AFTER_RESET = {
 }
 
 
-@dataclass
-class Chip:
-    """What was last written to each register and last read from it."""
+class Chip(Registers):
+    """The chip, and what its registers say of it."""
 
-    written: dict[int, int] = field(default_factory=lambda: dict(AFTER_RESET))
-    seen: dict[int, int] = field(default_factory=dict)
-
-    def get(self, address: int) -> int:
-        return self.written.get(address, 0)
-
-    def saw(self, address: int, bits: int) -> bool:
-        return self.seen.get(address, 0) & bits == bits
+    def __init__(self) -> None:
+        super().__init__(AFTER_RESET)
 
     @property
     def pll_hz(self) -> int:
@@ -99,15 +91,7 @@ def _check_write(chip: Chip, address: int, value: int) -> None:
 
 
 def _replay(lines: list[str]) -> Chip:
-    chip = Chip()
-    for event in lines:
-        what, place, value = event.split()
-        if what == "W":
-            _check_write(chip, int(place, 16), int(value, 16))
-            chip.written[int(place, 16)] = int(value, 16)
-        elif what == "R":
-            chip.seen[int(place, 16)] = int(value, 16)
-    return chip
+    return Chip().replay(lines, _check_write)
 
 
 def _check_uart(chip: Chip, kernel_hz: int, baud: int, tolerance: float) -> None:
