@@ -123,8 +123,9 @@ class Session:
                 if asked > 1:
                     self._lines.drain(deadline)
                 return self._identity
-            # The end of an older reply says nothing: a device that has crashed may have sent just that.
-            last, error = last if answer.line in {"", READY} else answer.line, answer.error or error
+            # Where it is silent, a line is the end of an older reply: a crashed device may have sent just that.
+            last = last if answer.outcome is Outcome.SILENT else answer.line or last
+            error = answer.error or error
             if answer.outcome is Outcome.UNKNOWN:
                 others += self._other_protocol(deadline.within(wait))
                 if len(others) > 1:
